@@ -1,1 +1,25 @@
-//! placeholder
+//! Gadgets: the constraints every proof rests on.
+//!
+//! Reading order for an auditor: [`lc`] (linear combinations), [`r1cs`] (what is proven),
+//! [`lowering`] (the only door to wires and constraints; [`lowering::Lowering::hint`] is the only
+//! way to put an unconstrained value in), [`num`] (integers with proven intervals), then one file
+//! a gadget.
+#![forbid(unsafe_code)]
+
+pub mod circuit;
+pub mod error;
+pub mod lc;
+pub mod limbs;
+pub mod lowering;
+pub mod max;
+pub mod num;
+pub mod r1cs;
+pub mod requantize;
+
+pub use ark_bn254::Fr;
+pub use circuit::{Backend, Circuit};
+pub use error::LowerError;
+pub use lc::{Lc, Wire};
+pub use lowering::{Challenger, Lowering, NoChallenge};
+pub use num::{Num, Signal};
+pub use r1cs::R1cs;

@@ -1,0 +1,98 @@
+//! A compiled circuit: the constraint system, what is public in it, and its digest.
+
+use std::io::{self, Write};
+
+use proofmark_types::Digest;
+use proofmark_types::digest::DigestStream;
+
+use crate::lc::Wire;
+use crate::lowering::Labels;
+use crate::r1cs::R1cs;
+
+/// Which proof system a circuit is lowered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// Groth16 over BN254 without a commitment: ranges by bit decomposition.
+    Plain,
+    /// Groth16 with one commitment: ranges and tables by LogUp.
+    Committed,
+}
+
+impl Backend {
+    /// Stable name, part of the circuit digest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "groth16-bn254",
+            Self::Committed => "groth16-bn254-logup",
+        }
+    }
+}
+
+/// A circuit, compiled deterministically from an integer model and a visibility policy.
+#[derive(Debug, Clone)]
+pub struct Circuit {
+    /// Proof system it is lowered for.
+    pub backend: Backend,
+    /// Version of the compiler's output: two epochs may lower one model differently.
+    pub epoch: u32,
+    /// Canonical encoding of the public layout (what each public input means).
+    pub layout: Vec<u8>,
+    /// Wires committed to before the challenge is drawn; empty for [`Backend::Plain`].
+    pub committed: Vec<Wire>,
+    /// Wires that carry challenges; empty for [`Backend::Plain`].
+    pub challenges: Vec<Wire>,
+    /// The constraints.
+    pub r1cs: R1cs,
+    /// Path of each wire and constraint, for people; not part of the digest.
+    pub labels: Labels,
+}
+
+impl Circuit {
+    /// SHA-256 of a versioned header followed by the canonical `.r1cs` bytes, hashed as a stream.
+    ///
+    /// The header is: `"proofmark/circuit/v1\0"`; backend name (u32 LE length, bytes); epoch
+    /// (u32 LE); public layout (u64 LE length, bytes); committed wires and challenge wires (u32
+    /// LE count, u32 LE each).
+    pub fn digest(&self) -> Digest {
+        let mut sink = HashWriter(DigestStream::new());
+        // Writing into a hash does not fail.
+        let written = self.write_header(&mut sink).and_then(|()| {
+            let mut buffered = io::BufWriter::with_capacity(1 << 16, &mut sink);
+            self.r1cs.write_iden3(&mut buffered)?;
+            buffered.flush()
+        });
+        debug_assert!(written.is_ok());
+        sink.0.finish()
+    }
+
+    fn write_header(&self, out: &mut impl Write) -> io::Result<()> {
+        let too_large = |_| io::Error::new(io::ErrorKind::InvalidInput, "header too large");
+        out.write_all(b"proofmark/circuit/v1\0")?;
+        let name = self.backend.name().as_bytes();
+        out.write_all(&u32::try_from(name.len()).map_err(too_large)?.to_le_bytes())?;
+        out.write_all(name)?;
+        out.write_all(&self.epoch.to_le_bytes())?;
+        out.write_all(&(self.layout.len() as u64).to_le_bytes())?;
+        out.write_all(&self.layout)?;
+        for wires in [&self.committed, &self.challenges] {
+            out.write_all(&u32::try_from(wires.len()).map_err(too_large)?.to_le_bytes())?;
+            for wire in wires {
+                out.write_all(&wire.0.to_le_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct HashWriter(DigestStream);
+
+impl Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

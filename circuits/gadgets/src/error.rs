@@ -1,0 +1,92 @@
+//! What can go wrong while a model is lowered to constraints or a witness is computed.
+
+/// A lowering error. None of them depends on a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LowerError {
+    /// An integer's proven interval leaves 63 bits; beyond it, uniqueness modulo the field's
+    /// order would have to be argued anew.
+    #[error(
+        "{path}: interval {lo} ..= {hi} is wider than 63 bits; use smaller weights or fewer inputs"
+    )]
+    IntervalTooWide {
+        /// Where in the model.
+        path: String,
+        /// Lower end.
+        lo: i128,
+        /// Upper end.
+        hi: i128,
+    },
+    /// A gadget was given an integer whose proven interval does not fit its precondition.
+    #[error("{path}: interval {lo} ..= {hi} does not fit {bits} unsigned bits")]
+    IntervalUnfit {
+        /// Where in the model.
+        path: String,
+        /// Lower end.
+        lo: i64,
+        /// Upper end.
+        hi: i64,
+        /// Bits the gadget works on.
+        bits: u32,
+    },
+    /// While computing a witness, a value left the interval that the compiler proved for it.
+    /// Either an input is outside its type or the evaluator and the compiler disagree.
+    #[error("{path}: value {value} is outside the proven interval {lo} ..= {hi}")]
+    ValueOutsideInterval {
+        /// Where in the model.
+        path: String,
+        /// The value.
+        value: i64,
+        /// Lower end.
+        lo: i64,
+        /// Upper end.
+        hi: i64,
+    },
+    /// The number of public inputs given is not the circuit's.
+    #[error("the circuit has {expected} public inputs, got {got}")]
+    PublicInputCount {
+        /// Expected count, without the constant one.
+        expected: usize,
+        /// Given count.
+        got: usize,
+    },
+    /// A second commitment was asked for. One circuit has at most one (CVE-2024-45039).
+    #[error("{path}: a circuit has at most one commitment")]
+    SecondCommitment {
+        /// Where in the model.
+        path: String,
+    },
+    /// A challenge was asked for where the backend has none.
+    #[error("{path}: the plain backend has no challenge; choose the committed backend")]
+    NoChallenge {
+        /// Where in the model.
+        path: String,
+    },
+    /// More wires or terms than the `.r1cs` format can number (2^32).
+    #[error("the circuit has more than 2^32 wires or terms")]
+    TooLarge,
+    /// A step function has no encoding over its interval (a bug of the encoder: the threshold
+    /// table always exists).
+    #[error("{path}: {reason}")]
+    Encoding {
+        /// Where in the model.
+        path: String,
+        /// What failed.
+        reason: String,
+    },
+}
+
+impl LowerError {
+    /// Stable kebab-case code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::IntervalTooWide { .. } | Self::IntervalUnfit { .. } => "interval-too-wide",
+            Self::ValueOutsideInterval { .. } => "witness-outside-interval",
+            Self::PublicInputCount { .. } => "public-input-count",
+            Self::SecondCommitment { .. } => "second-commitment",
+            Self::NoChallenge { .. } => "no-challenge",
+            Self::TooLarge => "circuit-too-large",
+            Self::Encoding { .. } => "requantize-encoding",
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The rank-1 constraint system: `A·z ∘ B·z = C·z`, its check, and its canonical iden3 `.r1cs`
+//! encoding.
+
+use std::io::{self, Write};
+
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, BigInteger, PrimeField};
+use rayon::prelude::*;
+
+use crate::error::LowerError;
+use crate::lc::Lc;
+
+/// A sparse matrix over the scalar field, row by row. Each row is in canonical form: ascending
+/// wires, no zero coefficient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SparseMatrix {
+    row_ends: Vec<u32>,
+    columns: Vec<u32>,
+    values: Vec<Fr>,
+}
+
+impl Default for SparseMatrix {
+    fn default() -> Self {
+        Self {
+            row_ends: vec![0],
+            columns: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+}
+
+impl SparseMatrix {
+    pub(crate) fn push_row(&mut self, row: Lc) -> Result<(), LowerError> {
+        for &(wire, coefficient) in row.normalised().terms() {
+            self.columns.push(wire.0);
+            self.values.push(coefficient);
+        }
+        self.row_ends
+            .push(u32::try_from(self.columns.len()).map_err(|_| LowerError::TooLarge)?);
+        Ok(())
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.row_ends.len() - 1
+    }
+
+    /// Number of non-zero entries.
+    pub fn non_zero(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Columns and coefficients of one row; empty when there is no such row.
+    pub fn row(&self, index: usize) -> (&[u32], &[Fr]) {
+        let range = match (self.row_ends.get(index), self.row_ends.get(index + 1)) {
+            (Some(&from), Some(&to)) => from as usize..to as usize,
+            _ => 0..0,
+        };
+        (
+            self.columns.get(range.clone()).unwrap_or_default(),
+            self.values.get(range).unwrap_or_default(),
+        )
+    }
+
+    /// The inner product of one row with an assignment.
+    pub fn row_times(&self, index: usize, assignment: &[Fr]) -> Fr {
+        let (columns, values) = self.row(index);
+        let mut sum = Fr::ZERO;
+        for (&column, value) in columns.iter().zip(values) {
+            if let Some(z) = assignment.get(column as usize) {
+                sum += *value * z;
+            }
+        }
+        sum
+    }
+
+    /// The matrix-vector product, one element a row.
+    pub fn times(&self, assignment: &[Fr]) -> Vec<Fr> {
+        (0..self.rows())
+            .into_par_iter()
+            .map(|row| self.row_times(row, assignment))
+            .collect()
+    }
+}
+
+/// A rank-1 constraint system. Wire 0 is the constant 1, wires `1 ..= num_public` the public
+/// inputs, the rest private.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct R1cs {
+    /// Public inputs, without the constant 1.
+    pub num_public: usize,
+    /// All wires, the constant 1 included.
+    pub num_wires: usize,
+    /// Left matrix.
+    pub a: SparseMatrix,
+    /// Right matrix.
+    pub b: SparseMatrix,
+    /// Product matrix.
+    pub c: SparseMatrix,
+}
+
+impl R1cs {
+    /// Number of constraints.
+    pub fn num_constraints(&self) -> usize {
+        self.a.rows()
+    }
+
+    /// Non-zero entries of the three matrices together.
+    pub fn non_zero(&self) -> usize {
+        self.a.non_zero() + self.b.non_zero() + self.c.non_zero()
+    }
+
+    /// Indices of the constraints that an assignment violates, ascending. An assignment of the
+    /// wrong length or without 1 at wire 0 violates all.
+    ///
+    /// This evaluates the matrices themselves. A constraint system's own "is satisfied" may read
+    /// caches filled during synthesis and accept a mutated witness.
+    pub fn violated(&self, assignment: &[Fr]) -> Vec<usize> {
+        if assignment.len() != self.num_wires || assignment.first() != Some(&Fr::from(1_u64)) {
+            return (0..self.num_constraints().max(1)).collect();
+        }
+        (0..self.num_constraints())
+            .into_par_iter()
+            .filter(|&row| {
+                self.a.row_times(row, assignment) * self.b.row_times(row, assignment)
+                    != self.c.row_times(row, assignment)
+            })
+            .collect()
+    }
+
+    /// Whether an assignment satisfies every constraint.
+    pub fn is_satisfied_by(&self, assignment: &[Fr]) -> bool {
+        self.violated(assignment).is_empty()
+    }
+
+    /// Writes the canonical iden3 `.r1cs` file (version 1): sections header, constraints, wire
+    /// map (identity) in this order; all public wires as inputs; terms sorted by wire, no zero
+    /// terms.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_iden3(&self, out: &mut impl Write) -> io::Result<()> {
+        let too_large = |_| io::Error::new(io::ErrorKind::InvalidInput, "more than 2^32 wires");
+        let wires = u32::try_from(self.num_wires).map_err(too_large)?;
+        let public = u32::try_from(self.num_public).map_err(too_large)?;
+        let constraints = u32::try_from(self.num_constraints()).map_err(too_large)?;
+        out.write_all(b"r1cs")?;
+        out.write_all(&1_u32.to_le_bytes())?;
+        out.write_all(&3_u32.to_le_bytes())?;
+
+        out.write_all(&1_u32.to_le_bytes())?;
+        out.write_all(&64_u64.to_le_bytes())?;
+        out.write_all(&32_u32.to_le_bytes())?;
+        out.write_all(&Fr::MODULUS.to_bytes_le())?;
+        out.write_all(&wires.to_le_bytes())?;
+        out.write_all(&0_u32.to_le_bytes())?; // public outputs: all public wires are inputs
+        out.write_all(&public.to_le_bytes())?;
+        out.write_all(&0_u32.to_le_bytes())?; // private inputs: not told from internal wires
+        out.write_all(&u64::from(wires).to_le_bytes())?;
+        out.write_all(&constraints.to_le_bytes())?;
+
+        out.write_all(&2_u32.to_le_bytes())?;
+        let size = 12 * self.num_constraints() as u64 + 36 * self.non_zero() as u64;
+        out.write_all(&size.to_le_bytes())?;
+        for row in 0..self.num_constraints() {
+            for matrix in [&self.a, &self.b, &self.c] {
+                let (columns, values) = matrix.row(row);
+                out.write_all(
+                    &u32::try_from(columns.len())
+                        .map_err(too_large)?
+                        .to_le_bytes(),
+                )?;
+                for (column, value) in columns.iter().zip(values) {
+                    out.write_all(&column.to_le_bytes())?;
+                    out.write_all(&value.into_bigint().to_bytes_le())?;
+                }
+            }
+        }
+
+        out.write_all(&3_u32.to_le_bytes())?;
+        out.write_all(&(8 * u64::from(wires)).to_le_bytes())?;
+        for wire in 0..u64::from(wires) {
+            out.write_all(&wire.to_le_bytes())?;
+        }
+        Ok(())
+    }
+}
