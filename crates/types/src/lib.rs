@@ -1,1 +1,35 @@
-//! placeholder
+//! The vocabulary of Proofmark: digests, integer tensors, the statement and its public layout,
+//! the package manifest, the receipt.
+//!
+//! Nothing here proves, serves, or touches a file, a clock or a database. Every type that is
+//! serialised is a wire promise.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::panic_in_result_fn,
+    clippy::wildcard_enum_match_arm,
+    clippy::host_endian_bytes,
+    clippy::integer_division,
+    clippy::disallowed_types
+)]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        reason = "a test that panics has failed, which is what it is for"
+    )
+)]
+
+pub mod digest;
+pub mod manifest;
+mod num;
+pub mod tensor;
+
+pub use digest::Digest;
+pub use manifest::Manifest;
+pub use tensor::{ElemType, IntTensor, TensorError};
