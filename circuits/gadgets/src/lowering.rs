@@ -166,6 +166,14 @@ impl<'a> Lowering<'a> {
         matches!(self.mode, Mode::Shape { .. })
     }
 
+    /// Constraints emitted so far; 0 in witness mode.
+    pub fn num_constraints(&self) -> usize {
+        match &self.mode {
+            Mode::Shape { r1cs, .. } => r1cs.num_constraints(),
+            Mode::Witness { .. } => 0,
+        }
+    }
+
     /// The proof system lowered for.
     pub const fn backend(&self) -> Backend {
         self.backend
@@ -175,11 +183,11 @@ impl<'a> Lowering<'a> {
     ///
     /// # Errors
     /// Those of `body`.
-    pub fn scoped<T>(
+    pub fn scoped<T, E>(
         &mut self,
         name: impl FnOnce() -> String,
-        body: impl FnOnce(&mut Self) -> Result<T, LowerError>,
-    ) -> Result<T, LowerError> {
+        body: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.scope.push(name());
         self.enter_scope();
         let result = body(self);
