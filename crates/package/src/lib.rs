@@ -1,1 +1,398 @@
-//! placeholder
+//! A package on disk: one folder, addressed by the digest of its manifest.
+//!
+//! | file | in a draft | in a sealed package | trusted? |
+//! | --- | --- | --- | --- |
+//! | `manifest.json` | yes | yes | only when its digest is pinned |
+//! | `integer.onnx`, `float.onnx` | yes | yes | no: checked against the manifest |
+//! | `verifying_key.bin`, `transcript.json` | no | yes | no: checked against the manifest |
+//! | `proving_key.bin` | no | yes, may be elsewhere | no: checked against the manifest |
+//!
+//! Whoever changes a file other than the manifest can at most make loading fail. Whoever changes
+//! the manifest makes another package with another digest.
+//!
+//! Files are written to a temporary name, synced and renamed, and the manifest last, so that an
+//! interrupted write leaves a draft a draft. A sealed package is never written again.
+#![forbid(unsafe_code)]
+
+mod error;
+mod files;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proofmark_types::Digest;
+use proofmark_types::manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, ModelFile, Sealed};
+
+pub use error::PackageError;
+pub use files::{read_bounded, write_atomic};
+
+/// File name of the integer model.
+pub const INTEGER_MODEL_FILE: &str = "integer.onnx";
+/// File name of the float model.
+pub const FLOAT_MODEL_FILE: &str = "float.onnx";
+/// File name of the verifying key.
+pub const VERIFYING_KEY_FILE: &str = "verifying_key.bin";
+/// File name of the proving key.
+pub const PROVING_KEY_FILE: &str = "proving_key.bin";
+/// File name of the setup transcript.
+pub const TRANSCRIPT_FILE: &str = "transcript.json";
+
+/// Largest file read into memory whole, in bytes (models, verifying keys, transcripts).
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// A package whose manifest has been read and validated. Other files are checked when read.
+#[derive(Debug, Clone)]
+pub struct Package {
+    folder: PathBuf,
+    manifest: Manifest,
+    bytes: Vec<u8>,
+}
+
+/// A file's record for the manifest.
+pub fn describe(file: &str, bytes: &[u8]) -> ModelFile {
+    ModelFile {
+        file: file.to_owned(),
+        digest: Digest::of(bytes),
+        bytes: bytes.len() as u64,
+    }
+}
+
+impl Package {
+    /// Opens a folder: reads and validates the manifest.
+    ///
+    /// # Errors
+    /// [`PackageError`] when there is none, or it is malformed.
+    pub fn open(folder: &Path) -> Result<Self, PackageError> {
+        let path = folder.join(MANIFEST_FILE);
+        let bytes = read_bounded(&path, MAX_MANIFEST_BYTES as u64)?;
+        let manifest =
+            Manifest::parse(&bytes).map_err(|source| PackageError::Manifest { path, source })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            manifest,
+            bytes,
+        })
+    }
+
+    /// Opens a folder whose manifest must have this digest.
+    ///
+    /// # Errors
+    /// [`PackageError::NotPinned`] when it has another; else as [`open`](Self::open).
+    pub fn open_pinned(folder: &Path, pinned: Digest) -> Result<Self, PackageError> {
+        let package = Self::open(folder)?;
+        let got = package.digest();
+        if got != pinned {
+            return Err(PackageError::NotPinned {
+                folder: folder.to_owned(),
+                pinned,
+                got,
+            });
+        }
+        Ok(package)
+    }
+
+    /// Writes a draft: the models, then the manifest. The folder must be new or empty.
+    ///
+    /// # Errors
+    /// [`PackageError::Exists`] when something is there; [`PackageError::Digest`] when the
+    /// manifest does not describe the models given.
+    pub fn write_draft(
+        folder: &Path,
+        manifest: Manifest,
+        integer_model: &[u8],
+        float_model: Option<&[u8]>,
+    ) -> Result<Self, PackageError> {
+        if manifest.sealed.is_some() {
+            return Err(PackageError::Sealed {
+                folder: folder.to_owned(),
+            });
+        }
+        fs::create_dir_all(folder).map_err(|source| PackageError::io("create", folder, source))?;
+        let mut entries =
+            fs::read_dir(folder).map_err(|source| PackageError::io("read", folder, source))?;
+        if entries.next().is_some() {
+            return Err(PackageError::Exists {
+                folder: folder.to_owned(),
+            });
+        }
+        let bytes = manifest
+            .to_bytes()
+            .map_err(|source| PackageError::Manifest {
+                path: folder.join(MANIFEST_FILE),
+                source,
+            })?;
+        let files = [
+            (Some(&manifest.integer_model), Some(integer_model)),
+            (manifest.float_model.as_ref(), float_model),
+        ];
+        for (record, content) in files {
+            match (record, content) {
+                (Some(record), Some(content)) => {
+                    check(record, content)?;
+                    write_atomic(&folder.join(&record.file), content)?;
+                }
+                (None, None) => {}
+                (record, _) => {
+                    return Err(PackageError::Missing {
+                        file: record
+                            .map_or_else(|| FLOAT_MODEL_FILE.to_owned(), |r| r.file.clone()),
+                    });
+                }
+            }
+        }
+        write_atomic(&folder.join(MANIFEST_FILE), &bytes)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            manifest,
+            bytes,
+        })
+    }
+
+    /// Seals a draft: writes verifying key and transcript, then the manifest with `sealed`. The
+    /// proving key has been written to [`path_of`](Self::path_of)`("proving_key.bin")` before.
+    ///
+    /// # Errors
+    /// [`PackageError::Sealed`] when the package is sealed already: it is immutable.
+    pub fn seal(
+        self,
+        sealed: Sealed,
+        verifying_key: &[u8],
+        transcript: &[u8],
+    ) -> Result<Self, PackageError> {
+        if self.manifest.sealed.is_some() {
+            return Err(PackageError::Sealed {
+                folder: self.folder,
+            });
+        }
+        check(&sealed.verifying_key, verifying_key)?;
+        check(&sealed.transcript, transcript)?;
+        write_atomic(&self.folder.join(&sealed.verifying_key.file), verifying_key)?;
+        write_atomic(&self.folder.join(&sealed.transcript.file), transcript)?;
+        let mut manifest = self.manifest;
+        manifest.sealed = Some(sealed);
+        let path = self.folder.join(MANIFEST_FILE);
+        let bytes = manifest
+            .to_bytes()
+            .map_err(|source| PackageError::Manifest {
+                path: path.clone(),
+                source,
+            })?;
+        write_atomic(&path, &bytes)?;
+        Ok(Self {
+            folder: self.folder,
+            manifest,
+            bytes,
+        })
+    }
+
+    /// The manifest.
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The manifest's bytes.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The package's address: SHA-256 of the manifest's bytes.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.bytes)
+    }
+
+    /// What `setup` added.
+    ///
+    /// # Errors
+    /// [`PackageError::Draft`] when the package is not sealed.
+    pub fn sealed(&self) -> Result<&Sealed, PackageError> {
+        let draft = || PackageError::Draft {
+            folder: self.folder.clone(),
+        };
+        self.manifest.sealed.as_ref().ok_or_else(draft)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Path of a file of the package.
+    pub fn path_of(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    /// Reads a file and checks its length and digest.
+    ///
+    /// # Errors
+    /// [`PackageError::Digest`] when the content is not what the manifest says.
+    pub fn read(&self, record: &ModelFile) -> Result<Vec<u8>, PackageError> {
+        let bytes = read_bounded(&self.path_of(&record.file), MAX_FILE_BYTES)?;
+        check(record, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// The integer model's bytes, checked.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn integer_model(&self) -> Result<Vec<u8>, PackageError> {
+        self.read(&self.manifest.integer_model)
+    }
+}
+
+fn check(record: &ModelFile, bytes: &[u8]) -> Result<(), PackageError> {
+    let got = Digest::of(bytes);
+    if got != record.digest || bytes.len() as u64 != record.bytes {
+        return Err(PackageError::Digest {
+            file: record.file.clone(),
+            expected: record.digest,
+            got,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proofmark_types::manifest::{
+        Backend, CircuitRecord, CompilerPin, InputSpec, MANIFEST_FORMAT, OutputSpec, RuntimePin,
+        SetupKind, ValidationReport, Visibility,
+    };
+    use proofmark_types::{ElemType, manifest::InputQuantizer};
+
+    use super::*;
+
+    const INTEGER: &[u8] = b"integer model";
+
+    fn draft_manifest() -> Manifest {
+        Manifest {
+            format: MANIFEST_FORMAT.to_owned(),
+            name: "sample".to_owned(),
+            version: "1".to_owned(),
+            description: "a sample".to_owned(),
+            licence: "MIT".to_owned(),
+            float_model: None,
+            integer_model: describe(INTEGER_MODEL_FILE, INTEGER),
+            runtime: RuntimePin::current(),
+            inputs: vec![InputSpec {
+                name: "x".to_owned(),
+                elem: ElemType::Uint8,
+                shape: vec![1, 2],
+                visibility: Visibility::Public,
+                quantizer: Some(InputQuantizer::per_tensor(1.0, 0)),
+            }],
+            outputs: vec![OutputSpec {
+                name: "y".to_owned(),
+                elem: ElemType::Int32,
+                shape: vec![1, 2],
+                visibility: Visibility::Public,
+                views: Vec::new(),
+            }],
+            compiler: CompilerPin {
+                epoch: 1,
+                backend: Backend::Groth16,
+            },
+            validation: ValidationReport::default(),
+            sealed: None,
+        }
+    }
+
+    fn sealed_record() -> Sealed {
+        Sealed {
+            circuit: CircuitRecord {
+                digest: Digest::of(b"circuit"),
+                constraints: 3,
+                wires: 5,
+                public_inputs: 4,
+            },
+            verifying_key: describe(VERIFYING_KEY_FILE, b"vk"),
+            proving_key: describe(PROVING_KEY_FILE, b"pk"),
+            transcript: describe(TRANSCRIPT_FILE, b"transcript"),
+            setup_kind: SetupKind::SingleParty,
+        }
+    }
+
+    #[test]
+    fn a_draft_is_sealed_once_and_addressed_by_its_manifest() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("p");
+        let draft = Package::write_draft(&folder, draft_manifest(), INTEGER, None).unwrap();
+        assert!(matches!(draft.sealed(), Err(PackageError::Draft { .. })));
+        assert_eq!(Package::open(&folder).unwrap().digest(), draft.digest());
+
+        let sealed = draft
+            .clone()
+            .seal(sealed_record(), b"vk", b"transcript")
+            .unwrap();
+        assert_ne!(sealed.digest(), draft.digest());
+        let opened = Package::open_pinned(&folder, sealed.digest()).unwrap();
+        assert_eq!(
+            opened
+                .read(&opened.sealed().unwrap().verifying_key)
+                .unwrap(),
+            b"vk"
+        );
+        assert_eq!(opened.integer_model().unwrap(), INTEGER);
+        assert!(matches!(
+            opened.seal(sealed_record(), b"vk", b"transcript"),
+            Err(PackageError::Sealed { .. })
+        ));
+        assert!(matches!(
+            Package::open_pinned(&folder, draft.digest()),
+            Err(PackageError::NotPinned { .. })
+        ));
+    }
+
+    #[test]
+    fn a_changed_file_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("p");
+        let package = Package::write_draft(&folder, draft_manifest(), INTEGER, None).unwrap();
+        fs::write(folder.join(INTEGER_MODEL_FILE), b"integer modeL").unwrap();
+        assert_eq!(
+            package.integer_model().unwrap_err().code(),
+            "package-file-digest"
+        );
+        fs::remove_file(folder.join(INTEGER_MODEL_FILE)).unwrap();
+        assert_eq!(package.integer_model().unwrap_err().code(), "package-io");
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_nothing_undescribed_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("p");
+        assert_eq!(
+            Package::write_draft(&folder, draft_manifest(), b"another", None)
+                .unwrap_err()
+                .code(),
+            "package-file-digest"
+        );
+        assert!(!folder.join(MANIFEST_FILE).exists());
+        Package::write_draft(&folder, draft_manifest(), INTEGER, None).unwrap();
+        assert_eq!(
+            Package::write_draft(&folder, draft_manifest(), INTEGER, None)
+                .unwrap_err()
+                .code(),
+            "package-folder-not-empty"
+        );
+        let other = root.path().join("q");
+        assert_eq!(
+            Package::write_draft(&other, draft_manifest(), INTEGER, Some(b"float"))
+                .unwrap_err()
+                .code(),
+            "package-file-missing"
+        );
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("f");
+        fs::write(&path, [0; 9]).unwrap();
+        assert_eq!(read_bounded(&path, 9).unwrap().len(), 9);
+        assert_eq!(
+            read_bounded(&path, 8).unwrap_err().code(),
+            "package-file-too-large"
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! `Concat` along an axis.
+
+use super::relabel::{Relabel, axis};
+use crate::context::{NodeContext, Refusal};
+use crate::operator::{Fact, OpSpec, Parsed};
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    op_type: "Concat",
+    domain: "",
+    since: 4,
+    summary: "tensors side by side along an axis",
+    limits: "no constant operands; equal element types",
+    cost: "0",
+    parse,
+};
+
+fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    cx.only_attributes(&["axis"])?;
+    let inputs = (0..cx.node.inputs.len()).map(|i| cx.data(i)).collect::<Result<Vec<_>, _>>()?;
+    let Some((_, first)) = inputs.first() else {
+        return Err(Refusal::new("no operand", "concatenate at least one tensor"));
+    };
+    let rank = first.shape.len();
+    let wanted = cx
+        .node
+        .attr_int("axis")
+        .ok()
+        .flatten()
+        .ok_or_else(|| Refusal::new("no axis", "give the attribute axis"))?;
+    let at = axis(wanted, rank)
+        .ok_or_else(|| Refusal::new(format!("axis {wanted} of rank {rank}"), "give an axis inside the rank"))?;
+    let dim = |fact: &Fact| fact.shape.get(at).copied().unwrap_or_default();
+    let mut shape = first.shape.clone();
+    if let Some(total) = shape.get_mut(at) {
+        *total = inputs.iter().map(|(_, fact)| dim(fact)).sum();
+    }
+    let same_elsewhere = inputs.iter().all(|(_, fact)| {
+        fact.elem == first.elem
+            && fact.shape.len() == rank
+            && (0..rank).all(|d| d == at || fact.shape.get(d) == first.shape.get(d))
+    });
+    if !same_elsewhere {
+        return Err(Refusal::new(
+            "operands differ in type or in a dimension other than the axis",
+            "make them equal",
+        ));
+    }
+    let outer: usize = first.shape.iter().take(at).product();
+    let inner: usize = first.shape.iter().skip(at + 1).product();
+    let mut source = Vec::with_capacity(shape.iter().product());
+    for o in 0..outer {
+        for (which, (_, fact)) in inputs.iter().enumerate() {
+            let run = dim(fact) * inner;
+            source.extend((0..run).map(|i| (which, o * run + i)));
+        }
+    }
+    let output = Fact { elem: first.elem, shape };
+    let data = inputs.into_iter().map(|(name, _)| name).collect();
+    Ok(Parsed { operator: Box::new(Relabel { output, source }), data })
+}

@@ -1,0 +1,21 @@
+//! `ConvInteger`: convolution of 8-bit tensors to int32.
+
+use super::q_linear_conv::{Conv, ConvInputs};
+use crate::context::{NodeContext, Refusal};
+use crate::operator::{OpSpec, Parsed};
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    op_type: "ConvInteger",
+    domain: "",
+    since: 10,
+    summary: "1-D and 2-D convolution to int32 accumulators",
+    limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads; one weight zero point",
+    cost: "0",
+    parse,
+};
+
+fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    // x, w, x_zero_point, w_zero_point
+    let (conv, x, _) = Conv::parse(cx, &ConvInputs { w: 1, x_zero_point: 2, w_zero_point: 3 })?;
+    Ok(Parsed { operator: Box::new(conv), data: vec![x] })
+}

@@ -1,0 +1,31 @@
+//! `Flatten` to a matrix.
+
+use super::relabel::Relabel;
+use crate::context::{NodeContext, Refusal};
+use crate::operator::{Fact, OpSpec, Parsed};
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    op_type: "Flatten",
+    domain: "",
+    since: 1,
+    summary: "the same elements as a matrix, split at an axis",
+    limits: "none",
+    cost: "0",
+    parse,
+};
+
+fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    cx.only_attributes(&["axis"])?;
+    let (name, x) = cx.data(0)?;
+    let axis = cx.int("axis", 1)?;
+    let rank = i64::try_from(x.shape.len()).unwrap_or(i64::MAX);
+    let at = if axis < 0 { axis.saturating_add(rank) } else { axis };
+    let split = usize::try_from(at)
+        .ok()
+        .filter(|&at| at <= x.shape.len())
+        .ok_or_else(|| Refusal::new(format!("axis {axis} of rank {rank}"), "give an axis inside the rank"))?;
+    let (left, right) = x.shape.split_at(split);
+    let shape = vec![left.iter().product(), right.iter().product()];
+    let output = Fact { elem: x.elem, shape };
+    Ok(Parsed { operator: Box::new(Relabel::identity(output)), data: vec![name] })
+}

@@ -1,0 +1,22 @@
+//! `MatMulInteger` with a constant right side: matrix product to int32.
+
+use super::q_gemm::Dense;
+use crate::context::{NodeContext, Refusal};
+use crate::operator::{OpSpec, Parsed};
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    op_type: "MatMulInteger",
+    domain: "",
+    since: 10,
+    summary: "matrix product with a constant right side, int32 accumulators",
+    limits: "constant right side of rank 2; u8×u8 or s8×s8; one weight zero point",
+    cost: "0",
+    parse,
+};
+
+fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    // a, b, a_zero_point, b_zero_point
+    cx.only_attributes(&[])?;
+    let (dense, x) = Dense::parse(cx, 1, 2, 3, false)?;
+    Ok(Parsed { operator: Box::new(dense), data: vec![x] })
+}

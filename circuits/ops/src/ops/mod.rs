@@ -1,0 +1,46 @@
+//! The one list of operators that may be proven. Alphabetical; a test keeps it so.
+
+use crate::operator::OpSpec;
+
+macro_rules! operators {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// Every operator that may be proven, in the order of their files.
+        pub static OPERATORS: &[&OpSpec] = &[$(&$module::SPEC),*];
+        #[cfg(test)]
+        const MODULES: &[&str] = &[$(stringify!($module)),*];
+    };
+}
+
+operators! {
+    add,
+    concat,
+    conv_integer,
+    flatten,
+    mat_mul_integer,
+    max_pool,
+    q_gemm,
+    q_linear_conv,
+    q_linear_mat_mul,
+    reshape,
+    squeeze,
+    transpose,
+    unsqueeze,
+}
+
+mod accumulate;
+mod relabel;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_alphabetical_and_names_are_unique() {
+        assert!(MODULES.windows(2).all(|pair| pair[0] < pair[1]));
+        let mut names: Vec<_> = OPERATORS.iter().map(|s| (s.domain, s.op_type)).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), OPERATORS.len());
+    }
+}

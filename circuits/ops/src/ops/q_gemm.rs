@@ -1,0 +1,179 @@
+//! `QGemm` (domain `com.microsoft`): matrix product with constant weights, int32 bias, requantize.
+
+use proofmark_gadgets::{Lowering, Num};
+use proofmark_tensor::requantize::gemm_multiplier;
+use proofmark_tensor::{ElemType, IntTensor};
+
+use super::accumulate::Finish;
+use crate::context::{NodeContext, Refusal};
+use crate::error::OpsError;
+use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    op_type: "QGemm",
+    domain: "com.microsoft",
+    since: 1,
+    summary: "fully connected layer: A·B + C with per-channel scales and int32 bias, requantized",
+    limits: "constant B and C; u8×u8 or s8×s8; transA = 0; y_scale given (no float output)",
+    cost: "0 for the products; one requantize an output element",
+    parse,
+};
+
+/// A product `[rows, depth] · [depth, columns]` with constant right side: shared with the other
+/// matrix products.
+#[derive(Debug)]
+pub(crate) struct Dense {
+    pub(crate) node: String,
+    pub(crate) output: Fact,
+    pub(crate) rows: usize,
+    pub(crate) depth: usize,
+    pub(crate) columns: usize,
+    pub(crate) x_zero_point: i64,
+    /// `w − w_zero_point`, `[columns][depth]`.
+    pub(crate) weights: Vec<i64>,
+    /// One a row and column, `[rows][columns]`, or one a column.
+    pub(crate) bias: Vec<i64>,
+    pub(crate) finish: Finish,
+}
+
+impl Dense {
+    /// Reads the left data tensor (input 0) and the right constant matrix.
+    pub(crate) fn parse(
+        cx: &NodeContext<'_>,
+        w_at: usize,
+        x_zero_point_at: usize,
+        w_zero_point_at: usize,
+        transposed: bool,
+    ) -> Result<(Self, String), Refusal> {
+        let (name, x) = cx.data(0)?;
+        let w = cx.ints(w_at)?;
+        cx.same_sign(x.elem, w.elem())?;
+        let ([leading @ .., depth], &[first, second]) = (x.shape.as_slice(), w.shape()) else {
+            return Err(Refusal::new(
+                format!("shapes {:?} and {:?}", x.shape, w.shape()),
+                "multiply a tensor by a constant matrix of rank 2",
+            ));
+        };
+        let (inner, columns) = if transposed { (second, first) } else { (first, second) };
+        if leading.is_empty() || inner != *depth {
+            return Err(Refusal::new(
+                format!("shapes {:?} and {:?} do not multiply", x.shape, w.shape()),
+                "make the inner dimensions equal",
+            ));
+        }
+        let rows: usize = leading.iter().product();
+        let w_zero_point = i64::from(cx.zero_point(w_zero_point_at, w.elem())?);
+        let weight = |c: usize, d: usize| {
+            let at = if transposed { c * inner + d } else { d * columns + c };
+            w.data().get(at).map_or(0, |&v| i64::from(v) - w_zero_point)
+        };
+        let weights = (0..columns).flat_map(|c| (0..inner).map(move |d| (c, d))).map(|(c, d)| weight(c, d)).collect();
+        let mut shape = leading.to_vec();
+        shape.push(columns);
+        let dense = Self {
+            node: cx.node.name.clone(),
+            output: Fact { elem: ElemType::Int32, shape },
+            rows,
+            depth: *depth,
+            columns,
+            x_zero_point: i64::from(cx.zero_point(x_zero_point_at, x.elem)?),
+            weights,
+            bias: vec![0; columns],
+            finish: Finish::Int32,
+        };
+        Ok((dense, name))
+    }
+
+    fn bias(&self, row: usize, column: usize) -> i64 {
+        let at = if self.bias.len() == self.columns { column } else { row * self.columns + column };
+        self.bias.get(at).copied().unwrap_or_default()
+    }
+}
+
+impl Operator for Dense {
+    fn output(&self) -> &Fact {
+        &self.output
+    }
+
+    fn eval(&self, inputs: &[&IntTensor]) -> Result<Vec<i32>, OpsError> {
+        let x = inputs.first().map(|t| t.data()).unwrap_or_default();
+        let mut out = Vec::with_capacity(self.output.len());
+        for row in 0..self.rows {
+            for column in 0..self.columns {
+                let mut acc = self.bias(row, column);
+                for d in 0..self.depth {
+                    let xv = x.get(row * self.depth + d).copied().unwrap_or_default();
+                    let wv = self.weights.get(column * self.depth + d).copied().unwrap_or_default();
+                    acc += (i64::from(xv) - self.x_zero_point) * wv;
+                }
+                out.push(self.finish.eval(column, to_int32(&self.node, acc)?));
+            }
+        }
+        Ok(out)
+    }
+
+    fn synthesize(&self, cx: &mut Lowering<'_>, inputs: &[&TensorVar]) -> Result<Vec<Num>, OpsError> {
+        let x = inputs.first().map(|t| t.nums.as_slice()).unwrap_or_default();
+        let mut out = Vec::with_capacity(self.output.len());
+        for row in 0..self.rows {
+            let nums = x.get(row * self.depth..(row + 1) * self.depth).unwrap_or_default();
+            for column in 0..self.columns {
+                let weights = self
+                    .weights
+                    .get(column * self.depth..(column + 1) * self.depth)
+                    .unwrap_or_default();
+                let constant =
+                    self.bias(row, column) - self.x_zero_point * weights.iter().sum::<i64>();
+                let terms = weights.iter().copied().zip(nums);
+                out.push(self.finish.synthesize(cx, column, terms, constant)?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    // a, a_scale, a_zero_point, b, b_scale, b_zero_point, c, y_scale, y_zero_point
+    cx.only_attributes(&["alpha", "transA", "transB"])?;
+    if cx.int("transA", 0)? != 0 {
+        return Err(Refusal::new("transA is set", "export the layer with transA = 0"));
+    }
+    let alpha = cx.float("alpha", 1.0)?;
+    let (mut dense, x) = Dense::parse(cx, 3, 2, 5, cx.int("transB", 0)? != 0)?;
+    if dense.output.shape.len() != 2 {
+        return Err(Refusal::new("input of a rank other than 2", "flatten the input first"));
+    }
+    if cx.node.input(7).is_none() {
+        return Err(Refusal::new(
+            "no y_scale, so the output is float",
+            "use MatMulInteger and an int32 Add for integer outputs",
+        ));
+    }
+    let (x_scale, y_scale) = (cx.scale(1)?, cx.scale(7)?);
+    let elem = cx.zero_point_elem(8)?;
+    let y_zero_point = cx.zero_point(8, elem)?;
+    let multipliers: Vec<f32> = cx
+        .scales(4, dense.columns)?
+        .into_iter()
+        .map(|w_scale| gemm_multiplier(alpha, x_scale, w_scale, y_scale))
+        .collect();
+    dense.finish = Finish::Requantize(cx.requantizes(multipliers, y_zero_point, elem)?);
+    dense.output.elem = elem;
+    if cx.constant(6)?.is_some() {
+        let c = cx.ints(6)?;
+        let fits = c.elem() == ElemType::Int32
+            && match c.shape() {
+                [n] | [1, n] => *n == dense.columns,
+                [m, n] => *m == dense.rows && *n == dense.columns,
+                _ => false,
+            };
+        if !fits {
+            return Err(Refusal::new(
+                format!("bias of type {} and shape {:?}", c.elem(), c.shape()),
+                "give one int32 bias a column",
+            ));
+        }
+        dense.bias = c.data().iter().map(|&b| i64::from(b)).collect();
+    }
+    Ok(Parsed { operator: Box::new(dense), data: vec![x] })
+}

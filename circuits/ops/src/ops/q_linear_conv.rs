@@ -1,0 +1,207 @@
+//! `QLinearConv`: convolution of 8-bit tensors with constant weights, int32 accumulation, requantize.
+
+use proofmark_gadgets::{Lowering, Num};
+use proofmark_tensor::requantize::conv_multiplier;
+use proofmark_tensor::{ElemType, IntTensor};
+
+use super::accumulate::Finish;
+use crate::context::{NodeContext, Refusal};
+use crate::error::OpsError;
+use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+use crate::window::{Window, kernel_shape};
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    op_type: "QLinearConv",
+    domain: "",
+    since: 10,
+    summary: "1-D and 2-D convolution, strides, pads, dilations, groups, per-channel scales, int32 bias",
+    limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads; one weight zero point",
+    cost: "0 for the products; one requantize an output element",
+    parse,
+};
+
+/// A convolution: shared with `ConvInteger`.
+#[derive(Debug)]
+pub(crate) struct Conv {
+    pub(crate) node: String,
+    pub(crate) output: Fact,
+    pub(crate) window: Window,
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) groups: usize,
+    pub(crate) x_zero_point: i64,
+    /// `w − w_zero_point`, `[out_channels][in_channels / groups][kernel]`.
+    pub(crate) weights: Vec<i64>,
+    pub(crate) bias: Vec<i64>,
+    pub(crate) finish: Finish,
+}
+
+/// Positions of a convolution node's inputs.
+pub(crate) struct ConvInputs {
+    pub(crate) w: usize,
+    pub(crate) x_zero_point: usize,
+    pub(crate) w_zero_point: usize,
+}
+
+impl Conv {
+    /// Reads what all convolutions share; bias 0 and int32 outputs.
+    pub(crate) fn parse(cx: &NodeContext<'_>, at: &ConvInputs) -> Result<(Self, String, ElemType), Refusal> {
+        cx.only_attributes(&["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"])?;
+        let (name, x) = cx.data(0)?;
+        let w = cx.ints(at.w)?;
+        cx.same_sign(x.elem, w.elem())?;
+        let ([1, in_channels, spatial @ ..], [out_channels, per_group, kernel @ ..]) =
+            (x.shape.as_slice(), w.shape())
+        else {
+            return Err(Refusal::new(
+                format!("input shape {:?}, weight shape {:?}", x.shape, w.shape()),
+                "use batch 1 and channels-first tensors",
+            ));
+        };
+        if let Some(declared) = kernel_shape(cx, kernel.len())?
+            && declared != kernel
+        {
+            return Err(Refusal::new(
+                format!("kernel_shape {declared:?} but weights of {kernel:?}"),
+                "make kernel_shape the weights' own",
+            ));
+        }
+        let groups = usize::try_from(cx.int("group", 1)?).unwrap_or(0);
+        if groups == 0
+            || *in_channels != per_group.saturating_mul(groups)
+            || !out_channels.is_multiple_of(groups)
+        {
+            return Err(Refusal::new(
+                format!("{in_channels} channels in {groups} groups of {per_group}, {out_channels} out"),
+                "make channels divisible by the number of groups",
+            ));
+        }
+        let window = Window::parse(cx, spatial, kernel)?;
+        let mut shape = vec![1, *out_channels];
+        shape.extend_from_slice(&window.output);
+        let w_zero_point = i64::from(cx.zero_point(at.w_zero_point, w.elem())?);
+        let conv = Self {
+            node: cx.node.name.clone(),
+            output: Fact { elem: ElemType::Int32, shape },
+            window,
+            in_channels: *in_channels,
+            out_channels: *out_channels,
+            groups,
+            x_zero_point: i64::from(cx.zero_point(at.x_zero_point, x.elem)?),
+            weights: w.data().iter().map(|&v| i64::from(v) - w_zero_point).collect(),
+            bias: vec![0; *out_channels],
+            finish: Finish::Int32,
+        };
+        Ok((conv, name, x.elem))
+    }
+
+    fn kernel_len(&self) -> usize {
+        self.window.rows.kernel * self.window.columns.kernel
+    }
+
+    fn plane(&self) -> usize {
+        self.window.rows.input * self.window.columns.input
+    }
+}
+
+impl Operator for Conv {
+    fn output(&self) -> &Fact {
+        &self.output
+    }
+
+    fn eval(&self, inputs: &[&IntTensor]) -> Result<Vec<i32>, OpsError> {
+        let x = inputs.first().map(|t| t.data()).unwrap_or_default();
+        let (rows, columns) = (self.window.rows, self.window.columns);
+        let per_group = self.in_channels / self.groups;
+        let out_per_group = self.out_channels / self.groups;
+        let mut out = Vec::with_capacity(self.output.len());
+        for m in 0..self.out_channels {
+            let first_channel = m / out_per_group * per_group;
+            for oh in 0..rows.output {
+                for ow in 0..columns.output {
+                    let mut acc = self.bias.get(m).copied().unwrap_or_default();
+                    for c in 0..per_group {
+                        for kh in 0..rows.kernel {
+                            for kw in 0..columns.kernel {
+                                let (h, w) = (
+                                    (oh * rows.stride + kh * rows.dilation).wrapping_sub(rows.pad_begin),
+                                    (ow * columns.stride + kw * columns.dilation)
+                                        .wrapping_sub(columns.pad_begin),
+                                );
+                                // Padding holds the zero point and so adds nothing.
+                                if h >= rows.input || w >= columns.input {
+                                    continue;
+                                }
+                                let xi = ((first_channel + c) * rows.input + h) * columns.input + w;
+                                let wi = ((m * per_group + c) * rows.kernel + kh) * columns.kernel + kw;
+                                if let (Some(&xv), Some(&wv)) = (x.get(xi), self.weights.get(wi)) {
+                                    acc += (i64::from(xv) - self.x_zero_point) * wv;
+                                }
+                            }
+                        }
+                    }
+                    out.push(self.finish.eval(m, to_int32(&self.node, acc)?));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn synthesize(&self, cx: &mut Lowering<'_>, inputs: &[&TensorVar]) -> Result<Vec<Num>, OpsError> {
+        let x = inputs.first().map(|t| t.nums.as_slice()).unwrap_or_default();
+        let per_group = self.in_channels / self.groups;
+        let out_per_group = self.out_channels / self.groups;
+        let (kernel, plane) = (self.kernel_len(), self.plane());
+        let mut out = Vec::with_capacity(self.output.len());
+        let mut terms: Vec<(i64, &Num)> = Vec::with_capacity(per_group * kernel);
+        for m in 0..self.out_channels {
+            let first_channel = m / out_per_group * per_group;
+            for row in 0..self.window.rows.output {
+                for column in 0..self.window.columns.output {
+                    terms.clear();
+                    let mut weight_sum = 0_i64;
+                    for c in 0..per_group {
+                        for (tap, source) in self.window.taps(row, column) {
+                            let weight = self.weights.get((m * per_group + c) * kernel + tap);
+                            let num = x.get((first_channel + c) * plane + source);
+                            if let (Some(&weight), Some(num)) = (weight, num) {
+                                weight_sum += weight;
+                                terms.push((weight, num));
+                            }
+                        }
+                    }
+                    let bias = self.bias.get(m).copied().unwrap_or_default();
+                    let constant = bias - self.x_zero_point * weight_sum;
+                    out.push(self.finish.synthesize(cx, m, terms.iter().copied(), constant)?);
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    // x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, bias
+    let (mut conv, x, _) = Conv::parse(cx, &ConvInputs { w: 3, x_zero_point: 2, w_zero_point: 5 })?;
+    let (x_scale, y_scale) = (cx.scale(1)?, cx.scale(6)?);
+    let elem = cx.zero_point_elem(7)?;
+    let y_zero_point = cx.zero_point(7, elem)?;
+    let multipliers: Vec<f32> = cx
+        .scales(4, conv.out_channels)?
+        .into_iter()
+        .map(|w_scale| conv_multiplier(x_scale, w_scale, y_scale))
+        .collect();
+    conv.finish = Finish::Requantize(cx.requantizes(multipliers, y_zero_point, elem)?);
+    conv.output.elem = elem;
+    if cx.constant(8)?.is_some() {
+        let bias = cx.ints(8)?;
+        if bias.elem() != ElemType::Int32 || bias.len() != conv.out_channels {
+            return Err(Refusal::new(
+                format!("bias of {} {} elements", bias.len(), bias.elem()),
+                "give one int32 bias an output channel",
+            ));
+        }
+        conv.bias = bias.data().iter().map(|&b| i64::from(b)).collect();
+    }
+    Ok(Parsed { operator: Box::new(conv), data: vec![x] })
+}
