@@ -19,17 +19,25 @@
 #![cfg_attr(
     test,
     expect(
+        clippy::arithmetic_side_effects,
         clippy::indexing_slicing,
         clippy::string_slice,
         reason = "a test that panics has failed, which is what it is for"
     )
 )]
 
+pub mod context;
 pub mod digest;
+pub mod field;
 pub mod manifest;
 mod num;
+pub mod poseidon;
+pub mod statement;
 pub mod tensor;
 
+pub use context::Context;
 pub use digest::Digest;
+pub use field::Fr;
 pub use manifest::Manifest;
+pub use statement::{PublicLayout, PublicValue};
 pub use tensor::{ElemType, IntTensor, TensorError};

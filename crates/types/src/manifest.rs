@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::num::{f32_from_f64, f32_from_i64, i64_from_f32};
+use crate::statement::{PublicLayout, StatementError, TensorSlot};
 use crate::tensor::{ElemType, IntTensor, TensorError, element_count};
 
 /// Value of [`Manifest::format`].
@@ -799,6 +800,17 @@ impl Manifest {
     /// As [`to_bytes`](Self::to_bytes).
     pub fn package_digest(&self) -> Result<Digest, ManifestError> {
         Ok(Digest::of(&self.to_bytes()?))
+    }
+
+    /// Order and encoding of the circuit's public inputs.
+    ///
+    /// # Errors
+    /// [`StatementError`] for a shape that [`validate`](Self::validate) refuses as well.
+    pub fn layout(&self) -> Result<PublicLayout, StatementError> {
+        PublicLayout::new(
+            self.inputs.iter().map(TensorSlot::from).collect(),
+            self.outputs.iter().map(TensorSlot::from).collect(),
+        )
     }
 
     /// Checks everything that the types do not say.
