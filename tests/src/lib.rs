@@ -1,1 +1,9 @@
-//! placeholder
+//! What the tests against the built product share.
+#![forbid(unsafe_code)]
+
+pub mod build;
+pub mod random;
+pub mod three_way;
+
+pub use random::Random;
+pub use three_way::{Checked, three_way};
