@@ -97,21 +97,6 @@ pub(crate) mod hex_bytes {
     }
 }
 
-/// A field element as `0x` and 64 lower-case hex digits in JSON.
-pub(crate) mod hex_fr {
-    use super::Fr;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(x: &Fr, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&super::fr_to_hex(x))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fr, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        super::fr_from_hex(&text).map_err(D::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,8 @@ pub mod field;
 pub mod manifest;
 mod num;
 pub mod poseidon;
+pub mod problem;
+pub mod receipt;
 pub mod statement;
 pub mod tensor;
 
@@ -39,5 +41,7 @@ pub use context::Context;
 pub use digest::Digest;
 pub use field::Fr;
 pub use manifest::Manifest;
+pub use problem::Problem;
+pub use receipt::{Envelope, Receipt};
 pub use statement::{PublicLayout, PublicValue};
 pub use tensor::{ElemType, IntTensor, TensorError};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::num::{f32_from_f64, f32_from_i64, i64_from_f32};
-use crate::statement::{PublicLayout, StatementError, TensorSlot};
+use crate::statement::{LayoutTensor, PublicLayout, StatementError};
 use crate::tensor::{ElemType, IntTensor, TensorError, element_count};
 
 /// Value of [`Manifest::format`].
@@ -808,8 +808,8 @@ impl Manifest {
     /// [`StatementError`] for a shape that [`validate`](Self::validate) refuses as well.
     pub fn layout(&self) -> Result<PublicLayout, StatementError> {
         PublicLayout::new(
-            self.inputs.iter().map(TensorSlot::from).collect(),
-            self.outputs.iter().map(TensorSlot::from).collect(),
+            self.inputs.iter().map(LayoutTensor::from).collect(),
+            self.outputs.iter().map(LayoutTensor::from).collect(),
         )
     }
 

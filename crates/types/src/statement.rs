@@ -274,7 +274,7 @@ impl core::fmt::Display for Role {
 
 /// What the statement needs to know of an input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorSlot {
+pub struct LayoutTensor {
     /// Name in the graph. It does not enter the layout's encoding.
     pub name: String,
     /// Element type.
@@ -285,7 +285,7 @@ pub struct TensorSlot {
     pub visibility: Visibility,
 }
 
-impl From<&InputSpec> for TensorSlot {
+impl From<&InputSpec> for LayoutTensor {
     fn from(spec: &InputSpec) -> Self {
         let InputSpec {
             name,
@@ -303,7 +303,7 @@ impl From<&InputSpec> for TensorSlot {
     }
 }
 
-impl From<&OutputSpec> for TensorSlot {
+impl From<&OutputSpec> for LayoutTensor {
     fn from(spec: &OutputSpec) -> Self {
         let OutputSpec {
             name,
@@ -321,7 +321,7 @@ impl From<&OutputSpec> for TensorSlot {
     }
 }
 
-impl TensorSlot {
+impl LayoutTensor {
     /// Number of elements.
     fn count(&self) -> Result<usize, TensorError> {
         element_count(&self.shape)
@@ -349,8 +349,8 @@ pub enum PublicValue<'a> {
 /// Order and encoding of the public inputs of one circuit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicLayout {
-    inputs: Vec<TensorSlot>,
-    outputs: Vec<TensorSlot>,
+    inputs: Vec<LayoutTensor>,
+    outputs: Vec<LayoutTensor>,
     len: usize,
 }
 
@@ -359,7 +359,10 @@ impl PublicLayout {
     ///
     /// # Errors
     /// [`StatementError::Shape`] for a shape with more elements than can be addressed.
-    pub fn new(inputs: Vec<TensorSlot>, outputs: Vec<TensorSlot>) -> Result<Self, StatementError> {
+    pub fn new(
+        inputs: Vec<LayoutTensor>,
+        outputs: Vec<LayoutTensor>,
+    ) -> Result<Self, StatementError> {
         let mut len = 1_usize;
         for slot in inputs.iter().chain(&outputs) {
             len = len.saturating_add(slot.positions(slot.count()?));
@@ -372,12 +375,12 @@ impl PublicLayout {
     }
 
     /// Inputs in graph order.
-    pub fn inputs(&self) -> &[TensorSlot] {
+    pub fn inputs(&self) -> &[LayoutTensor] {
         &self.inputs
     }
 
     /// Outputs in graph order.
-    pub fn outputs(&self) -> &[TensorSlot] {
+    pub fn outputs(&self) -> &[LayoutTensor] {
         &self.outputs
     }
 
@@ -446,7 +449,7 @@ impl PublicLayout {
         let mut words = vec!["context digest".to_owned()];
         let slots = self.inputs.iter().map(|s| (Role::Input, s));
         for (role, slot) in slots.chain(self.outputs.iter().map(|s| (Role::Output, s))) {
-            let TensorSlot {
+            let LayoutTensor {
                 name,
                 elem,
                 visibility,
@@ -544,8 +547,8 @@ mod tests {
         IntTensor::new(elem, vec![count], data).unwrap()
     }
 
-    fn slot(name: &str, elem: ElemType, shape: &[usize], visibility: Visibility) -> TensorSlot {
-        TensorSlot {
+    fn slot(name: &str, elem: ElemType, shape: &[usize], visibility: Visibility) -> LayoutTensor {
+        LayoutTensor {
             name: name.into(),
             elem,
             shape: shape.to_vec(),
