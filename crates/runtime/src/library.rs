@@ -49,7 +49,7 @@ pub const WHEEL_PYTHON: &str = "3.12";
 pub const WHEEL_ABI: &str = "cp312";
 
 /// All pinned platforms.
-pub const PINNED: [PinnedLibrary; 3] = [
+pub static PINNED: [PinnedLibrary; 3] = [
     PinnedLibrary {
         os: "linux",
         arch: "x86_64",
@@ -90,9 +90,8 @@ pub const PINNED: [PinnedLibrary; 3] = [
 /// # Errors
 /// [`RuntimeError::PlatformUnsupported`] when there is none.
 pub fn pinned() -> Result<&'static PinnedLibrary, RuntimeError> {
-    static TABLE: [PinnedLibrary; 3] = PINNED;
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    TABLE
+    PINNED
         .iter()
         .find(|pin| pin.os == os && pin.arch == arch)
         .ok_or_else(|| RuntimeError::PlatformUnsupported {

@@ -1,7 +1,5 @@
 //! What goes into and comes out of a session.
 
-use core::fmt::Write as _;
-
 use ort::value::{Shape, TensorElementType, ValueType};
 use proofmark_types::tensor::element_count;
 use proofmark_types::{ElemType, IntTensor, TensorError};
@@ -116,17 +114,11 @@ impl IoSpec {
 
     /// The dimensions for a message, `?` where free.
     pub(crate) fn shape_text(&self) -> String {
-        let mut text = String::from("[");
-        for (at, dim) in self.dims.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            // writing to a String cannot fail
-            let _: Result<(), _> = match dim {
-                Some(dim) => write!(text, "{comma}{dim}"),
-                None => write!(text, "{comma}?"),
-            };
-        }
-        text.push(']');
-        text
+        let dim = |dim: &Option<usize>| dim.map_or_else(|| "?".to_owned(), |dim| dim.to_string());
+        format!(
+            "[{}]",
+            self.dims.iter().map(dim).collect::<Vec<_>>().join(", ")
+        )
     }
 }
 

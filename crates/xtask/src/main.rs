@@ -4,6 +4,7 @@
 mod fetch_runtime;
 
 use std::io::Write as _;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -21,9 +22,16 @@ enum Chore {
     FetchRuntime,
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().chore {
-        Chore::FetchRuntime => say(&fetch_runtime::run()?.to_string()),
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::FetchRuntime => fetch_runtime::run().and_then(|outcome| say(&outcome.to_string())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // With all its causes on one line, and without a backtrace, whatever the environment says.
+        Err(error) => match writeln!(std::io::stderr(), "error: {error:#}") {
+            Ok(()) | Err(_) => ExitCode::FAILURE,
+        },
     }
 }
 
