@@ -1,0 +1,413 @@
+//! The prover of one circuit.
+//!
+//! The formula is that of `ark-groth16`, term by term (a test compares the proofs for equal `r`
+//! and `s`), and so are the multi-scalar multiplications (`ark-ec`). What is here instead of its
+//! `create_proof_with_reduction_and_matrices`: matrices that are built once and need no second
+//! copy, the satisfaction check, wiped intermediates, and queries without their identities.
+
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
+use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
+use ark_ff::{BigInt, PrimeField};
+use ark_groth16::{Groth16, PreparedVerifyingKey, Proof, ProvingKey, VerifyingKey};
+use ark_poly::Radix2EvaluationDomain;
+use proofmark_gadgets::Circuit;
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+use crate::error::ProverError;
+use crate::evaluator::Evaluator;
+use crate::generator::check_backend;
+use crate::qap::odd_values;
+use crate::random;
+
+/// The points of a query that are not the identity, and the wires they belong to.
+#[derive(Debug)]
+struct Query<G> {
+    wires: Vec<u32>,
+    points: Vec<G>,
+}
+
+impl<G: AffineRepr<ScalarField = Fr>> Query<G>
+where
+    G::Group: VariableBaseMSM<MulBase = G>,
+{
+    fn new(points: Vec<G>, first_wire: u32) -> Self {
+        let (wires, points) = (first_wire..)
+            .zip(points)
+            .filter(|(_, point)| !point.is_zero())
+            .unzip();
+        Self { wires, points }
+    }
+
+    /// `Σ z_i · P_i` over the query's wires.
+    fn times(&self, assignment: &[BigInt<4>]) -> G::Group {
+        let scalars = Zeroizing::new(
+            self.wires
+                .par_iter()
+                .map(|&wire| assignment[wire as usize])
+                .collect::<Vec<_>>(),
+        );
+        G::Group::msm_bigint(&self.points, &scalars)
+    }
+}
+
+/// Proves statements of one circuit under one key. Built once; `Sync`, so that any number of
+/// threads may prove at the same time.
+#[derive(Debug)]
+pub struct Prover {
+    evaluator: Evaluator,
+    vk: VerifyingKey<Bn254>,
+    prepared: PreparedVerifyingKey<Bn254>,
+    beta_g1: G1Affine,
+    delta_g1: G1Affine,
+    a: Query<G1Affine>,
+    b_g1: Query<G1Affine>,
+    b_g2: Query<G2Affine>,
+    l: Query<G1Affine>,
+    h: Vec<G1Affine>,
+}
+
+impl Prover {
+    /// Takes a key and builds the matrices of its circuit.
+    ///
+    /// That the key was made *for* the circuit is bound by digests (see
+    /// [`key_file::load`](crate::key_file::load)); here its dimensions are compared.
+    ///
+    /// # Errors
+    /// [`ProverError::BackendUnsupported`], [`ProverError::CircuitMalformed`] and
+    /// [`ProverError::CircuitTooLarge`] for the circuit; [`ProverError::KeyMismatch`].
+    pub fn new(circuit: &Circuit, key: ProvingKey<Bn254>) -> Result<Self, ProverError> {
+        check_backend(circuit)?;
+        let evaluator = Evaluator::new(&circuit.r1cs)?;
+        let wires = evaluator.num_wires;
+        let inputs = evaluator.num_public + 1;
+        for (part, expected, got) in [
+            ("IC", inputs, key.vk.gamma_abc_g1.len()),
+            ("query A", wires, key.a_query.len()),
+            ("query B in G1", wires, key.b_g1_query.len()),
+            ("query B in G2", wires, key.b_g2_query.len()),
+            ("query L", wires - inputs, key.l_query.len()),
+            ("query H", evaluator.size, key.h_query.len()),
+        ] {
+            if expected != got {
+                return Err(ProverError::KeyMismatch {
+                    part,
+                    expected,
+                    got,
+                });
+            }
+        }
+        let first_private = u32::try_from(inputs).map_err(|_| ProverError::CircuitTooLarge {
+            rows: evaluator.size,
+        })?;
+        Ok(Self {
+            evaluator,
+            prepared: ark_groth16::prepare_verifying_key(&key.vk),
+            vk: key.vk,
+            beta_g1: key.beta_g1,
+            delta_g1: key.delta_g1,
+            a: Query::new(key.a_query, 0),
+            b_g1: Query::new(key.b_g1_query, 0),
+            b_g2: Query::new(key.b_g2_query, 0),
+            l: Query::new(key.l_query, first_private),
+            h: key.h_query,
+        })
+    }
+
+    /// The key that verifies this prover's proofs.
+    pub fn verifying_key(&self) -> &VerifyingKey<Bn254> {
+        &self.vk
+    }
+
+    /// Number of wires: the length of an assignment.
+    pub fn num_wires(&self) -> usize {
+        self.evaluator.num_wires
+    }
+
+    /// Number of public inputs, without the constant 1.
+    pub fn num_public(&self) -> usize {
+        self.evaluator.num_public
+    }
+
+    /// Proves that the public inputs in `assignment` (wires `1 ..= num_public`) have a satisfying
+    /// witness, and verifies the proof before returning it. `assignment` is the full one, wire by
+    /// wire, wire 0 being 1; wiping it is its owner's business, all copies made here are wiped
+    /// (but those inside `ark-ec`'s multi-scalar multiplication).
+    ///
+    /// Two proofs of one statement differ: `r` and `s` come from the operating system each time.
+    ///
+    /// # Errors
+    /// [`ProverError::AssignmentLength`] and [`ProverError::AssignmentConstant`];
+    /// [`ProverError::Unsatisfied`] when a constraint is violated, in every build;
+    /// [`ProverError::Randomness`]; [`ProverError::SelfVerification`].
+    pub fn prove(&self, assignment: &[Fr]) -> Result<Proof<Bn254>, ProverError> {
+        let proof = self.prove_with(assignment, &*random::scalar()?, &*random::scalar()?)?;
+        let public = assignment
+            .get(1..=self.evaluator.num_public)
+            .unwrap_or_default();
+        let verified = Groth16::<Bn254>::verify_proof(&self.prepared, &proof, public);
+        if verified == Ok(true) {
+            Ok(proof)
+        } else {
+            Err(ProverError::SelfVerification)
+        }
+    }
+
+    /// The proof for given `r` and `s`, not verified.
+    pub(crate) fn prove_with(
+        &self,
+        assignment: &[Fr],
+        r: &Fr,
+        s: &Fr,
+    ) -> Result<Proof<Bn254>, ProverError> {
+        let products = self.evaluator.products(assignment)?;
+        let quotient = move || {
+            let (mut p, mut b, mut c) = (products.a, products.b, products.c);
+            odd_values::<Fr, Radix2EvaluationDomain<Fr>>(&mut p, &mut b, &mut c)?;
+            drop((b, c));
+            let scalars = Zeroizing::new(p.par_iter().map(|p| p.into_bigint()).collect::<Vec<_>>());
+            drop(p);
+            Some(G1Projective::msm_bigint(&self.h, &scalars))
+        };
+        let queries = || {
+            let scalars = Zeroizing::new(
+                assignment
+                    .par_iter()
+                    .map(|z| z.into_bigint())
+                    .collect::<Vec<_>>(),
+            );
+            let a = self.delta_g1 * r + self.vk.alpha_g1 + self.a.times(&scalars);
+            let b: G2Projective =
+                self.vk.delta_g2 * s + self.vk.beta_g2 + self.b_g2.times(&scalars);
+            let b_g1 = self.delta_g1 * s + self.beta_g1 + self.b_g1.times(&scalars);
+            let c = a * s + b_g1 * r - self.delta_g1 * (*r * s) + self.l.times(&scalars);
+            (a, b, c)
+        };
+        let (h, (a, b, c)) = rayon::join(quotient, queries);
+        let h = h.ok_or(ProverError::CircuitTooLarge {
+            rows: self.evaluator.size,
+        })?;
+        Ok(Proof {
+            a: a.into_affine(),
+            b: b.into_affine(),
+            c: (c + h).into_affine(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::{NoProgress, setup, unsafe_dev_setup};
+    use crate::qap::SnarkjsReduction;
+    use crate::testing::{Seeded, random_circuit, stock_matrices};
+    use ark_ff::{AdditiveGroup, Field};
+    use proofmark_gadgets::{Backend, Lowering, Wire};
+
+    fn prover(circuit: &Circuit) -> Prover {
+        Prover::new(circuit, setup(circuit, &NoProgress).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn stock_verifier_accepts_the_statement_and_no_other() {
+        for (seed, public, gates) in [(10, 0, 4), (11, 1, 30), (12, 7, 300)] {
+            let (circuit, assignment) = random_circuit(seed, public, gates);
+            let prover = prover(&circuit);
+            let proof = prover.prove(&assignment).unwrap();
+            let prepared = ark_groth16::prepare_verifying_key(prover.verifying_key());
+            let mut inputs = assignment[1..=public].to_vec();
+            assert_eq!(
+                Groth16::<Bn254>::verify_proof(&prepared, &proof, &inputs),
+                Ok(true)
+            );
+            for index in 0..public {
+                inputs[index] += Fr::ONE;
+                assert_eq!(
+                    Groth16::<Bn254>::verify_proof(&prepared, &proof, &inputs),
+                    Ok(false)
+                );
+                inputs[index] -= Fr::ONE;
+            }
+            assert_ne!(proof, prover.prove(&assignment).unwrap());
+        }
+    }
+
+    #[test]
+    fn stock_prover_makes_the_same_proof() {
+        let (circuit, assignment) = random_circuit(13, 4, 500);
+        let key = unsafe_dev_setup(&circuit, [13; 32], &NoProgress).unwrap();
+        let prover = Prover::new(&circuit, key.clone()).unwrap();
+        let mut random = Seeded::new(13);
+        for (r, s) in [
+            (random.scalar(), random.scalar()),
+            (Fr::ZERO, Fr::ZERO),
+            (Fr::ONE, Fr::ZERO),
+        ] {
+            let stock =
+                Groth16::<Bn254, SnarkjsReduction>::create_proof_with_reduction_and_matrices(
+                    &key,
+                    r,
+                    s,
+                    &stock_matrices(&circuit),
+                    5,
+                    circuit.r1cs.num_constraints(),
+                    &assignment,
+                )
+                .unwrap();
+            assert_eq!(prover.prove_with(&assignment, &r, &s), Ok(stock));
+        }
+    }
+
+    #[test]
+    fn every_mutated_value_is_refused_by_both_paths() {
+        let (circuit, assignment) = random_circuit(14, 3, 90);
+        let key = setup(&circuit, &NoProgress).unwrap();
+        let prover = Prover::new(&circuit, key.clone()).unwrap();
+        let matrices = stock_matrices(&circuit);
+        let mut random = Seeded::new(1400);
+        for wire in 1..circuit.r1cs.num_wires {
+            let mut forged = assignment.clone();
+            for value in [forged[wire] + Fr::ONE, -forged[wire], random.scalar()] {
+                forged[wire] = value;
+                let violated = circuit.r1cs.violated(&forged);
+                if violated.is_empty() {
+                    // −0 is 0, and a bit that nothing reads may flip: a satisfying witness.
+                    assert!(prover.prove(&forged).is_ok());
+                    continue;
+                }
+                assert_eq!(
+                    prover.prove(&forged),
+                    Err(ProverError::Unsatisfied {
+                        first: violated[0],
+                        violated: violated.len(),
+                    })
+                );
+                let stock =
+                    Groth16::<Bn254, SnarkjsReduction>::create_proof_with_reduction_and_matrices(
+                        &key,
+                        Fr::ONE,
+                        Fr::ONE,
+                        &matrices,
+                        4,
+                        circuit.r1cs.num_constraints(),
+                        &forged,
+                    );
+                assert!(stock.is_err());
+            }
+            // A random value never satisfies: every wire is constrained.
+            assert!(prover.prove(&forged).is_err(), "wire {wire}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_assignment_is_refused() {
+        let (circuit, assignment) = random_circuit(15, 1, 10);
+        let prover = prover(&circuit);
+        let code = |assignment: &[Fr]| prover.prove(assignment).unwrap_err().code();
+        assert_eq!(code(&[]), "assignment-malformed");
+        assert_eq!(code(&assignment[1..]), "assignment-malformed");
+        let mut longer = assignment.clone();
+        longer.push(Fr::ZERO);
+        assert_eq!(code(&longer), "assignment-malformed");
+        // Scaling an assignment satisfies homogeneous constraints; the constant is checked.
+        let zeros = vec![Fr::ZERO; assignment.len()];
+        assert_eq!(prover.prove(&zeros), Err(ProverError::AssignmentConstant));
+    }
+
+    #[test]
+    fn a_key_of_other_dimensions_is_refused() {
+        let (circuit, _) = random_circuit(16, 2, 20);
+        let key = setup(&circuit, &NoProgress).unwrap();
+        let spoil: [(&str, &dyn Fn(&mut ProvingKey<Bn254>)); 6] = [
+            ("IC", &|k| k.vk.gamma_abc_g1.push(G1Affine::generator())),
+            ("query A", &|k| k.a_query.truncate(5)),
+            ("query B in G1", &|k| k.b_g1_query.clear()),
+            ("query B in G2", &|k| k.b_g2_query.push(G2Affine::zero())),
+            ("query L", &|k| k.l_query.truncate(1)),
+            ("query H", &|k| k.h_query.truncate(31)),
+        ];
+        for (name, spoil) in spoil {
+            let mut other = key.clone();
+            spoil(&mut other);
+            let error = Prover::new(&circuit, other).unwrap_err();
+            assert_eq!(error.code(), "key-circuit-mismatch");
+            assert!(
+                matches!(error, ProverError::KeyMismatch { part, .. } if part == name),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_proof_under_the_key_of_another_circuit_never_leaves() {
+        // Same wires, same public inputs, same domain; other coefficients.
+        let (circuit, assignment) = random_circuit(17, 2, 20);
+        let (other, _) = random_circuit(18, 2, 20);
+        let key = setup(&other, &NoProgress).unwrap();
+        let prover = Prover::new(&circuit, key).unwrap();
+        assert_eq!(
+            prover.prove(&assignment),
+            Err(ProverError::SelfVerification)
+        );
+    }
+
+    #[test]
+    fn the_committed_backend_is_refused() {
+        let mut lowering = Lowering::shape(Backend::Committed, 1).unwrap();
+        let wire = lowering.hint("hint", || Fr::ZERO).unwrap();
+        lowering.commit(&[wire]).unwrap();
+        let committed = lowering.into_circuit(1, Vec::new()).unwrap();
+        let (plain, _) = random_circuit(19, 1, 4);
+        let key = setup(&plain, &NoProgress).unwrap();
+        let code = "backend-unsupported";
+        assert_eq!(setup(&committed, &NoProgress).unwrap_err().code(), code);
+        let dev = unsafe_dev_setup(&committed, [0; 32], &NoProgress);
+        assert_eq!(dev.unwrap_err().code(), code);
+        assert_eq!(
+            Prover::new(&committed, key.clone()).unwrap_err().code(),
+            code
+        );
+        // A circuit that calls itself plain and has a challenge all the same.
+        let mut disguised = plain;
+        disguised.challenges = vec![Wire::ONE];
+        assert_eq!(Prover::new(&disguised, key).unwrap_err().code(), code);
+    }
+
+    #[test]
+    fn malformed_circuits_are_refused() {
+        let (circuit, _) = random_circuit(20, 1, 8);
+        let spoil: [&dyn Fn(&mut Circuit); 4] = [
+            &|c| c.r1cs.num_wires -= 1,
+            &|c| c.r1cs.num_public = c.r1cs.num_wires,
+            &|c| c.r1cs.b = proofmark_gadgets::r1cs::SparseMatrix::default(),
+            &|c| c.r1cs.num_wires = usize::MAX,
+        ];
+        for spoil in spoil {
+            let mut other = circuit.clone();
+            spoil(&mut other);
+            let error = setup(&other, &NoProgress).unwrap_err();
+            assert_eq!(error.code(), "circuit-malformed");
+        }
+    }
+
+    #[test]
+    fn many_threads_prove_at_once() {
+        let (circuit, assignment) = random_circuit(21, 2, 200);
+        let prover = prover(&circuit);
+        let mut forged = assignment.clone();
+        forged[circuit.r1cs.num_wires - 1] += Fr::ONE;
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..8)
+                .map(|worker| {
+                    let (prover, assignment, forged) = (&prover, &assignment, &forged);
+                    scope.spawn(move || {
+                        let honest = worker % 2 == 0;
+                        let chosen = if honest { assignment } else { forged };
+                        (0..3).all(|_| prover.prove(chosen).is_ok() == honest)
+                    })
+                })
+                .collect();
+            assert!(workers.into_iter().all(|w| w.join().unwrap()));
+        });
+    }
+}

@@ -1,0 +1,153 @@
+//! The setup transcript: the public record that ties a key to its circuit.
+//!
+//! A single-party transcript is the maker's word and no more: it names circuit, proving key and
+//! verifying key, and says that whoever made them could forge. No later contribution repairs that.
+//! Its bytes have one form: [`Transcript::parse`] refuses everything that it would not itself have
+//! written.
+
+use std::path::Path;
+
+use proofmark_types::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ProverError;
+use crate::generator::GENERATOR;
+use crate::key_file;
+
+/// Value of the member `format`.
+pub const TRANSCRIPT_FORMAT: &str = "proofmark/setup-transcript/v1";
+/// Longest transcript that is read, in bytes.
+const MAX_BYTES: usize = 1 << 16;
+
+/// How a key was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetupRecord {
+    /// One party drew the trapdoor from its operating system and wiped it.
+    SingleParty,
+    /// The trapdoor is derived from a seed: everyone can forge. For tests only.
+    UnsafeDev,
+}
+
+impl SetupRecord {
+    /// Kebab-case name, as in the transcript.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SingleParty => "single-party",
+            Self::UnsafeDev => "unsafe-dev",
+        }
+    }
+}
+
+/// The transcript of a setup by one party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transcript {
+    /// [`TRANSCRIPT_FORMAT`].
+    pub format: String,
+    /// How the key was made.
+    pub kind: SetupRecord,
+    /// Name and version of the generator.
+    pub generator: String,
+    /// Circuit digest.
+    pub circuit: Digest,
+    /// SHA-256 of the proving key file.
+    pub proving_key: Digest,
+    /// SHA-256 of the verifying key file.
+    pub verifying_key: Digest,
+}
+
+impl Transcript {
+    /// The transcript of a key just made by this generator.
+    pub fn new(
+        kind: SetupRecord,
+        circuit: Digest,
+        proving_key: Digest,
+        verifying_key: Digest,
+    ) -> Self {
+        Self {
+            format: TRANSCRIPT_FORMAT.to_owned(),
+            kind,
+            generator: GENERATOR.to_owned(),
+            circuit,
+            proving_key,
+            verifying_key,
+        }
+    }
+
+    /// The one encoding: JSON, indented by two, members in order of declaration, a newline at the
+    /// end.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Strings and digests serialise without fail.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Parses the one encoding.
+    ///
+    /// # Errors
+    /// [`ProverError::TranscriptMalformed`] for anything but the bytes that
+    /// [`to_bytes`](Self::to_bytes) gives.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ProverError> {
+        let refuse = |reason: String| ProverError::TranscriptMalformed { reason };
+        if bytes.len() > MAX_BYTES {
+            return Err(refuse(format!("longer than {MAX_BYTES} bytes")));
+        }
+        let transcript: Self =
+            serde_json::from_slice(bytes).map_err(|error| refuse(error.to_string()))?;
+        if transcript.format != TRANSCRIPT_FORMAT {
+            return Err(refuse(format!(
+                "format {:?}, this software reads {TRANSCRIPT_FORMAT:?}",
+                transcript.format
+            )));
+        }
+        if transcript.to_bytes() != bytes {
+            return Err(refuse("not in its one encoding".to_owned()));
+        }
+        Ok(transcript)
+    }
+
+    /// Checks that the transcript is about these: a circuit, and the digests of the two key files.
+    ///
+    /// # Errors
+    /// [`ProverError::TranscriptMismatch`].
+    pub fn verify(
+        &self,
+        circuit: &Digest,
+        proving_key: &Digest,
+        verifying_key: &Digest,
+    ) -> Result<(), ProverError> {
+        for (part, expected, got) in [
+            ("circuit", &self.circuit, circuit),
+            ("proving key", &self.proving_key, proving_key),
+            ("verifying key", &self.verifying_key, verifying_key),
+        ] {
+            if expected != got {
+                return Err(ProverError::TranscriptMismatch {
+                    part,
+                    expected: *expected,
+                    got: *got,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// [`verify`](Self::verify) with the digests of the files themselves.
+    ///
+    /// # Errors
+    /// [`ProverError::TranscriptMismatch`] and [`ProverError::Io`].
+    pub fn verify_files(
+        &self,
+        circuit: &Digest,
+        proving_key: &Path,
+        verifying_key: &Path,
+    ) -> Result<(), ProverError> {
+        self.verify(
+            circuit,
+            &key_file::digest(proving_key)?,
+            &key_file::digest(verifying_key)?,
+        )
+    }
+}
