@@ -591,3 +591,607 @@ fn node_names(nodes: &[proto::NodeProto]) -> Vec<String> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::parse;
+
+    fn node(name: &str, op_type: &str, input: &[&str], output: &[&str]) -> proto::NodeProto {
+        proto::NodeProto {
+            name: Some(name.to_owned()),
+            op_type: Some(op_type.to_owned()),
+            input: input.iter().map(|&name| name.to_owned()).collect(),
+            output: output.iter().map(|&name| name.to_owned()).collect(),
+            ..proto::NodeProto::default()
+        }
+    }
+
+    fn value(name: &str, dims: &[i64]) -> proto::ValueInfoProto {
+        let dim = dims
+            .iter()
+            .map(|&dim| proto::tensor_shape_proto::Dimension {
+                value: Some(dimension::Value::DimValue(dim)),
+                denotation: None,
+            })
+            .collect();
+        proto::ValueInfoProto {
+            name: Some(name.to_owned()),
+            r#type: Some(proto::TypeProto {
+                value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                    elem_type: Some(1),
+                    shape: Some(proto::TensorShapeProto { dim }),
+                })),
+                denotation: None,
+            }),
+            ..proto::ValueInfoProto::default()
+        }
+    }
+
+    fn weight(name: &str, dims: &[i64]) -> proto::TensorProto {
+        let elements = usize::try_from(dims.iter().product::<i64>()).unwrap();
+        proto::TensorProto {
+            name: Some(name.to_owned()),
+            data_type: Some(1),
+            dims: dims.to_vec(),
+            float_data: vec![0.5; elements],
+            ..proto::TensorProto::default()
+        }
+    }
+
+    fn attribute(name: &str, ty: AttributeType) -> proto::AttributeProto {
+        proto::AttributeProto {
+            name: Some(name.to_owned()),
+            r#type: Some(ty.into()),
+            ..proto::AttributeProto::default()
+        }
+    }
+
+    /// `x` [1, 2] → MatMul with `w` [2, 2] → Relu → `y`.
+    fn small() -> proto::ModelProto {
+        proto::ModelProto {
+            ir_version: Some(10),
+            opset_import: vec![proto::OperatorSetIdProto {
+                domain: Some("ai.onnx".to_owned()),
+                version: Some(21),
+            }],
+            graph: Some(proto::GraphProto {
+                name: Some("g".to_owned()),
+                node: vec![
+                    node("mul", "MatMul", &["x", "w"], &["h"]),
+                    node("act", "Relu", &["h"], &["y"]),
+                ],
+                initializer: vec![weight("w", &[2, 2])],
+                input: vec![value("x", &[1, 2])],
+                output: vec![value("y", &[1, 2])],
+                ..proto::GraphProto::default()
+            }),
+            ..proto::ModelProto::default()
+        }
+    }
+
+    fn read(proto: &proto::ModelProto) -> Result<Model, OnnxError> {
+        parse(&proto.encode_to_vec(), &Limits::default())
+    }
+
+    /// The error that a change to the small model or its graph makes.
+    fn error(change: impl FnOnce(&mut proto::ModelProto, &mut proto::GraphProto)) -> OnnxError {
+        let mut model = small();
+        let mut graph = model.graph.take().unwrap();
+        change(&mut model, &mut graph);
+        model.graph = Some(graph);
+        read(&model).unwrap_err()
+    }
+
+    /// Code and message of that error.
+    fn refused(
+        change: impl FnOnce(&mut proto::ModelProto, &mut proto::GraphProto),
+    ) -> (&'static str, String) {
+        let error = error(change);
+        (error.code(), error.to_string())
+    }
+
+    #[test]
+    fn the_small_model_is_read() {
+        let model = read(&small()).unwrap();
+        assert_eq!(model.opset("ai.onnx"), Some(21));
+        assert_eq!(model.opset(""), Some(21));
+        assert_eq!(model.opset("com.microsoft"), None);
+        assert_eq!(
+            model.graph.inputs,
+            [ValueInfo::fixed("x", ValueType::Float, &[1, 2])]
+        );
+        assert_eq!(
+            model.graph.initializer("w").unwrap().floats(),
+            Some(&[0.5; 4][..])
+        );
+        let names: Vec<_> = model
+            .graph
+            .nodes
+            .iter()
+            .map(|node| node.name.as_str())
+            .collect();
+        assert_eq!(names, ["mul", "act"]);
+    }
+
+    #[test]
+    fn a_file_cut_off_anywhere_never_panics_and_never_reads_as_the_whole() {
+        let model = small();
+        let bytes = model.encode_to_vec();
+        let whole = read(&model).unwrap();
+        let mut refused = 0;
+        for length in 0..bytes.len() {
+            match parse(&bytes[..length], &Limits::default()) {
+                Ok(part) => assert_ne!(part, whole, "cut at {length}"),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > bytes.len() / 2);
+        assert_eq!(
+            parse(&[], &Limits::default()).unwrap_err().code(),
+            "onnx-missing-field"
+        );
+    }
+
+    #[test]
+    fn versions_and_graph_must_be_there() {
+        let code = |change: fn(&mut proto::ModelProto)| refused(|model, _| change(model)).0;
+        assert_eq!(code(|m| m.ir_version = None), "onnx-missing-field");
+        assert_eq!(code(|m| m.ir_version = Some(0)), "onnx-missing-field");
+        assert_eq!(
+            code(|m| m.ir_version = Some(15)),
+            "onnx-unsupported-feature"
+        );
+        assert_eq!(code(|m| m.opset_import.clear()), "onnx-missing-field");
+        assert_eq!(
+            code(|m| m.opset_import[0].version = None),
+            "onnx-missing-field"
+        );
+        assert_eq!(
+            code(|m| m.opset_import[0].version = Some(-1)),
+            "onnx-missing-field"
+        );
+        assert_eq!(
+            code(|m| m.opset_import.push(proto::OperatorSetIdProto {
+                domain: None,
+                version: Some(20)
+            })),
+            "onnx-duplicate"
+        );
+        let entry = proto::StringStringEntryProto {
+            key: Some("k".into()),
+            value: None,
+        };
+        assert_eq!(
+            refused(|m, _| m.metadata_props = vec![entry.clone(), entry]).0,
+            "onnx-duplicate"
+        );
+        let mut headless = small();
+        headless.graph = None;
+        assert_eq!(read(&headless).unwrap_err().code(), "onnx-missing-field");
+    }
+
+    #[test]
+    fn features_that_change_the_result_are_refused_by_name() {
+        let (code, message) = refused(|model, _| {
+            model.functions = vec![proto::FunctionProto {
+                name: Some("MyGelu".to_owned()),
+                ..proto::FunctionProto::default()
+            }];
+        });
+        assert!(
+            code == "onnx-unsupported-feature" && message.contains("MyGelu"),
+            "{message}"
+        );
+        let (code, message) = refused(|_, graph| {
+            graph.sparse_initializer = vec![proto::SparseTensorProto {
+                values: Some(weight("sparse_w", &[1])),
+                ..proto::SparseTensorProto::default()
+            }];
+        });
+        assert!(
+            code == "onnx-unsupported-feature" && message.contains("sparse_w"),
+            "{message}"
+        );
+        let (code, message) = refused(|model, _| {
+            model.training_info = vec![proto::TrainingInfoProto {
+                algorithm: Some(proto::GraphProto {
+                    name: Some("sgd".to_owned()),
+                    ..proto::GraphProto::default()
+                }),
+                ..proto::TrainingInfoProto::default()
+            }];
+        });
+        assert!(
+            code == "onnx-unsupported-feature" && message.contains("sgd"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn values_are_defined_once_and_before_they_are_read() {
+        let (code, message) = refused(|_, graph| graph.node[1].input[0] = "gone".to_owned());
+        assert_eq!(code, "onnx-undefined-input");
+        assert!(
+            message.contains("\"act\"") && message.contains("\"gone\""),
+            "{message}"
+        );
+        let (code, message) = refused(|_, graph| graph.node[0].input[0] = "y".to_owned());
+        assert_eq!(code, "onnx-cycle");
+        assert!(message.contains("through node"), "{message}");
+        let (code, message) = refused(|_, graph| graph.output[0].name = Some("z".to_owned()));
+        assert_eq!(code, "onnx-undefined-output");
+        assert!(message.contains("\"z\""), "{message}");
+
+        let duplicate = |change: fn(&mut proto::GraphProto)| {
+            let (code, message) = refused(|_, graph| change(graph));
+            assert_eq!(code, "onnx-duplicate", "{message}");
+            message
+        };
+        let message = duplicate(|graph| graph.node[1].output[0] = "h".to_owned());
+        assert_eq!(message, "tensor \"h\" is defined twice");
+        duplicate(|graph| graph.node[1].output = vec!["y".into(), "y".into()]);
+        duplicate(|graph| graph.node[1].output[0] = "x".to_owned());
+        duplicate(|graph| graph.node[1].output[0] = "w".to_owned());
+        let message = duplicate(|graph| graph.initializer.push(weight("w", &[1])));
+        assert_eq!(message, "initializer \"w\" is defined twice");
+        duplicate(|graph| graph.input.push(value("x", &[1, 2])));
+        duplicate(|graph| graph.output.push(value("y", &[1, 2])));
+        duplicate(|graph| graph.value_info = vec![value("h", &[1, 2]), value("h", &[1, 3])]);
+
+        let mut twice_the_same = small();
+        twice_the_same.graph.as_mut().unwrap().value_info = vec![value("h", &[1, 2]); 2];
+        assert_eq!(read(&twice_the_same).unwrap().graph.value_info.len(), 1);
+    }
+
+    #[test]
+    fn nodes_out_of_order_are_sorted() {
+        let mut model = small();
+        model.graph.as_mut().unwrap().node.reverse();
+        assert_eq!(read(&model).unwrap(), read(&small()).unwrap());
+    }
+
+    #[test]
+    fn nodes_get_unique_names() {
+        let mut model = small();
+        let graph = model.graph.as_mut().unwrap();
+        graph.node = vec![
+            node("", "Relu", &["x"], &["a"]),
+            node("Relu_0", "Relu", &["x"], &["b"]),
+            node("twin", "Relu", &["x"], &["c"]),
+            node("twin", "Relu", &["x"], &["d"]),
+            node("", "Relu", &["x"], &["y"]),
+        ];
+        let names: Vec<_> = read(&model)
+            .unwrap()
+            .graph
+            .nodes
+            .into_iter()
+            .map(|node| node.name)
+            .collect();
+        assert_eq!(names, ["Relu_0_", "Relu_0", "twin", "Relu_3", "Relu_4"]);
+    }
+
+    #[test]
+    fn an_input_with_an_initializer_is_a_constant() {
+        let mut model = small();
+        model.ir_version = Some(3);
+        model
+            .graph
+            .as_mut()
+            .unwrap()
+            .input
+            .push(value("w", &[2, 2]));
+        let read_model = read(&model).unwrap();
+        assert_eq!(read_model.graph.inputs.len(), 1);
+        // files of this format list it again
+        let bytes = crate::encode(&read_model);
+        let written = proto::ModelProto::decode(&bytes[..])
+            .unwrap()
+            .graph
+            .unwrap();
+        let listed: Vec<_> = written
+            .input
+            .iter()
+            .map(proto::ValueInfoProto::name)
+            .collect();
+        assert_eq!(listed, ["x", "w"]);
+        assert_eq!(parse(&bytes, &Limits::default()).unwrap(), read_model);
+
+        let (code, message) = refused(|_, graph| graph.input.push(value("w", &[2, 3])));
+        assert_eq!(code, "onnx-invalid-value", "{message}");
+        let (code, message) = refused(|_, graph| {
+            graph.input.push(value("w", &[2, 2]));
+            graph.initializer[0].data_type = Some(11);
+            graph.initializer[0].float_data.clear();
+            graph.initializer[0].double_data = vec![0.5; 4];
+        });
+        assert_eq!(code, "onnx-invalid-value", "{message}");
+    }
+
+    #[test]
+    fn names_are_there_and_short() {
+        let missing = |change: fn(&mut proto::GraphProto)| {
+            let (code, message) = refused(|_, graph| change(graph));
+            assert_eq!(code, "onnx-missing-field", "{message}");
+        };
+        missing(|graph| graph.initializer[0].name = None);
+        missing(|graph| graph.input[0].name = Some(String::new()));
+        missing(|graph| graph.output[0].name = None);
+        missing(|graph| {
+            graph.node[0].attribute = vec![attribute("", AttributeType::Int)];
+        });
+        let long = |change: fn(&mut proto::GraphProto, String)| {
+            let error = error(|_, graph| change(graph, "n".repeat(4097)));
+            assert!(
+                matches!(
+                    error,
+                    OnnxError::LimitExceeded {
+                        limit: "max_name",
+                        got: 4097,
+                        maximum: 4096,
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+        };
+        long(|graph, name| graph.name = Some(name));
+        long(|graph, name| graph.node[0].name = Some(name));
+        long(|graph, name| graph.node[0].op_type = Some(name));
+        long(|graph, name| graph.node[0].input[0] = name);
+        long(|graph, name| graph.node[0].output[0] = name);
+        long(|graph, name| graph.initializer[0].name = Some(name));
+        long(|graph, name| graph.input[0].name = Some(name));
+        long(|graph, name| graph.node[0].attribute = vec![attribute(&name, AttributeType::Int)]);
+        // a name is quoted, whatever is in it
+        let (_, message) = refused(|_, graph| graph.node[1].input[0] = "a\n\u{1b}[2J".to_owned());
+        assert!(message.contains(r#""a\n\u{1b}[2J""#), "{message}");
+    }
+
+    #[test]
+    fn nodes_follow_the_standard() {
+        let invalid = |change: fn(&mut proto::NodeProto), expected: &str| {
+            let (code, message) = refused(|_, graph| change(&mut graph.node[1]));
+            assert_eq!(code, expected);
+            assert!(message.contains("\"act\""), "{message}");
+        };
+        invalid(|node| node.op_type = None, "onnx-invalid-node");
+        invalid(
+            |node| node.overload = Some("v2".to_owned()),
+            "onnx-invalid-node",
+        );
+        invalid(|node| node.output[0].clear(), "onnx-invalid-node");
+        invalid(
+            |node| node.domain = Some("com.microsoft".to_owned()),
+            "onnx-missing-opset",
+        );
+        invalid(
+            |node| node.input = vec!["h".to_owned(); 4096],
+            "onnx-limit-exceeded",
+        );
+        invalid(
+            |node| {
+                node.attribute = (0..257)
+                    .map(|i| attribute(&format!("a{i}"), AttributeType::Int))
+                    .collect();
+            },
+            "onnx-limit-exceeded",
+        );
+        let mut same = small();
+        same.graph.as_mut().unwrap().node[1].domain = Some("ai.onnx".to_owned());
+        assert_eq!(read(&same).unwrap(), read(&small()).unwrap());
+    }
+
+    #[test]
+    fn an_attribute_has_the_one_value_its_type_says() {
+        let with = |attributes: Vec<proto::AttributeProto>| {
+            let mut model = small();
+            model.graph.as_mut().unwrap().node[1].attribute = attributes;
+            read(&model).map(|mut model| model.graph.nodes.remove(1).attributes)
+        };
+        let int = proto::AttributeProto {
+            i: Some(7),
+            ..attribute("a", AttributeType::Int)
+        };
+        assert_eq!(with(vec![int.clone()]).unwrap()["a"], Attribute::Int(7));
+        // left out by a writer of protobuf 3
+        let zero = attribute("a", AttributeType::Int);
+        assert_eq!(with(vec![zero]).unwrap()["a"], Attribute::Int(0));
+        let tensor = attribute("a", AttributeType::Tensor);
+        assert_eq!(
+            with(vec![tensor]).unwrap_err().code(),
+            "onnx-invalid-attribute"
+        );
+
+        assert_eq!(
+            with(vec![int.clone(), int.clone()]).unwrap_err().code(),
+            "onnx-duplicate"
+        );
+        for change in [
+            |a: &mut proto::AttributeProto| a.r#type = None,
+            |a: &mut proto::AttributeProto| a.r#type = Some(0),
+            |a: &mut proto::AttributeProto| a.r#type = Some(77),
+            |a: &mut proto::AttributeProto| a.r#type = Some(AttributeType::Float.into()),
+            |a: &mut proto::AttributeProto| a.f = Some(1.0),
+            |a: &mut proto::AttributeProto| a.ints = vec![1],
+            |a: &mut proto::AttributeProto| a.g = Some(Box::default()),
+            |a: &mut proto::AttributeProto| a.ref_attr_name = Some("outer".to_owned()),
+        ] {
+            let mut wrong = int.clone();
+            change(&mut wrong);
+            let error = with(vec![wrong]).unwrap_err();
+            assert_eq!(error.code(), "onnx-invalid-attribute");
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("attribute \"a\" of node \"act\""),
+                "{error}"
+            );
+        }
+        for ty in [AttributeType::String, AttributeType::Strings] {
+            let mut binary = attribute("a", ty);
+            if ty == AttributeType::String {
+                binary.s = Some(vec![0xc3, 0x28]);
+            } else {
+                binary.strings = vec![b"ok".to_vec(), vec![0xff]];
+            }
+            assert!(
+                with(vec![binary])
+                    .unwrap_err()
+                    .to_string()
+                    .contains("not UTF-8")
+            );
+        }
+        let mut huge = attribute("value", AttributeType::Tensor);
+        huge.t = Some(Box::new(proto::TensorProto {
+            dims: vec![1 << 40],
+            ..weight("", &[1])
+        }));
+        let message = with(vec![huge]).unwrap_err().to_string();
+        assert!(message.contains("attribute value of node act"), "{message}");
+    }
+
+    #[test]
+    fn subgraphs_are_kept_by_kind_however_deep_and_refused_when_too_deep() {
+        let nest = |depth: usize| {
+            let mut graph = small().graph.unwrap();
+            for _ in 0..depth {
+                let mut outer = small().graph.unwrap();
+                outer.node[1].attribute = vec![proto::AttributeProto {
+                    g: Some(Box::new(graph)),
+                    ..attribute("body", AttributeType::Graph)
+                }];
+                graph = outer;
+            }
+            proto::ModelProto {
+                graph: Some(graph),
+                ..small()
+            }
+        };
+        let model = read(&nest(1)).unwrap();
+        assert_eq!(
+            model.graph.nodes[1].attributes["body"],
+            Attribute::Unsupported("graph")
+        );
+        // a node of the innermost of n subgraphs lies 2 + 3n messages deep; its tensors no deeper,
+        // the dimensions of its values four
+        assert!(read(&nest(19)).is_ok());
+        assert!(matches!(
+            read(&nest(20)).unwrap_err(),
+            OnnxError::LimitExceeded {
+                limit: "max_depth",
+                ..
+            }
+        ));
+        // with our own limit off, the decoder's holds
+        let deep = Limits {
+            max_depth: usize::MAX,
+            ..Limits::default()
+        };
+        assert!(parse(&nest(40).encode_to_vec(), &deep).is_err());
+    }
+
+    #[test]
+    fn declared_shapes_are_plausible() {
+        let (code, message) = refused(|_, graph| graph.input[0] = value("x", &[-1, 2]));
+        assert_eq!(code, "onnx-invalid-value");
+        assert!(message.contains("-1 is negative"), "{message}");
+        for dims in [vec![i64::MAX], vec![1 << 20, 1 << 20], vec![1; 17]] {
+            let (code, message) = refused(|_, graph| graph.output[0] = value("y", &dims));
+            assert_eq!(code, "onnx-limit-exceeded", "{message}");
+        }
+        let (code, _) = refused(|_, graph| {
+            graph.input[0].r#type = Some(proto::TypeProto {
+                value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                    elem_type: Some(-3),
+                    shape: None,
+                })),
+                denotation: None,
+            });
+        });
+        assert_eq!(code, "onnx-invalid-value");
+    }
+
+    #[test]
+    fn what_is_not_a_tensor_is_declared_by_its_kind() {
+        use type_proto::Value;
+        let kinds = [
+            (None, 0),
+            (Some(Value::SequenceType(Box::default())), -4),
+            (Some(Value::MapType(Box::default())), -5),
+            (Some(Value::OpaqueType(type_proto::Opaque::default())), -7),
+            (
+                Some(Value::SparseTensorType(type_proto::SparseTensor::default())),
+                -8,
+            ),
+            (Some(Value::OptionalType(Box::default())), -9),
+        ];
+        for (kind, number) in kinds {
+            let mut model = small();
+            model.graph.as_mut().unwrap().output[0].r#type = Some(proto::TypeProto {
+                value: kind,
+                denotation: None,
+            });
+            let model = read(&model).unwrap();
+            assert_eq!(model.graph.outputs[0].ty, ValueType::Other(number));
+            assert_eq!(
+                parse(&crate::encode(&model), &Limits::default()).unwrap(),
+                model
+            );
+        }
+    }
+
+    #[test]
+    fn external_data_is_refused_where_there_is_no_folder() {
+        let (code, message) = refused(|_, graph| {
+            graph.initializer[0].float_data.clear();
+            graph.initializer[0].data_location = Some(1);
+            graph.initializer[0].external_data = vec![proto::StringStringEntryProto {
+                key: Some("location".to_owned()),
+                value: Some("/etc/passwd".to_owned()),
+            }];
+        });
+        assert_eq!(code, "onnx-external-data");
+        assert!(message.contains("\"w\""), "{message}");
+        let (code, _) = refused(|_, graph| graph.initializer[0].data_location = Some(2));
+        assert_eq!(code, "onnx-invalid-tensor");
+    }
+
+    #[test]
+    fn invalid_utf8_in_a_name_is_refused() {
+        let mut bytes = small().encode_to_vec();
+        let at = bytes
+            .windows(3)
+            .position(|window| window == b"act")
+            .unwrap();
+        bytes[at] = 0xff;
+        assert_eq!(
+            parse(&bytes, &Limits::default()).unwrap_err().code(),
+            "onnx-malformed"
+        );
+    }
+
+    #[test]
+    fn the_file_itself_is_limited() {
+        let bytes = small().encode_to_vec();
+        let exact = Limits {
+            max_file_bytes: bytes.len() as u64,
+            ..Limits::default()
+        };
+        assert!(parse(&bytes, &exact).is_ok());
+        let tight = Limits {
+            max_file_bytes: bytes.len() as u64 - 1,
+            ..exact
+        };
+        assert!(matches!(
+            parse(&bytes, &tight).unwrap_err(),
+            OnnxError::LimitExceeded {
+                limit: "max_file_bytes",
+                ..
+            }
+        ));
+    }
+}
