@@ -1,0 +1,85 @@
+//! Opening the database file.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How long a statement waits for another process that holds the file's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// SQLite has one writer; the rest of the connections read beside it.
+const CONNECTIONS: u32 = 4;
+
+/// A handle to the store. Cheap to clone; all clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) pool: SqlitePool,
+}
+
+impl Store {
+    /// Opens the store at `path`, making its folder and the file (readable by this user only, mode
+    /// 0600) where they are missing, and brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Create`], [`StoreError::Open`] (not a database, locked, unreadable) and
+    /// [`StoreError::Schema`] (written by a later version).
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        create_private(path).map_err(|source| StoreError::Create {
+            path: path.to_owned(),
+            source,
+        })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let open_error = |source| StoreError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(BUSY_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(open_error)?;
+        MIGRATIONS.run(&pool).await.map_err(|source| match source {
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+                open_error(source)
+            }
+            source => StoreError::Schema {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
+        Ok(Self { pool })
+    }
+
+    /// Closes all connections and folds the write-ahead file back. Later calls on any clone fail
+    /// with [`StoreError::Database`]. Not closing loses nothing.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Makes the folder and an empty file that only this user can read; SQLite gives the write-ahead
+/// file the same mode. An existing file is left as it is.
+fn create_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
