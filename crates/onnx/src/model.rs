@@ -10,7 +10,7 @@ use crate::error::OnnxError;
 /// A model: one graph and the operator sets its nodes are taken from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Version of the file format, at least 3 (the first with operator sets).
+    /// Version of the file format, 1 … 14.
     pub ir_version: i64,
     /// The program that wrote the file; empty when not said.
     pub producer_name: String,
