@@ -62,6 +62,43 @@ pub enum LowerError {
         /// Where in the model.
         path: String,
     },
+    /// The wires handed to the commitment are not what may be committed to.
+    #[error("{path}: {reason}; commit each private wire at most once")]
+    BadCommitment {
+        /// Where in the model.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An accumulator may leave int32, where the runtime wraps around: what it would compute is
+    /// then not the requantize of the true sum.
+    #[error(
+        "{path}: accumulator interval {lo} ..= {hi} leaves int32; use smaller weights or split the layer"
+    )]
+    AccumulatorOverflow {
+        /// Where in the model.
+        path: String,
+        /// Lower end.
+        lo: i64,
+        /// Upper end.
+        hi: i64,
+    },
+    /// A lookup table does not have the size its index asks for.
+    #[error("{path}: {reason}; a table has 2^bits entries a column and at most 8 index bits")]
+    BadTable {
+        /// Where in the model.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Poseidon has no parameters for this number of inputs.
+    #[error("{path}: poseidon takes 1 to 16 inputs, got {got}")]
+    PoseidonArity {
+        /// Where in the model.
+        path: String,
+        /// Number of inputs.
+        got: usize,
+    },
     /// More wires or terms than the `.r1cs` format can number (2^32).
     #[error("the circuit has more than 2^32 wires or terms")]
     TooLarge,
@@ -85,6 +122,10 @@ impl LowerError {
             Self::PublicInputCount { .. } => "public-input-count",
             Self::SecondCommitment { .. } => "second-commitment",
             Self::NoChallenge { .. } => "no-challenge",
+            Self::BadCommitment { .. } => "bad-commitment",
+            Self::AccumulatorOverflow { .. } => "accumulator-overflow",
+            Self::BadTable { .. } => "bad-table",
+            Self::PoseidonArity { .. } => "poseidon-arity",
             Self::TooLarge => "circuit-too-large",
             Self::Encoding { .. } => "requantize-encoding",
         }

@@ -7,14 +7,19 @@
 #![forbid(unsafe_code)]
 
 pub mod circuit;
+pub mod equal;
 pub mod error;
 pub mod lc;
 pub mod limbs;
+pub mod lookup;
 pub mod lowering;
 pub mod max;
 pub mod num;
+pub mod poseidon;
 pub mod r1cs;
 pub mod requantize;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use ark_bn254::Fr;
 pub use circuit::{Backend, Circuit};

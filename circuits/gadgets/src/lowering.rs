@@ -60,24 +60,30 @@ impl Labels {
     }
 
     fn path(scopes: &[String], labels: &[(u32, &'static str)], index: usize) -> String {
-        match labels.get(index) {
-            Some(&(scope, step)) => {
-                let scope = scopes.get(scope as usize).map_or("", String::as_str);
-                // The running number within one scope and step tells repetitions apart.
-                let first = labels[..index]
+        let name = |scope: u32| scopes.get(scope as usize).map_or("", String::as_str);
+        match (labels.get(index), labels.get(..index)) {
+            (Some(&(scope, step)), Some(before)) => {
+                // The running number tells repetitions of one step in one scope apart.
+                let nth = before
                     .iter()
-                    .rposition(|&(other, _)| {
-                        scopes.get(other as usize).map(String::as_str) != Some(scope)
+                    .filter(|&&(other, label)| {
+                        label == step && (other == scope || name(other) == name(scope))
                     })
-                    .map_or(0, |at| at + 1);
-                let nth = labels[first..index]
-                    .iter()
-                    .filter(|&&(_, other)| other == step)
                     .count();
-                format!("{scope}/{step}[{nth}]")
+                format!("{}/{step}[{nth}]", name(scope))
             }
-            None => format!("#{index}"),
+            _ => format!("#{index}"),
         }
+    }
+
+    /// The step under which a wire was made, without its scope.
+    pub fn wire_step(&self, index: usize) -> Option<&'static str> {
+        self.wires.get(index).map(|&(_, step)| step)
+    }
+
+    /// The step under which a constraint was emitted, without its scope.
+    pub fn constraint_step(&self, index: usize) -> Option<&'static str> {
+        self.constraints.get(index).map(|&(_, step)| step)
     }
 }
 
@@ -112,7 +118,7 @@ impl<'a> Lowering<'a> {
     /// [`LowerError::TooLarge`] when there are more than 2^32 wires.
     pub fn shape(backend: Backend, num_public: usize) -> Result<Self, LowerError> {
         let mut labels = Labels {
-            scopes: vec!["public".to_owned()],
+            scopes: vec!["public".to_owned(), String::new()],
             ..Labels::default()
         };
         labels.wires = vec![(0, "one")];
@@ -125,7 +131,7 @@ impl<'a> Lowering<'a> {
             Mode::Shape {
                 r1cs,
                 labels,
-                scope_id: 0,
+                scope_id: 1,
             },
             backend,
             num_public,
@@ -189,20 +195,26 @@ impl<'a> Lowering<'a> {
         body: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.scope.push(name());
-        self.enter_scope();
+        let outer = self.enter_scope();
         let result = body(self);
         self.scope.pop();
-        self.enter_scope();
+        if let Mode::Shape { scope_id, .. } = &mut self.mode {
+            *scope_id = outer;
+        }
         result
     }
 
-    fn enter_scope(&mut self) {
-        if let Mode::Shape {
-            labels, scope_id, ..
-        } = &mut self.mode
-        {
-            labels.scopes.push(self.scope.join("/"));
-            *scope_id = u32::try_from(labels.scopes.len() - 1).unwrap_or(u32::MAX);
+    /// Registers the current scope and returns the number of the one before.
+    fn enter_scope(&mut self) -> u32 {
+        match &mut self.mode {
+            Mode::Shape {
+                labels, scope_id, ..
+            } => {
+                labels.scopes.push(self.scope.join("/"));
+                let number = u32::try_from(labels.scopes.len() - 1).unwrap_or(u32::MAX);
+                core::mem::replace(scope_id, number)
+            }
+            Mode::Witness { .. } => 0,
         }
     }
 
@@ -300,7 +312,8 @@ impl<'a> Lowering<'a> {
     ///
     /// # Errors
     /// [`LowerError::SecondCommitment`] the second time, [`LowerError::NoChallenge`] with the
-    /// plain backend.
+    /// plain backend, [`LowerError::BadCommitment`] for a wire that is public, repeated or not
+    /// made yet.
     pub fn commit(&mut self, wires: &[Wire]) -> Result<Signal, LowerError> {
         if self.backend == Backend::Plain {
             return Err(LowerError::NoChallenge {
@@ -310,6 +323,26 @@ impl<'a> Lowering<'a> {
         if !self.challenges.is_empty() {
             return Err(LowerError::SecondCommitment {
                 path: self.path("commit"),
+            });
+        }
+        let mut sorted = wires.to_vec();
+        sorted.sort_unstable();
+        let bad = if sorted
+            .windows(2)
+            .any(|pair| matches!(pair, [a, b] if a == b))
+        {
+            Some("a wire is committed to twice")
+        } else if sorted.first().is_some_and(|w| w.index() <= self.num_public) {
+            Some("a public wire is committed to")
+        } else if sorted.last().is_none_or(|w| w.0 >= self.next_wire) {
+            Some("no wire, or one that does not exist, is committed to")
+        } else {
+            None
+        };
+        if let Some(reason) = bad {
+            return Err(LowerError::BadCommitment {
+                path: self.path("commit"),
+                reason: reason.to_owned(),
             });
         }
         let challenge = match &mut self.mode {

@@ -52,3 +52,45 @@ pub fn max(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerE
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Subject;
+
+    #[test]
+    fn max_is_sound() {
+        for (a, b) in [((0, 3), (0, 3)), ((-4, 3), (-2, 5)), ((0, 1), (-1, 2))] {
+            let build =
+                |cx: &mut Lowering<'_>, x: &[Num]| Ok(vec![max(cx, &x[0], &x[1])?.to_signal(cx)]);
+            let expected = |v: &[i64]| Some(vec![Fr::from(v[0].max(v[1]))]);
+            let subject = Subject::new("max", &[a, b], &build, &expected);
+            let points: Vec<Vec<i64>> = (a.0..=a.1)
+                .flat_map(|x| (b.0..=b.1).map(move |y| vec![x, y]))
+                .collect();
+            subject.check(&points).unwrap();
+            assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+        }
+    }
+
+    #[test]
+    fn max_of_bytes_takes_ten_constraints_and_decided_ones_none() {
+        let build =
+            |cx: &mut Lowering<'_>, x: &[Num]| Ok(vec![max(cx, &x[0], &x[1])?.to_signal(cx)]);
+        let expected = |v: &[i64]| Some(vec![Fr::from(v[0].max(v[1]))]);
+        for (range, points) in [
+            ((0, 255), [[0, 255], [255, 0], [7, 7], [254, 255]]),
+            (
+                (-128, 127),
+                [[-128, 127], [127, -128], [-1, 0], [-128, -128]],
+            ),
+        ] {
+            let subject = Subject::new("max", &[range, range], &build, &expected);
+            assert_eq!(subject.constraints().unwrap(), 10);
+            subject.check(&points.map(|p| p.to_vec())).unwrap();
+        }
+        let subject = Subject::new("max", &[(0, 5), (5, 9)], &build, &expected);
+        assert_eq!(subject.constraints().unwrap(), 0);
+        subject.check_honest(&[vec![5, 5], vec![0, 9]]).unwrap();
+    }
+}

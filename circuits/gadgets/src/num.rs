@@ -184,6 +184,26 @@ impl Num {
         Self::linear(cx, [(1, self)], constant)
     }
 
+    /// The same number as a wire of its own: one constraint, none when it is one already. Worth
+    /// it where a long combination would stand in several constraints.
+    ///
+    /// # Errors
+    /// Those of [`Lowering::hint`] and [`Lowering::enforce`].
+    pub fn materialised(
+        &self,
+        cx: &mut Lowering<'_>,
+        step: &'static str,
+    ) -> Result<Self, LowerError> {
+        if self.weight <= 1 {
+            return Ok(self.clone());
+        }
+        // Constrained by the next line to be the very same number, so its interval holds.
+        let wire = cx.hint(step, || Fr::from(self.value))?;
+        let out = Self::claimed(cx, wire, self.value, self.lo, self.hi);
+        enforce_equal(cx, step, self.lc.clone(), out.lc.clone())?;
+        Ok(out)
+    }
+
     /// Smallest value the constraints allow.
     pub const fn lo(&self) -> i64 {
         self.lo

@@ -6,9 +6,9 @@ use ark_ff::{AdditiveGroup, Field};
 use proofmark_gadgets::limbs::ranged_wire;
 use proofmark_gadgets::num::{enforce_equal, product};
 use proofmark_gadgets::{Lowering, Num, Signal, poseidon};
-use proofmark_tensor::IntTensor;
+use proofmark_tensor::{ElemType, IntTensor};
 use proofmark_types::manifest::Visibility;
-use proofmark_types::statement::{PackedForm, tensor_tag};
+use proofmark_types::statement::{DIGEST_RATE, MAX_RAW_ELEMENTS, digest_tag, packed_per_element};
 
 use crate::error::OpsError;
 use crate::operator::TensorVar;
@@ -60,7 +60,7 @@ pub(crate) fn bind_input(
             .map_or(0, |&v| i64::from(v) - minimum)
     };
     let count = info.fact.len();
-    let raw = info.visibility == Visibility::Public && PackedForm::of(elem, count).is_raw();
+    let raw = info.visibility == Visibility::Public && count <= MAX_RAW_ELEMENTS;
     let mut elements = Vec::with_capacity(count);
     for at in 0..count {
         let value = offset(at);
@@ -74,7 +74,7 @@ pub(crate) fn bind_input(
         }
     }
     if !raw {
-        let packed = pack(cx, &elements, bits);
+        let packed = pack(cx, &elements, elem);
         match info.visibility {
             Visibility::Public => {
                 for field in packed {
@@ -121,14 +121,14 @@ pub(crate) fn bind_output(
         elements.push(element);
     }
     let public = info.visibility == Visibility::Public;
-    if public && PackedForm::of(elem, elements.len()).is_raw() {
+    if public && elements.len() <= MAX_RAW_ELEMENTS {
         for element in elements {
             let public = publics.take(cx)?;
             enforce_equal(cx, "output", element.into_lc(), public.lc)?;
         }
         return Ok(());
     }
-    let packed = pack(cx, &elements, bits);
+    let packed = pack(cx, &elements, elem);
     if public {
         for field in packed {
             let public = publics.take(cx)?;
@@ -141,9 +141,9 @@ pub(crate) fn bind_output(
 
 /// Little-endian packing of offset-binary elements, as many a field element as fit 248 bits of
 /// 8-bit values (31) or 224 bits of 32-bit values (7).
-fn pack(cx: &Lowering<'_>, elements: &[Num], bits: u32) -> Vec<Signal> {
-    let per_field = PackedForm::elements_per_field(bits);
-    let base = Fr::from(1_u64 << bits);
+fn pack(cx: &Lowering<'_>, elements: &[Num], elem: ElemType) -> Vec<Signal> {
+    let per_field = packed_per_element(elem);
+    let base = Fr::from(1_u64 << elem.bits());
     elements
         .chunks(per_field)
         .map(|chunk| {
@@ -171,7 +171,7 @@ fn bind_digest(
     packed: &[Signal],
     salt: Option<Fr>,
 ) -> Result<(), OpsError> {
-    let tag = Signal::constant(cx, tensor_tag(info.fact.elem, info.fact.len()));
+    let tag = Signal::constant(cx, digest_tag(info.fact.elem, info.fact.len()));
     let salt = if info.visibility == Visibility::Private {
         // Deliberately unconstrained but for the digest: any salt is a fair salt, and the public
         // commitment fixes it together with the values.
@@ -180,11 +180,11 @@ fn bind_digest(
         Signal::constant(cx, Fr::ZERO)
     };
     let mut state = poseidon::hash(cx, &[tag, salt])?;
-    for chunk in packed.chunks(15) {
-        let mut block = Vec::with_capacity(16);
+    for chunk in packed.chunks(DIGEST_RATE) {
+        let mut block = Vec::with_capacity(DIGEST_RATE + 1);
         block.push(state);
         block.extend_from_slice(chunk);
-        block.resize_with(16, || Signal::constant(cx, Fr::ZERO));
+        block.resize_with(DIGEST_RATE + 1, || Signal::constant(cx, Fr::ZERO));
         state = poseidon::hash(cx, &block)?;
     }
     let public = publics.take(cx)?;

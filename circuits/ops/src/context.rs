@@ -291,6 +291,7 @@ impl NodeContext<'_> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err calls")]
 fn attribute(error: proofmark_onnx::OnnxError) -> Refusal {
     Refusal::new(
         error.to_string(),

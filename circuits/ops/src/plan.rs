@@ -580,8 +580,8 @@ fn commitments(
             };
             match (info.visibility, salt) {
                 (Visibility::Public, None) => Ok(None),
-                (Visibility::Hashed, None) => Ok(Some(tensor_digest(tensor, Fr::zero())?)),
-                (Visibility::Private, Some(salt)) => Ok(Some(tensor_digest(tensor, salt)?)),
+                (Visibility::Hashed, None) => Ok(Some(tensor_digest(tensor, Fr::zero()))),
+                (Visibility::Private, Some(salt)) => Ok(Some(tensor_digest(tensor, salt))),
                 _ => Err(refuse()),
             }
         })

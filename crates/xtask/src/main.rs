@@ -1,7 +1,9 @@
 //! The repository's own chores: `cargo xtask <chore>`.
 #![forbid(unsafe_code)]
 
+mod demo;
 mod fetch_runtime;
+mod test;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -20,11 +22,17 @@ struct Arguments {
 enum Chore {
     /// Fetch the pinned ONNX Runtime library into the user's cache
     FetchRuntime,
+    /// Build everything, prepare the sample models, serve them, show a proven answer
+    Demo(demo::Options),
+    /// Fetch what the tests need and run them all
+    Test,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::FetchRuntime => fetch_runtime::run().and_then(|outcome| say(&outcome.to_string())),
+        Chore::Demo(options) => demo::run(&options),
+        Chore::Test => test::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

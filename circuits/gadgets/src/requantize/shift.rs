@@ -1,15 +1,64 @@
 //! Encoding 1: `clamp((x >> k), 0, 255)` for an integer `x` of any sign.
 
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::AdditiveGroup;
 
 use crate::error::LowerError;
-use crate::limbs::limbs;
+use crate::lc::Lc;
+use crate::limbs;
 use crate::lowering::Lowering;
 use crate::num::Num;
 
-/// `clamp(x >> k, 0, 255)` (arithmetic shift, rounding towards −∞): the interval's bits and at
-/// most 4 constraints. Returns a number in `0 ..= 255`.
+/// How an interval is cut in limbs. Depends on the interval and `k` only.
+struct Layout {
+    signed: bool,
+    /// Bits below the sign.
+    n: u32,
+    body_bits: u32,
+    over_bits: u32,
+    /// Whether a value above 255 is possible, so that "over" has to be looked at.
+    saturates: bool,
+}
+
+impl Layout {
+    fn new(lo: i64, hi: i64, k: u32) -> Self {
+        // 0 ≤ x + 2^n < 2^(n+1), or 0 ≤ x < 2^n when x is never negative.
+        let signed = lo < 0;
+        let magnitude = if signed { hi.max(-(lo + 1)) } else { hi };
+        let n = (64 - magnitude.leading_zeros()).max(k);
+        let body_bits = (n - k).min(8);
+        Self {
+            signed,
+            n,
+            body_bits,
+            over_bits: n - k - body_bits,
+            saturates: hi >> k > 255,
+        }
+    }
+}
+
+/// Constraints of [`clamped_shift`] for an `x` in `lo ..= hi` with more than
+/// [`DERIVE_UP_TO`](crate::limbs::DERIVE_UP_TO) terms (`dense`), or with fewer.
+pub(crate) fn cost(lo: i64, hi: i64, k: u32, dense: bool) -> usize {
+    let clamp = |v: i64| (v >> k).clamp(0, 255);
+    if clamp(lo) == clamp(hi) {
+        return 0;
+    }
+    let layout = Layout::new(lo, hi, k);
+    let overflow = match (layout.saturates, layout.over_bits, layout.signed) {
+        (false, ..) | (true, 0, _) | (true, 1, false) => 0,
+        (true, 1, true) => 1,
+        _ => 2,
+    };
+    let output = usize::from(layout.signed || layout.saturates);
+    if !layout.signed && k == 0 && layout.over_bits == 0 {
+        return 0;
+    }
+    limbs::cost(layout.n + u32::from(layout.signed), dense) + overflow + output
+}
+
+/// `clamp(x >> k, 0, 255)` (arithmetic shift, rounding towards −∞): at most as many constraints as
+/// a two's complement of the interval has bits, and 4. Returns a number in `0 ..= 255`.
 ///
 /// # Soundness
 /// `x` is written as limbs `low (k bits) | body (8) | over (rest) | sign`, proven ranges all. With
@@ -17,36 +66,41 @@ use crate::num::Num;
 ///
 /// * `(s − o) · S = 0` and `S · i = o` force `o = s·[S ≠ 0]`: where `S = 0` the second gives
 ///   `o = 0`; where `S ≠ 0` the first gives `o = s`. The inverse hint `i` is free where `S = 0`:
-///   it multiplies 0 and stands nowhere else.
+///   it multiplies 0 and stands nowhere else. Where `S` is one bit, `o = s·S` is a product. Where
+///   the interval says `x >> k ≤ 255`, `S = 0` follows from `s = 1`, so `o = 0` needs no
+///   constraint.
 /// * `(s − o) · body = y − 255·o` then fixes `y`: 255 above, `body` inside, 0 below.
 ///
 /// # Errors
-/// Those of [`limbs`].
+/// Those of [`limbs`](crate::limbs::limbs); [`LowerError::Encoding`] for `k > 54`.
 pub fn clamped_shift(cx: &mut Lowering<'_>, x: &Num, k: u32) -> Result<Num, LowerError> {
+    if k > 54 {
+        return Err(LowerError::Encoding {
+            path: cx.path("requantize"),
+            reason: format!("a shift by {k} bits leaves no room for 8 more below 2^62"),
+        });
+    }
     let clamp = |v: i64| (v >> k).clamp(0, 255);
     let (lo, hi) = (clamp(x.lo()), clamp(x.hi()));
+    x.check(cx, "requantize")?;
     if lo == hi {
         return Ok(Num::constant(cx, lo));
     }
-    x.check(cx, "requantize")?;
     let value = clamp(x.value());
 
-    // Bits of the magnitude part: 0 ≤ x + 2^n < 2^(n+1), or 0 ≤ x < 2^n when x is never negative.
-    let signed = x.lo() < 0;
-    let magnitude = if signed {
-        x.hi().max(-(x.lo() + 1))
-    } else {
-        x.hi()
-    };
-    let n = (64 - magnitude.leading_zeros()).max(k);
-    let body_bits = (n - k).min(8);
-    let over_bits = n - k - body_bits;
+    let Layout {
+        signed,
+        n,
+        body_bits,
+        over_bits,
+        saturates,
+    } = Layout::new(x.lo(), x.hi(), k);
     let shifted = if signed {
         x.plus(cx, 1 << n)?
     } else {
         x.clone()
     };
-    let parts = limbs(
+    let parts = limbs::limbs(
         cx,
         "requantize-limbs",
         &shifted,
@@ -66,7 +120,7 @@ pub fn clamped_shift(cx: &mut Lowering<'_>, x: &Num, k: u32) -> Result<Num, Lowe
 
     // o = sign · [over ≠ 0]
     let o_value = sign.value() * i64::from(over.value() != 0);
-    let overflow = if over_bits == 0 {
+    let overflow = if over_bits == 0 || !saturates {
         Num::constant(cx, 0)
     } else if !signed && over_bits == 1 {
         over.clone()
@@ -82,25 +136,26 @@ pub fn clamped_shift(cx: &mut Lowering<'_>, x: &Num, k: u32) -> Result<Num, Lowe
         )?;
         o
     } else {
-        let inverse = cx.small_inverse(over.value());
-        // Constrained by the two constraints below: o = sign·[over ≠ 0].
+        let inverse = if o_value == 1 {
+            cx.small_inverse(over.value())
+        } else {
+            Fr::ZERO
+        };
+        // Both constrained by the two constraints below: o = sign·[over ≠ 0].
         let wire = cx.hint("requantize-overflow", || Fr::from(o_value))?;
+        let inverse = cx.hint("requantize-inverse", || inverse)?;
         let o = Num::claimed(cx, wire, o_value, 0, 1);
-        // Free where over = 0 or sign = 0 leaves nothing to prove; see the soundness note.
-        let inverse = cx.hint("requantize-inverse", || {
-            if o_value == 1 { inverse } else { Fr::ZERO }
-        })?;
         if cx.emits() {
             let inside = Num::linear(cx, [(1, &sign), (-1, &o)], 0)?;
             cx.enforce(
                 "requantize-overflow",
                 inside.into_lc(),
                 over.lc().clone(),
-                crate::Lc::zero(),
+                Lc::zero(),
             )?;
             cx.enforce(
-                "requantize-overflow-inverse",
-                crate::Lc::wire(inverse),
+                "requantize-inverse",
+                Lc::wire(inverse),
                 over.lc().clone(),
                 o.lc().clone(),
             )?;
@@ -108,7 +163,8 @@ pub fn clamped_shift(cx: &mut Lowering<'_>, x: &Num, k: u32) -> Result<Num, Lowe
         o
     };
 
-    if !signed && over_bits == 0 {
+    if !signed && !saturates {
+        // x = low + 2^k · body, and x lies in its interval.
         return Ok(body.clone().narrowed(lo, hi));
     }
     // Constrained by the next constraint: (sign − o) · body = y − 255·o.
@@ -116,9 +172,7 @@ pub fn clamped_shift(cx: &mut Lowering<'_>, x: &Num, k: u32) -> Result<Num, Lowe
     let y = Num::claimed(cx, wire, value, lo, hi);
     if cx.emits() {
         let inside = Num::linear(cx, [(1, &sign), (-1, &overflow)], 0)?;
-        let rest = crate::Lc::zero()
-            .add_scaled(Fr::ONE, y.lc())
-            .add_scaled(-Fr::from(255_u64), overflow.lc());
+        let rest = y.lc().clone().add_scaled(-Fr::from(255_u64), overflow.lc());
         cx.enforce(
             "requantize-output",
             inside.into_lc(),

@@ -1,0 +1,442 @@
+//! Soundness harness: what every gadget must pass.
+//!
+//! A [`Subject`] is a gadget with the ranges of its inputs and what it should compute. Inputs are
+//! public wires, so that whatever else an assignment holds is the prover's. An assignment is
+//! judged by the matrices alone ([`R1cs::violated`]), never by what a lowering says of itself.
+//!
+//! * [`Subject::check_honest`]: the honest witness satisfies the matrices and yields the outputs.
+//! * [`Subject::check_mutations`]: no single changed value is accepted, but for wires that are
+//!   allow-listed with a reason, and then no output changes.
+//! * [`Subject::check_removals`]: without any one constraint, inputs no longer determine outputs.
+//! * [`Subject::check_rank`]: the Jacobian `diag(Bz)·A + diag(Az)·B − C` on private wires has full
+//!   column rank but for the free wires, so that no set of wires can move jointly.
+//! * [`Subject::check_all_solutions`]: every solution over the whole field is enumerated (no bound
+//!   on values), for small widths.
+
+mod system;
+
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, Field};
+
+use crate::circuit::{Backend, Circuit};
+use crate::error::LowerError;
+use crate::lc::{Lc, Wire};
+use crate::lowering::{Lowering, NoChallenge};
+use crate::num::{Num, Signal};
+use system::System;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{subject}: {finding}")]
+pub struct Finding {
+    subject: String,
+    finding: String,
+}
+
+/// A wire that is deliberately not determined, by the step that makes it, and why that is safe.
+#[derive(Debug, Clone, Copy)]
+pub struct Free {
+    /// Step name of the wire.
+    pub step: &'static str,
+    /// Why it may take any value.
+    pub reason: &'static str,
+}
+
+/// Wires of the gadgets here that are free at some assignments.
+pub const FREE: &[Free] = &[
+    Free {
+        step: "requantize-inverse",
+        reason: "multiplies `over` alone, which is 0 wherever it is free",
+    },
+    Free {
+        step: "is-equal-inverse",
+        reason: "multiplies `x − c` alone, which is 0 wherever it is free",
+    },
+];
+
+/// Builds a gadget on its inputs and returns its outputs.
+pub type Build<'g> = dyn Fn(&mut Lowering<'_>, &[Num]) -> Result<Vec<Signal>, LowerError> + 'g;
+/// Outputs expected for inputs; `None` where there must be no witness at all.
+pub type Expected<'g> = dyn Fn(&[i64]) -> Option<Vec<Fr>> + 'g;
+
+/// A gadget under test.
+pub struct Subject<'g> {
+    /// For messages.
+    pub name: &'g str,
+    /// Interval of each input.
+    pub inputs: Vec<(i64, i64)>,
+    /// Whether the gadget itself has to prove the inputs' ranges. Otherwise they are assumed, and
+    /// inputs stay as they are.
+    pub proves_inputs: bool,
+    /// The gadget.
+    pub build: &'g Build<'g>,
+    /// The function it is to compute.
+    pub expected: &'g Expected<'g>,
+}
+
+/// A compiled subject.
+struct Compiled {
+    circuit: Circuit,
+    outputs: Vec<Lc>,
+    system: System,
+}
+
+impl<'g> Subject<'g> {
+    /// A gadget that computes integers, under assumed input intervals.
+    pub fn new(
+        name: &'g str,
+        inputs: &[(i64, i64)],
+        build: &'g Build<'g>,
+        expected: &'g Expected<'g>,
+    ) -> Self {
+        Self {
+            name,
+            inputs: inputs.to_vec(),
+            proves_inputs: false,
+            build,
+            expected,
+        }
+    }
+
+    fn finding(&self, finding: impl Into<String>) -> Finding {
+        Finding {
+            subject: self.name.to_owned(),
+            finding: finding.into(),
+        }
+    }
+
+    fn nums(&self, cx: &Lowering<'_>, values: Option<&[i64]>) -> Vec<Num> {
+        (1_u32..)
+            .zip(&self.inputs)
+            .enumerate()
+            .map(|(at, (wire, &(lo, hi)))| {
+                let value = values.and_then(|v| v.get(at)).copied().unwrap_or_default();
+                // The harness chooses inputs inside the interval, or tests that the gadget itself
+                // proves it.
+                Num::claimed(cx, Wire(wire), value, lo, hi)
+            })
+            .collect()
+    }
+
+    fn compile(&self) -> Result<Compiled, Finding> {
+        let lowered = |e: LowerError| self.finding(format!("does not compile: {e}"));
+        let mut cx = Lowering::shape(Backend::Plain, self.inputs.len()).map_err(lowered)?;
+        let nums = self.nums(&cx, None);
+        let outputs = (self.build)(&mut cx, &nums).map_err(lowered)?;
+        let circuit = cx
+            .into_circuit(0, Vec::new())
+            .ok_or_else(|| self.finding("is not in shape mode"))?;
+        let system = System::new(&circuit.r1cs);
+        Ok(Compiled {
+            circuit,
+            outputs: outputs.into_iter().map(|s| s.lc.normalised()).collect(),
+            system,
+        })
+    }
+
+    /// Constraints of the gadget.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn constraints(&self) -> Result<usize, Finding> {
+        Ok(self.compile()?.circuit.r1cs.num_constraints())
+    }
+
+    fn witness(&self, values: &[i64]) -> Result<(Vec<Fr>, Vec<Fr>), LowerError> {
+        let public: Vec<Fr> = values.iter().map(|&v| Fr::from(v)).collect();
+        let mut challenger = NoChallenge;
+        let mut cx = Lowering::witness(Backend::Plain, &public, &mut challenger)?;
+        let nums = self.nums(&cx, Some(values));
+        let outputs = (self.build)(&mut cx, &nums)?;
+        let outputs = outputs.into_iter().map(|s| s.value).collect();
+        Ok((cx.into_assignment().unwrap_or_default(), outputs))
+    }
+
+    /// The honest witness for each input satisfies the matrices, and its outputs are the expected
+    /// ones both as computed and as the linear combinations that the constraints bind.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check_honest(&self, points: &[Vec<i64>]) -> Result<(), Finding> {
+        let compiled = self.compile()?;
+        for point in points {
+            self.honest(&compiled, point)?;
+        }
+        Ok(())
+    }
+
+    fn honest(&self, compiled: &Compiled, point: &[i64]) -> Result<Vec<Fr>, Finding> {
+        let expected = (self.expected)(point);
+        let (assignment, outputs) = match (self.witness(point), &expected) {
+            (Ok(found), Some(_)) => found,
+            (Err(_), None) => return Ok(Vec::new()),
+            (Ok(_), None) => {
+                return Err(self.finding(format!("has a witness for {point:?}")));
+            }
+            (Err(e), Some(_)) => {
+                return Err(self.finding(format!("has no witness for {point:?}: {e}")));
+            }
+        };
+        if assignment.len() != compiled.circuit.r1cs.num_wires {
+            return Err(self.finding(format!(
+                "the two modes disagree: {} wires, {} values at {point:?}",
+                compiled.circuit.r1cs.num_wires,
+                assignment.len()
+            )));
+        }
+        if let Some(&row) = compiled.circuit.r1cs.violated(&assignment).first() {
+            return Err(self.finding(format!(
+                "the honest witness for {point:?} violates {}",
+                compiled.circuit.labels.constraint(row)
+            )));
+        }
+        let bound: Vec<Fr> = compiled.outputs(&assignment);
+        if Some(&outputs) != expected.as_ref() || Some(&bound) != expected.as_ref() {
+            return Err(self.finding(format!(
+                "at {point:?} expected {expected:?}, computed {outputs:?}, bound {bound:?}"
+            )));
+        }
+        Ok(assignment)
+    }
+
+    /// Whether a satisfying assignment says something false.
+    fn false_statement(&self, compiled: &Compiled, assignment: &[Fr]) -> bool {
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for (wire, &(lo, hi)) in self.inputs.iter().enumerate() {
+            let value = assignment.get(wire + 1).copied().unwrap_or_default();
+            match small(value) {
+                Some(v) if (lo..=hi).contains(&v) => inputs.push(v),
+                _ => return true,
+            }
+        }
+        (self.expected)(&inputs).is_none_or(|expected| expected != compiled.outputs(assignment))
+    }
+
+    fn movable(&self, compiled: &Compiled) -> std::ops::Range<usize> {
+        let first = if self.proves_inputs {
+            1
+        } else {
+            self.inputs.len() + 1
+        };
+        first..compiled.circuit.r1cs.num_wires
+    }
+
+    /// Changes each value of the honest witness in turn.
+    ///
+    /// # Errors
+    /// The first mutation that the matrices accept, unless the wire is one of [`FREE`] and the
+    /// statement stays true.
+    pub fn check_mutations(&self, points: &[Vec<i64>]) -> Result<(), Finding> {
+        let compiled = self.compile()?;
+        for point in points {
+            let honest = self.honest(&compiled, point)?;
+            for wire in self.movable(&compiled) {
+                for value in candidates(&honest, wire) {
+                    let mut mutated = honest.clone();
+                    if let Some(slot) = mutated.get_mut(wire) {
+                        *slot = value;
+                    }
+                    if !compiled.circuit.r1cs.violated(&mutated).is_empty() {
+                        continue;
+                    }
+                    let is_input = wire <= self.inputs.len();
+                    let listed = is_input || compiled.is_free(wire);
+                    if !listed || self.false_statement(&compiled, &mutated) {
+                        return Err(self.finding(format!(
+                            "at {point:?} accepts {value} for {}",
+                            compiled.circuit.labels.wire(wire)
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes each constraint in turn.
+    ///
+    /// # Errors
+    /// The first constraint without which, as far as the search sees, the others still determine
+    /// the outputs: neither a rank drop lets an output move, nor does the solver find an
+    /// assignment that the others accept and that says something false.
+    pub fn check_removals(&self, points: &[Vec<i64>]) -> Result<(), Finding> {
+        let compiled = self.compile()?;
+        let mut unnoticed: Vec<usize> = (0..compiled.circuit.r1cs.num_constraints()).collect();
+        let movable = self.movable(&compiled);
+        let mut witnesses = Vec::new();
+        for point in points {
+            let honest = self.honest(&compiled, point)?;
+            if !honest.is_empty() {
+                witnesses.push(honest);
+            }
+        }
+        if !self.proves_inputs {
+            for honest in &witnesses {
+                let moves =
+                    compiled
+                        .system
+                        .rows_that_pin(honest, movable.clone(), &compiled.outputs);
+                unnoticed.retain(|row| !moves.contains(row));
+            }
+        }
+        for honest in &witnesses {
+            unnoticed.retain(|&row| {
+                !compiled.system.forge(honest, row, movable.clone(), &|z| {
+                    self.false_statement(&compiled, z)
+                })
+            });
+        }
+        match unnoticed.first() {
+            None => Ok(()),
+            Some(&row) => Err(self.finding(format!(
+                "nothing notices the removal of {} ({} of {} constraints)",
+                compiled.circuit.labels.constraint(row),
+                unnoticed.len(),
+                compiled.circuit.r1cs.num_constraints()
+            ))),
+        }
+    }
+
+    /// The rank of the Jacobian at each point.
+    ///
+    /// # Errors
+    /// When it is smaller than the number of private wires without those that are allow-listed
+    /// and stand in no constraint to first order.
+    pub fn check_rank(&self, points: &[Vec<i64>]) -> Result<(), Finding> {
+        let compiled = self.compile()?;
+        for point in points {
+            let honest = self.honest(&compiled, point)?;
+            if honest.is_empty() {
+                continue;
+            }
+            let private = self.inputs.len() + 1..compiled.circuit.r1cs.num_wires;
+            let jacobian = compiled.system.jacobian(&honest, private.clone());
+            let free = private
+                .clone()
+                .enumerate()
+                .filter(|&(column, wire)| {
+                    compiled.is_free(wire)
+                        && jacobian
+                            .iter()
+                            .all(|row| row.get(column) == Some(&Fr::ZERO))
+                })
+                .count();
+            let rank = system::rank(jacobian);
+            if rank + free != private.len() {
+                return Err(self.finding(format!(
+                    "at {point:?} the rank is {rank}, with {} private wires of which {free} free",
+                    private.len()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every solution over the whole field at each of these inputs: there is one exactly where one
+    /// is expected, and each has the expected outputs. Inputs are held fixed. Returns the number
+    /// of solutions.
+    ///
+    /// # Errors
+    /// The first solution that says something false; a determined wire that no constraint fixes;
+    /// a system that the solver cannot take apart.
+    pub fn check_all_solutions(&self, points: &[Vec<i64>]) -> Result<usize, Finding> {
+        let compiled = self.compile()?;
+        let mut count = 0;
+        for point in points {
+            let known: Vec<Fr> = core::iter::once(Fr::ONE)
+                .chain(point.iter().map(|&v| Fr::from(v)))
+                .collect();
+            let solutions = compiled
+                .system
+                .solutions(&known)
+                .ok_or_else(|| self.finding(format!("cannot be taken apart at {point:?}")))?;
+            let expected = (self.expected)(point);
+            if solutions.is_empty() != expected.is_none() {
+                return Err(self.finding(format!("has {} solutions at {point:?}", solutions.len())));
+            }
+            count += solutions.len();
+            for solution in solutions {
+                let free = solution.iter().enumerate().filter(|(_, v)| v.is_none());
+                for (wire, _) in free {
+                    let in_output = compiled
+                        .outputs
+                        .iter()
+                        .any(|lc| lc.terms().iter().any(|(w, _)| w.index() == wire));
+                    if in_output || !compiled.is_free(wire) {
+                        return Err(self.finding(format!(
+                            "leaves {} free at {point:?}",
+                            compiled.circuit.labels.wire(wire)
+                        )));
+                    }
+                }
+                let full: Vec<Fr> = solution
+                    .into_iter()
+                    .map(Option::unwrap_or_default)
+                    .collect();
+                if Some(compiled.outputs(&full)) != expected {
+                    return Err(self.finding(format!("a solution at {point:?} has other outputs")));
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// All checks but the enumeration.
+    ///
+    /// # Errors
+    /// The first finding.
+    pub fn check(&self, points: &[Vec<i64>]) -> Result<(), Finding> {
+        self.check_honest(points)?;
+        self.check_mutations(points)?;
+        self.check_rank(points)?;
+        self.check_removals(points)
+    }
+}
+
+impl Compiled {
+    fn outputs(&self, assignment: &[Fr]) -> Vec<Fr> {
+        self.outputs
+            .iter()
+            .map(|lc| lc.evaluate(assignment))
+            .collect()
+    }
+
+    fn is_free(&self, wire: usize) -> bool {
+        let step = self.circuit.labels.wire_step(wire);
+        FREE.iter().any(|free| Some(free.step) == step)
+    }
+}
+
+/// A field element as an integer of absolute value below 2^62, where it is one.
+fn small(value: Fr) -> Option<i64> {
+    use ark_ff::PrimeField;
+    let narrow = |v: Fr| match v.into_bigint().0 {
+        [low, 0, 0, 0] if low < 1 << 62 => i64::try_from(low).ok(),
+        _ => None,
+    };
+    narrow(value).or_else(|| narrow(-value).map(|v| -v))
+}
+
+/// Wrong values for a wire: near ones, special ones, powers of two and those of its neighbours.
+fn candidates(honest: &[Fr], wire: usize) -> Vec<Fr> {
+    let Some(&value) = honest.get(wire) else {
+        return Vec::new();
+    };
+    let mut out = vec![
+        value + Fr::ONE,
+        value - Fr::ONE,
+        Fr::ZERO,
+        Fr::ONE,
+        -Fr::ONE,
+        -value,
+        Fr::ONE - value,
+        value.double(),
+        Fr::from(255_u64),
+    ];
+    out.extend((1..40).map(|k| Fr::from(1_u64 << k)));
+    out.extend((1..40).map(|k| value + Fr::from(1_u64 << k)));
+    out.extend(honest.get(wire.saturating_sub(1)));
+    out.extend(honest.get(wire + 1));
+    out.retain(|v| *v != value);
+    out
+}

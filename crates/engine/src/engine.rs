@@ -1,0 +1,341 @@
+//! A loaded package: one model, ready to prove.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ark_bn254::Fr;
+use ark_ff::PrimeField;
+use ed25519_dalek::SigningKey;
+use proofmark_gadgets::Circuit;
+use proofmark_ops::{Plan, Salts, TensorInfo};
+use proofmark_package::Package;
+use proofmark_prover::{Prover, SetupRecord, Transcript, key_file};
+use proofmark_runtime::{IntSession, OptLevel};
+use proofmark_tensor::IntTensor;
+use proofmark_types::context::Context;
+use proofmark_types::field::fr_to_bytes;
+use proofmark_types::manifest::{Manifest, Sealed, SetupKind, Visibility};
+use proofmark_types::receipt::{
+    Envelope, ModelRef, Receipt, RecordValue, SetupRef, Software, TensorRecord,
+};
+use proofmark_types::Digest;
+use proofmark_verifier::{Expectations, Pins, TrustedPackage, encode_proof};
+use zeroize::Zeroizing;
+
+use crate::error::EngineError;
+use crate::seal::plan_package;
+
+/// One inference to run and prove.
+#[derive(Debug, Clone)]
+pub struct ProveRequest {
+    /// One integer tensor for each input of the manifest.
+    pub inputs: BTreeMap<String, IntTensor>,
+    /// What the proof is bound to.
+    pub context: Context,
+    /// Unix seconds, written into the receipt as the service's claim.
+    pub proved_at: u64,
+}
+
+/// What opens the commitment to a private tensor. For the caller alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// Name of the input or output.
+    pub tensor: String,
+    /// The salt, a field element as 32 bytes big-endian.
+    pub salt: [u8; 32],
+}
+
+/// How long each part of one proven inference took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// ONNX Runtime.
+    pub runtime: Duration,
+    /// Integer evaluation and witness.
+    pub witness: Duration,
+    /// Proof, with the prover's own verification.
+    pub proving: Duration,
+    /// Receipt, signed and verified as its recipient will.
+    pub receipt: Duration,
+}
+
+/// A result whose proof was made and verified.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    /// The signed receipt.
+    pub envelope: Envelope,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Outputs in graph order, as ONNX Runtime computed them.
+    pub outputs: Vec<(String, IntTensor)>,
+    /// Openings of private tensors.
+    pub openings: Vec<Opening>,
+    /// Durations.
+    pub timings: Timings,
+}
+
+/// A sealed package with its runtime session, circuit and keys, loaded once and used by many
+/// threads.
+pub struct Engine {
+    package: Package,
+    sealed: Sealed,
+    plan: Plan,
+    session: IntSession,
+    prover: Prover,
+    verifying_key: Vec<u8>,
+    /// The package as a recipient of receipts sees it.
+    recipient: TrustedPackage,
+}
+
+impl Engine {
+    /// Loads a sealed package and checks everything against everything: files against the
+    /// manifest, the circuit recompiled from the model against its digest, the keys against the
+    /// circuit and the transcript.
+    ///
+    /// # Errors
+    /// [`EngineError`]; the first thing that does not fit.
+    pub fn load(folder: &Path, pinned: Option<Digest>) -> Result<Self, EngineError> {
+        let package = match pinned {
+            Some(digest) => Package::open_pinned(folder, digest)?,
+            None => Package::open(folder)?,
+        };
+        let sealed = package.sealed()?.clone();
+        proofmark_runtime::init()?;
+        let (plan, model) = plan_package(&package)?;
+        let circuit = plan.circuit()?;
+        check_circuit(&sealed, &circuit)?;
+        let verifying_key = package.read(&sealed.verifying_key)?;
+        let transcript = Transcript::parse(&package.read(&sealed.transcript)?)?;
+        transcript.verify(
+            &sealed.circuit.digest,
+            &sealed.proving_key.digest,
+            &sealed.verifying_key.digest,
+        )?;
+        // A key of a known seed is for tests; a manifest that calls it single-party is a lie.
+        if (transcript.kind, sealed.setup_kind) != (SetupRecord::SingleParty, SetupKind::SingleParty) {
+            return Err(EngineError::ManifestMismatch { what: "the kind of setup".to_owned() });
+        }
+        let loaded = key_file::load(
+            &package.path_of(&sealed.proving_key.file),
+            &sealed.proving_key.digest,
+            &sealed.circuit.digest,
+        )?;
+        let own = proofmark_verifier::encode_verifying_key(&loaded.key.vk).map_err(EngineError::Rejected)?;
+        if own != verifying_key {
+            return Err(EngineError::ManifestMismatch { what: "the verifying key".to_owned() });
+        }
+        let prover = Prover::new(&circuit, loaded.key)?;
+        let session = IntSession::load(&model, OptLevel::DisableAll)?;
+        let pins = Pins::package(package.digest());
+        let recipient = TrustedPackage::open(&pins, package.manifest_bytes(), &verifying_key)
+            .map_err(EngineError::Rejected)?;
+        Ok(Self { package, sealed, plan, session, prover, verifying_key, recipient })
+    }
+
+    /// The manifest.
+    pub const fn manifest(&self) -> &Manifest {
+        self.package.manifest()
+    }
+
+    /// The package.
+    pub const fn package(&self) -> &Package {
+        &self.package
+    }
+
+    /// What `setup` recorded.
+    pub const fn sealed(&self) -> &Sealed {
+        &self.sealed
+    }
+
+    /// The verifying key's bytes.
+    pub fn verifying_key_bytes(&self) -> &[u8] {
+        &self.verifying_key
+    }
+
+    /// Runs, proves, verifies and signs one inference.
+    ///
+    /// # Errors
+    /// [`EngineError::Input`] when the inputs are not the model's; [`EngineError::Divergence`]
+    /// when runtime and circuit disagree; anything else is the service's fault. Nothing unproven
+    /// is ever returned.
+    pub fn prove(&self, request: &ProveRequest, signer: &SigningKey) -> Result<Proven, EngineError> {
+        let inputs = self.ordered(&request.inputs)?;
+        let mut timings = Timings::default();
+
+        let start = Instant::now();
+        let mut computed = self.session.run(&request.inputs)?;
+        timings.runtime = start.elapsed();
+
+        let start = Instant::now();
+        let salts = self.salts()?;
+        let witness = self.plan.witness(&inputs, request.context.digest(), &salts)?;
+        let mut outputs = Vec::with_capacity(witness.outputs.len());
+        for (info, circuit) in self.plan.outputs().iter().zip(&witness.outputs) {
+            let runtime = computed.remove(&info.name).ok_or_else(|| {
+                EngineError::ManifestMismatch { what: format!("output {:?}", info.name) }
+            })?;
+            compare(&info.name, &runtime, circuit)?;
+            outputs.push((info.name.clone(), runtime));
+        }
+        let assignment = Zeroizing::new(witness.assignment);
+        timings.witness = start.elapsed();
+
+        let start = Instant::now();
+        let proof = self.prover.prove(&assignment)?;
+        timings.proving = start.elapsed();
+
+        let start = Instant::now();
+        let receipt = Receipt {
+            package: self.package.digest(),
+            model: ModelRef {
+                name: self.manifest().name.clone(),
+                version: self.manifest().version.clone(),
+                integer_model: self.manifest().integer_model.digest,
+            },
+            circuit: self.sealed.circuit.digest,
+            verifying_key: self.sealed.verifying_key.digest,
+            setup: SetupRef {
+                kind: self.sealed.setup_kind,
+                transcript: self.sealed.transcript.digest,
+            },
+            runtime: self.manifest().runtime.clone(),
+            software: Software {
+                name: "proofmark".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            context: request.context,
+            inputs: records(self.plan.inputs(), &inputs, &witness.input_commitments)?,
+            outputs: records(self.plan.outputs(), &witness.outputs, &witness.output_commitments)?,
+            proof: encode_proof(&proof),
+            proved_at: request.proved_at,
+            signer: signer.verifying_key().to_bytes(),
+        };
+        let envelope = Envelope::sign(receipt, signer)?;
+        let bytes = envelope.to_bytes()?;
+        self.recipient
+            .verify(&bytes, &Expectations::default())
+            .map_err(EngineError::OwnReceipt)?;
+        timings.receipt = start.elapsed();
+
+        let openings = self.openings(&salts);
+        Ok(Proven { envelope, bytes, outputs, openings, timings })
+    }
+
+    /// The inputs in graph order, each of the declared type and shape, none missing, none unknown.
+    fn ordered(&self, inputs: &BTreeMap<String, IntTensor>) -> Result<Vec<IntTensor>, EngineError> {
+        let known: Vec<&str> = self.plan.inputs().iter().map(|i| i.name.as_str()).collect();
+        if let Some(name) = inputs.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(EngineError::Input {
+                name: name.clone(),
+                reason: format!("the model has no such input; it has {known:?}"),
+            });
+        }
+        self.plan
+            .inputs()
+            .iter()
+            .map(|info| {
+                let refuse = |reason: String| EngineError::Input { name: info.name.clone(), reason };
+                let tensor = inputs.get(&info.name).ok_or_else(|| refuse("is missing".to_owned()))?;
+                if tensor.elem() != info.fact.elem || tensor.shape() != info.fact.shape {
+                    return Err(refuse(format!(
+                        "is {} {:?}, the model takes {} {:?}",
+                        tensor.elem(),
+                        tensor.shape(),
+                        info.fact.elem,
+                        info.fact.shape
+                    )));
+                }
+                Ok(tensor.clone())
+            })
+            .collect()
+    }
+
+    fn salts(&self) -> Result<Salts, EngineError> {
+        let draw = |infos: &[TensorInfo]| {
+            infos
+                .iter()
+                .map(|info| match info.visibility {
+                    Visibility::Private => random_field_element().map(Some),
+                    Visibility::Public | Visibility::Hashed => Ok(None),
+                })
+                .collect::<Result<Vec<_>, EngineError>>()
+        };
+        Ok(Salts { inputs: draw(self.plan.inputs())?, outputs: draw(self.plan.outputs())? })
+    }
+
+    fn openings(&self, salts: &Salts) -> Vec<Opening> {
+        let inputs = self.plan.inputs().iter().zip(&salts.inputs);
+        let outputs = self.plan.outputs().iter().zip(&salts.outputs);
+        inputs
+            .chain(outputs)
+            .filter_map(|(info, salt)| {
+                salt.map(|salt| Opening { tensor: info.name.clone(), salt: fr_to_bytes(&salt) })
+            })
+            .collect()
+    }
+}
+
+fn check_circuit(sealed: &Sealed, circuit: &Circuit) -> Result<(), EngineError> {
+    let got = circuit.digest();
+    if got != sealed.circuit.digest {
+        return Err(EngineError::CircuitDigest { expected: sealed.circuit.digest, got });
+    }
+    let counts = [
+        (circuit.r1cs.num_constraints(), sealed.circuit.constraints),
+        (circuit.r1cs.num_wires, sealed.circuit.wires),
+        (circuit.r1cs.num_public, sealed.circuit.public_inputs),
+    ];
+    if counts.iter().any(|&(ours, theirs)| ours as u64 != theirs) {
+        return Err(EngineError::ManifestMismatch { what: "the circuit's size".to_owned() });
+    }
+    Ok(())
+}
+
+fn compare(output: &str, runtime: &IntTensor, circuit: &IntTensor) -> Result<(), EngineError> {
+    if runtime.elem() != circuit.elem() || runtime.shape() != circuit.shape() {
+        return Err(EngineError::ManifestMismatch { what: format!("output {output:?}") });
+    }
+    match runtime.data().iter().zip(circuit.data()).enumerate().find(|(_, (a, b))| a != b) {
+        Some((index, (&runtime, &circuit))) => Err(EngineError::Divergence {
+            output: output.to_owned(),
+            index,
+            runtime: runtime.into(),
+            circuit: circuit.into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn records(
+    infos: &[TensorInfo],
+    tensors: &[IntTensor],
+    commitments: &[Option<Fr>],
+) -> Result<Vec<TensorRecord>, EngineError> {
+    infos
+        .iter()
+        .zip(tensors)
+        .zip(commitments)
+        .map(|((info, tensor), commitment)| {
+            let value = match (info.visibility, commitment) {
+                (Visibility::Public, None) => RecordValue::Public(tensor.clone()),
+                (Visibility::Hashed, Some(digest)) => RecordValue::Hashed(*digest),
+                (Visibility::Private, Some(digest)) => RecordValue::Private(*digest),
+                // Nothing is shown where it is not certain what may be shown.
+                _ => {
+                    let what = format!("the visibility of {:?}", info.name);
+                    return Err(EngineError::ManifestMismatch { what });
+                }
+            };
+            let (name, elem, shape) = (info.name.clone(), tensor.elem(), tensor.shape().to_vec());
+            Ok(TensorRecord { name, elem, shape, value })
+        })
+        .collect()
+}
+
+/// A uniform field element: 512 random bits reduced, so that the bias is below 2^-250.
+fn random_field_element() -> Result<Fr, EngineError> {
+    let mut bytes = Zeroizing::new([0_u8; 64]);
+    getrandom::fill(bytes.as_mut())
+        .map_err(|error| EngineError::Randomness { reason: error.to_string() })?;
+    Ok(Fr::from_be_bytes_mod_order(bytes.as_ref()))
+}

@@ -1,0 +1,132 @@
+//! What can go wrong between a model and a receipt.
+
+use std::path::PathBuf;
+
+use proofmark_onnx::OnnxError;
+use proofmark_ops::OpsError;
+use proofmark_package::PackageError;
+use proofmark_prover::ProverError;
+use proofmark_quantizer::QuantizeError;
+use proofmark_runtime::RuntimeError;
+use proofmark_types::Digest;
+use proofmark_types::manifest::ManifestError;
+use proofmark_types::receipt::ReceiptError;
+use proofmark_types::statement::StatementError;
+use proofmark_verifier::Rejection;
+
+/// An engine error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// ONNX Runtime and the circuit disagree on a served result: never served.
+    #[error("output {output:?} differs at element {index}: the runtime computed {runtime}, the circuit {circuit}")]
+    Divergence {
+        /// Output name.
+        output: String,
+        /// Row-major element.
+        index: usize,
+        /// The runtime's value.
+        runtime: i64,
+        /// The circuit's value.
+        circuit: i64,
+    },
+    /// The package's integer model compiles to another circuit than the package says.
+    #[error("the model compiles to circuit {got}, the package says {expected}; the package was made by another compiler or is forged")]
+    CircuitDigest {
+        /// From the manifest.
+        expected: Digest,
+        /// Compiled.
+        got: Digest,
+    },
+    /// The manifest describes other tensors than the integer model has.
+    #[error("the manifest and the integer model disagree about {what}")]
+    ManifestMismatch {
+        /// What they disagree about.
+        what: String,
+    },
+    /// A model input is missing, unknown, or of another type or shape.
+    #[error("input {name:?}: {reason}")]
+    Input {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what is expected.
+        reason: String,
+    },
+    /// The service's signing key cannot be used.
+    #[error("service key {}: {reason}", path.display())]
+    ServiceKey {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no randomness: {reason}")]
+    Randomness {
+        /// Why not.
+        reason: String,
+    },
+    /// The finished receipt does not verify: a bug, never served.
+    #[error("the finished receipt does not verify")]
+    OwnReceipt(#[source] Rejection),
+    /// The package's verifying key is refused.
+    #[error(transparent)]
+    Rejected(Rejection),
+    /// The float or integer model cannot be read.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// The integer model cannot be compiled or evaluated.
+    #[error(transparent)]
+    Ops(#[from] OpsError),
+    /// The package folder.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// Keys and proofs.
+    #[error(transparent)]
+    Prover(#[from] ProverError),
+    /// ONNX Runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The float model cannot be quantized.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    /// The manifest would be invalid.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The receipt would be invalid.
+    #[error(transparent)]
+    Receipt(#[from] ReceiptError),
+    /// The statement would be invalid.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+}
+
+impl EngineError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Divergence { .. } => "engine-divergence",
+            Self::CircuitDigest { .. } => "circuit-digest-mismatch",
+            Self::ManifestMismatch { .. } => "manifest-mismatch",
+            Self::Input { .. } => "input-mismatch",
+            Self::ServiceKey { .. } => "service-key",
+            Self::Randomness { .. } => "no-randomness",
+            Self::OwnReceipt(_) => "own-receipt-rejected",
+            Self::Rejected(rejection) => rejection.code(),
+            Self::Onnx(error) => error.code(),
+            Self::Ops(error) => error.code(),
+            Self::Package(error) => error.code(),
+            Self::Prover(error) => error.code(),
+            Self::Runtime(error) => error.code(),
+            Self::Quantize(error) => error.code(),
+            Self::Manifest(error) => error.code(),
+            Self::Receipt(error) => error.code(),
+            Self::Statement(error) => error.code(),
+        }
+    }
+
+    /// Whether the caller's input is at fault (and not the service).
+    pub fn is_input(&self) -> bool {
+        matches!(self, Self::Input { .. })
+    }
+}

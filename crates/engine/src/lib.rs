@@ -1,0 +1,21 @@
+//! The way from a float model to a receipt: `import` → `seal` → [`Engine::load`] →
+//! [`Engine::prove`].
+//!
+//! Everything that is served passes [`Engine::prove`]: ONNX Runtime, the integer evaluator and the
+//! circuit's witness must agree on every output; the proof is verified by the prover; the finished
+//! receipt is verified as its recipient will. There is no other way out of this crate for a
+//! result.
+#![forbid(unsafe_code)]
+
+mod engine;
+mod error;
+mod identity;
+mod import;
+mod seal;
+
+pub use engine::{Engine, Opening, ProveRequest, Proven, Timings};
+pub use error::EngineError;
+pub use identity::ServiceKey;
+pub use import::{ImportOptions, import};
+pub use proofmark_prover::{NoProgress, Progress};
+pub use seal::{policy_of, seal};

@@ -1,0 +1,54 @@
+//! `cargo xtask test`: everything a fresh machine needs for the tests, then the tests.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{fetch_runtime, say};
+
+/// Fetches the runtime, checks for Node, builds the programs, runs every test of the workspace.
+pub(crate) fn run() -> Result<()> {
+    say(&fetch_runtime::run()?.to_string())?;
+    check_node()?;
+    // Tests that start the built programs find them beside the test binaries.
+    cargo(&["build", "--workspace", "--bins"])?;
+    // nextest prints the better summary; plain `cargo test` needs nothing that Rust does not bring.
+    if Command::new("cargo")
+        .args(["nextest", "--version"])
+        .output()
+        .is_ok_and(|o| o.status.success())
+    {
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
+    } else {
+        cargo(&["test", "--workspace", "--no-fail-fast"])
+    }
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let status = Command::new("cargo")
+        .args(arguments)
+        .status()
+        .context("cannot start cargo")?;
+    if !status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
+fn check_node() -> Result<()> {
+    let remedy = "the tests let snarkjs check our proofs: install Node 20 or newer, with npm";
+    let output = Command::new("node")
+        .arg("--version")
+        .output()
+        .context(remedy)?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let major = version
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|m| m.parse::<u32>().ok());
+    match major {
+        Some(major) if major >= 20 => Ok(()),
+        _ => bail!("node is {version:?}; {remedy}"),
+    }
+}
