@@ -398,3 +398,254 @@ pub fn check_strength(key: &ProvingKey<Bn254>) -> Result<(), ProverError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::{NoProgress, setup};
+    use crate::testing::random_circuit;
+    use ark_bn254::{Fq2, Fr};
+    use ark_ec::CurveGroup;
+    use std::fs;
+    use std::path::PathBuf;
+
+    struct Fixture {
+        folder: tempfile::TempDir,
+        circuit: Digest,
+        key: ProvingKey<Bn254>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (circuit, _) = random_circuit(30, 2, 150);
+            Self {
+                folder: tempfile::tempdir().unwrap(),
+                circuit: circuit.digest(),
+                key: setup(&circuit, &NoProgress).unwrap(),
+            }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join("proving.key")
+        }
+
+        fn load(&self, expected: &Digest) -> Result<LoadedKey, ProverError> {
+            load(&self.path(), expected, &self.circuit)
+        }
+
+        /// Writes bytes and loads them under their own digest, as a malicious maker would have
+        /// them pinned.
+        fn load_pinned(&self, bytes: &[u8]) -> Result<LoadedKey, ProverError> {
+            fs::write(self.path(), bytes).unwrap();
+            self.load(&Digest::of(bytes))
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_loaded() {
+        let fixture = Fixture::new();
+        let digest = write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
+        let bytes = fs::read(fixture.path()).unwrap();
+        assert_eq!(digest, Digest::of(&bytes));
+        assert_eq!(digest, super::digest(&fixture.path()).unwrap());
+        let loaded = fixture.load(&digest).unwrap();
+        assert_eq!(loaded.key, fixture.key);
+        assert_eq!(loaded.circuit, fixture.circuit);
+        assert_eq!(loaded.digest, digest);
+        // Identities inside the queries are normal, and there are some.
+        assert!(fixture.key.b_g2_query.iter().any(AffineRepr::is_zero));
+        // The same key over an old file; nothing else is left in the folder.
+        assert_eq!(
+            write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap(),
+            digest
+        );
+        assert_eq!(fs::read_dir(fixture.folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_in_the_working_folder_needs_no_folder_in_its_path() {
+        // `Path::parent` of a bare name is empty, not absent.
+        let error = load(
+            Path::new("no-such-proving.key"),
+            &Digest::of(b""),
+            &Digest::of(b""),
+        );
+        assert_eq!(error.unwrap_err().code(), "key-io");
+        let fixture = Fixture::new();
+        let missing = fixture.folder.path().join("missing/proving.key");
+        let error = write(&missing, &fixture.circuit, &fixture.key).unwrap_err();
+        assert_eq!(error.code(), "key-io");
+    }
+
+    #[test]
+    fn one_flipped_bit_in_any_section_is_another_digest() {
+        let fixture = Fixture::new();
+        let digest = write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
+        let bytes = fs::read(fixture.path()).unwrap();
+        let key = &fixture.key;
+        let mut at = 0;
+        let mut sections = Vec::new();
+        for length in [
+            16,
+            4,
+            32,
+            48,
+            3 * 64,
+            3 * 128,
+            64 * key.vk.gamma_abc_g1.len(),
+            64 * key.a_query.len(),
+            64 * key.b_g1_query.len(),
+            128 * key.b_g2_query.len(),
+            64 * key.l_query.len(),
+            64 * key.h_query.len(),
+        ] {
+            sections.push((at, length));
+            at += length;
+        }
+        assert_eq!(at, bytes.len());
+        for (section, (from, length)) in sections.into_iter().enumerate() {
+            for place in [from, from + length / 2, from + length - 1] {
+                let mut other = bytes.clone();
+                other[place] ^= 1;
+                fs::write(fixture.path(), &other).unwrap();
+                let code = fixture.load(&digest).unwrap_err().code();
+                let expected = match section {
+                    0 | 1 | 3 => "key-malformed",
+                    _ => "key-digest-mismatch",
+                };
+                assert_eq!(code, expected, "section {section}, byte {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_those_of_the_file_or_nothing_is_allocated() {
+        let fixture = Fixture::new();
+        write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
+        let bytes = fs::read(fixture.path()).unwrap();
+        for length in [0, 1, 15, 99, 100, 675, 676, bytes.len() - 1] {
+            let error = fixture.load_pinned(&bytes[..length]).unwrap_err();
+            assert_eq!(error.code(), "key-malformed", "{length}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(
+            fixture.load_pinned(&longer).unwrap_err().code(),
+            "key-malformed"
+        );
+        for count in 0..6 {
+            // 2^58 · 64 wraps around to 0.
+            for claim in [u64::MAX, 1 << 58, 1 << 57, 1 << 40, 0] {
+                let mut other = bytes.clone();
+                other[52 + 8 * count..][..8].copy_from_slice(&claim.to_le_bytes());
+                let error = fixture.load_pinned(&other).unwrap_err();
+                assert!(
+                    matches!(&error, ProverError::KeyMalformed { part: "length", .. }),
+                    "{count}: {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn points_that_are_no_group_elements_are_refused_under_a_pinned_digest() {
+        let fixture = Fixture::new();
+        write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
+        let bytes = fs::read(fixture.path()).unwrap();
+        let (g1, g2) = (100, 100 + 3 * 64);
+        let ic = g2 + 3 * 128;
+        let key = &fixture.key;
+        let a = ic + 64 * key.vk.gamma_abc_g1.len();
+        let b_g1 = a + 64 * key.a_query.len();
+        let b_g2 = b_g1 + 64 * key.b_g1_query.len();
+        let l = b_g2 + 128 * key.b_g2_query.len();
+        let h = l + 64 * key.l_query.len();
+        for place in [g1, g2, ic, a, b_g1, b_g2, l, h, bytes.len() - 64] {
+            // (1, 1), on neither curve; and a coordinate that is not reduced.
+            let mut other = bytes.clone();
+            other[place..place + 64].fill(0);
+            other[place] = 1;
+            other[place + 32] = 1;
+            assert_eq!(
+                fixture.load_pinned(&other).unwrap_err().code(),
+                "key-malformed"
+            );
+            other[place..place + 32].fill(0xff);
+            assert_eq!(
+                fixture.load_pinned(&other).unwrap_err().code(),
+                "key-malformed"
+            );
+        }
+
+        // On the twist, outside the subgroup.
+        let outside = (1_u64..)
+            .find_map(|x| {
+                G2Affine::get_point_from_x_unchecked(Fq2::new(x.into(), 1_u64.into()), true)
+            })
+            .unwrap();
+        assert!(!outside.is_in_correct_subgroup_assuming_on_curve());
+        let mut encoded = Vec::new();
+        outside.encode(&mut encoded);
+        for place in [g2, g2 + 128, g2 + 256, b_g2, l - 128] {
+            let mut other = bytes.clone();
+            other[place..place + 128].copy_from_slice(&encoded);
+            let error = fixture.load_pinned(&other).unwrap_err();
+            assert!(
+                matches!(&error, ProverError::KeyMalformed { reason, .. }
+                    if reason.contains("subgroup")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn degenerate_keys_are_refused_under_a_pinned_digest() {
+        let fixture = Fixture::new();
+        let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
+        let spoil: [(&str, &dyn Fn(&mut ProvingKey<Bn254>)); 14] = [
+            ("alpha", &|k| k.vk.alpha_g1 = G1Affine::zero()),
+            ("beta in G1", &|k| k.beta_g1 = G1Affine::zero()),
+            ("beta in G2", &|k| k.vk.beta_g2 = G2Affine::zero()),
+            ("gamma", &|k| k.vk.gamma_g2 = G2Affine::zero()),
+            ("delta in G1", &|k| k.delta_g1 = G1Affine::zero()),
+            ("delta in G2", &|k| k.vk.delta_g2 = G2Affine::zero()),
+            ("first IC", &|k| k.vk.gamma_abc_g1[0] = G1Affine::zero()),
+            ("last IC", &|k| k.vk.gamma_abc_g1[2] = G1Affine::zero()),
+            ("no phase 2", &|k| {
+                k.vk.delta_g2 = g2;
+                k.delta_g1 = g1;
+            }),
+            ("delta is gamma", &|k| k.vk.gamma_g2 = k.vk.delta_g2),
+            ("delta is the generator in G1 alone", &|k| k.delta_g1 = g1),
+            ("another gamma", &|k| {
+                k.vk.gamma_g2 = (g2 * Fr::from(2)).into_affine();
+            }),
+            ("two betas", &|k| {
+                k.beta_g1 = (g1 * Fr::from(2)).into_affine();
+            }),
+            ("two deltas", &|k| {
+                k.delta_g1 = (g1 * Fr::from(2)).into_affine();
+            }),
+        ];
+        for (name, spoil) in spoil {
+            let mut other = fixture.key.clone();
+            spoil(&mut other);
+            let digest = write(&fixture.path(), &fixture.circuit, &other).unwrap();
+            let error = fixture.load(&digest).unwrap_err();
+            assert_eq!(error.code(), "key-degenerate", "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_circuit_is_refused() {
+        let fixture = Fixture::new();
+        let other = Digest::of(b"another circuit");
+        let digest = write(&fixture.path(), &other, &fixture.key).unwrap();
+        assert_eq!(
+            fixture.load(&digest).unwrap_err(),
+            ProverError::KeyCircuit {
+                expected: fixture.circuit,
+                got: other,
+            }
+        );
+    }
+}

@@ -66,3 +66,102 @@ fn random_sum(points: &[G2Affine], seed: &[u8; 32], sum: u64) -> G2Projective {
     }
     total.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Seeded;
+    use ark_bn254::{Fq, Fq2, Fr};
+    use ark_ec::PrimeGroup;
+    use ark_ec::scalar_mul::BatchMulPreprocessing;
+    use ark_ff::PrimeField;
+
+    /// A point of the twist; a random one is in the subgroup once in 2^254 times.
+    fn on_curve(mut seed: u64) -> G2Affine {
+        loop {
+            let x = Fq2::new(Fq::from(seed), Fq::from(7_u64));
+            if let Some(point) = G2Affine::get_point_from_x_unchecked(x, false) {
+                return point;
+            }
+            seed += 1;
+        }
+    }
+
+    fn subgroup(count: usize) -> Vec<G2Affine> {
+        let mut random = Seeded::new(3);
+        let scalars: Vec<Fr> = (0..count).map(|_| random.scalar()).collect();
+        BatchMulPreprocessing::new(G2Affine::generator().into_group(), count).batch_mul(&scalars)
+    }
+
+    #[test]
+    fn the_factors_are_those_of_the_cofactor() {
+        let factors = ["10069", "5864401", "1875725156269"];
+        let rest = "197620364512881247228717050342013327560683201906968909";
+        // Compared modulo a prime larger than the cofactor's square root, and the sizes agree:
+        // the product is the cofactor modulo p and modulo r, whose product exceeds both.
+        fn check<F: PrimeField<BigInt = ark_ff::BigInt<4>>>(factors: &[&str], rest: &str) {
+            let number = |text: &str| {
+                text.bytes().fold(F::zero(), |sum, digit| {
+                    sum * F::from(10_u64) + F::from(u64::from(digit - b'0'))
+                })
+            };
+            let product: F = factors.iter().map(|f| number(f)).product::<F>() * number(rest);
+            let limbs = <g2::Config as ark_ec::CurveConfig>::COFACTOR;
+            let shift = F::from(u64::MAX) + F::one();
+            let cofactor = limbs
+                .iter()
+                .rev()
+                .fold(F::zero(), |sum, limb| sum * shift + F::from(*limb));
+            assert_eq!(product, cofactor);
+        }
+        check::<Fq>(&factors, rest);
+        check::<Fr>(&factors, rest);
+    }
+
+    #[test]
+    fn one_point_outside_is_found_wherever_it_stands() {
+        for count in [1, FEW - 1, FEW, 200] {
+            let mut points = subgroup(count);
+            points[count / 2] = G2Affine::zero();
+            assert!(all_in_subgroup(&points).unwrap());
+            let outside = on_curve(count as u64);
+            assert!(!g2::Config::is_in_correct_subgroup_assuming_on_curve(
+                &outside
+            ));
+            for place in [0, count / 3, count - 1] {
+                let kept = points[place];
+                points[place] = outside;
+                assert!(!all_in_subgroup(&points).unwrap(), "{place} of {count}");
+                points[place] = kept;
+            }
+        }
+        assert!(all_in_subgroup(&[]).unwrap());
+    }
+
+    #[test]
+    fn points_of_the_smallest_order_and_cancelling_pairs_are_found() {
+        // [r · h / 10069] of a point of the twist has order 10069 (or 1): the hardest to find.
+        let part = [
+            0x6c3c_d334_915f_1659,
+            0x2071_42f7_671a_f448,
+            0x9e28_bcf6_5b56_81da_u64,
+            0x0001_3af7_a58f_ce69,
+        ];
+        let order = Fr::MODULUS;
+        let small = on_curve(99)
+            .into_group()
+            .mul_bigint(part)
+            .mul_bigint(order)
+            .into_affine();
+        assert!(!small.is_zero());
+        assert!(small.mul_bigint([10069_u64]).into_affine().is_zero());
+        for _ in 0..20 {
+            let mut points = subgroup(100);
+            points[7] = (points[7].into_group() + small).into_affine();
+            assert!(!all_in_subgroup(&points).unwrap());
+            // Their plain sum is in the subgroup.
+            points[55] = (points[55].into_group() - small).into_affine();
+            assert!(!all_in_subgroup(&points).unwrap());
+        }
+    }
+}

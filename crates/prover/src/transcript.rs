@@ -151,3 +151,95 @@ impl Transcript {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Transcript {
+        Transcript::new(
+            SetupRecord::SingleParty,
+            Digest::of(b"circuit"),
+            Digest::of(b"proving key"),
+            Digest::of(b"verifying key"),
+        )
+    }
+
+    #[test]
+    fn one_encoding() {
+        let bytes = sample().to_bytes();
+        assert_eq!(Transcript::parse(&bytes), Ok(sample()));
+        let text = String::from_utf8(bytes).unwrap();
+        let head = concat!(
+            "{\n",
+            "  \"format\": \"proofmark/setup-transcript/v1\",\n",
+            "  \"kind\": \"single-party\",\n",
+            "  \"generator\": \"proofmark-groth16-bn254/1\",\n",
+            "  \"circuit\": \"sha256:",
+        );
+        assert!(text.starts_with(head), "{text}");
+        for (what, other) in [
+            ("empty", String::new()),
+            ("no newline", text.trim_end().to_owned()),
+            ("more after it", text.clone() + "\n"),
+            ("compact", text.replace("\n", "").replace("  ", "")),
+            ("unknown kind", text.replace("single-party", "ceremony")),
+            ("unknown member", text.replace("{\n", "{\n  \"x\": 1,\n")),
+            (
+                "twice",
+                text.replace("  \"kind\"", "  \"kind\": \"single-party\",\n  \"kind\""),
+            ),
+            ("other format", text.replace("/v1", "/v2")),
+            ("upper case", text.replace("sha256:", "SHA256:")),
+            (
+                "escape",
+                text.replace("proofmark-groth", "\\u0070roofmark-groth"),
+            ),
+            (
+                "missing member",
+                text.replace("  \"kind\": \"single-party\",\n", ""),
+            ),
+            ("too long", text.clone() + &" ".repeat(MAX_BYTES)),
+        ] {
+            assert_ne!(other, text, "{what}");
+            let error = Transcript::parse(other.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "transcript-malformed", "{what}");
+        }
+    }
+
+    #[test]
+    fn the_dangerous_kind_says_so() {
+        let mut dev = sample();
+        dev.kind = SetupRecord::UnsafeDev;
+        let text = String::from_utf8(dev.to_bytes()).unwrap();
+        assert!(text.contains("\"kind\": \"unsafe-dev\""));
+        assert_eq!(dev.kind.name(), "unsafe-dev");
+        assert_eq!(sample().kind.name(), "single-party");
+    }
+
+    #[test]
+    fn each_file_is_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let (proving, verifying) = (folder.path().join("pk"), folder.path().join("vk"));
+        let circuit = Digest::of(b"circuit");
+        let check = |pk: &[u8], vk: &[u8], circuit: &Digest| {
+            std::fs::write(&proving, pk).unwrap();
+            std::fs::write(&verifying, vk).unwrap();
+            sample()
+                .verify_files(circuit, &proving, &verifying)
+                .map_err(|error| match error {
+                    ProverError::TranscriptMismatch { part, .. } => part,
+                    other => panic!("{other}"),
+                })
+        };
+        let (pk, vk) = (b"proving key", b"verifying key");
+        assert_eq!(check(pk, vk, &circuit), Ok(()));
+        assert_eq!(check(b"else", vk, &circuit), Err("proving key"));
+        assert_eq!(check(pk, b"else", &circuit), Err("verifying key"));
+        assert_eq!(check(pk, vk, &Digest::of(b"else")), Err("circuit"));
+        assert_eq!(check(vk, pk, &circuit), Err("proving key"));
+        std::fs::remove_file(&proving).unwrap();
+        let missing = sample().verify_files(&circuit, &proving, &verifying);
+        assert_eq!(missing.unwrap_err().code(), "key-io");
+    }
+}
