@@ -13,13 +13,13 @@ use proofmark_package::Package;
 use proofmark_prover::{Prover, SetupRecord, Transcript, key_file};
 use proofmark_runtime::{IntSession, OptLevel};
 use proofmark_tensor::IntTensor;
+use proofmark_types::Digest;
 use proofmark_types::context::Context;
 use proofmark_types::field::fr_to_bytes;
 use proofmark_types::manifest::{Manifest, Sealed, SetupKind, Visibility};
 use proofmark_types::receipt::{
     Envelope, ModelRef, Receipt, RecordValue, SetupRef, Software, TensorRecord,
 };
-use proofmark_types::Digest;
 use proofmark_verifier::{Expectations, Pins, TrustedPackage, encode_proof};
 use zeroize::Zeroizing;
 
@@ -112,24 +112,39 @@ impl Engine {
             &sealed.verifying_key.digest,
         )?;
         // A key of a known seed is for tests; a manifest that calls it single-party is a lie.
-        if (transcript.kind, sealed.setup_kind) != (SetupRecord::SingleParty, SetupKind::SingleParty) {
-            return Err(EngineError::ManifestMismatch { what: "the kind of setup".to_owned() });
+        if (transcript.kind, sealed.setup_kind)
+            != (SetupRecord::SingleParty, SetupKind::SingleParty)
+        {
+            return Err(EngineError::ManifestMismatch {
+                what: "the kind of setup".to_owned(),
+            });
         }
         let loaded = key_file::load(
             &package.path_of(&sealed.proving_key.file),
             &sealed.proving_key.digest,
             &sealed.circuit.digest,
         )?;
-        let own = proofmark_verifier::encode_verifying_key(&loaded.key.vk).map_err(EngineError::Rejected)?;
+        let own = proofmark_verifier::encode_verifying_key(&loaded.key.vk)
+            .map_err(EngineError::Rejected)?;
         if own != verifying_key {
-            return Err(EngineError::ManifestMismatch { what: "the verifying key".to_owned() });
+            return Err(EngineError::ManifestMismatch {
+                what: "the verifying key".to_owned(),
+            });
         }
         let prover = Prover::new(&circuit, loaded.key)?;
         let session = IntSession::load(&model, OptLevel::DisableAll)?;
         let pins = Pins::package(package.digest());
         let recipient = TrustedPackage::open(&pins, package.manifest_bytes(), &verifying_key)
             .map_err(EngineError::Rejected)?;
-        Ok(Self { package, sealed, plan, session, prover, verifying_key, recipient })
+        Ok(Self {
+            package,
+            sealed,
+            plan,
+            session,
+            prover,
+            verifying_key,
+            recipient,
+        })
     }
 
     /// The manifest.
@@ -158,7 +173,11 @@ impl Engine {
     /// [`EngineError::Input`] when the inputs are not the model's; [`EngineError::Divergence`]
     /// when runtime and circuit disagree; anything else is the service's fault. Nothing unproven
     /// is ever returned.
-    pub fn prove(&self, request: &ProveRequest, signer: &SigningKey) -> Result<Proven, EngineError> {
+    pub fn prove(
+        &self,
+        request: &ProveRequest,
+        signer: &SigningKey,
+    ) -> Result<Proven, EngineError> {
         let inputs = self.ordered(&request.inputs)?;
         let mut timings = Timings::default();
 
@@ -168,12 +187,17 @@ impl Engine {
 
         let start = Instant::now();
         let salts = self.salts()?;
-        let witness = self.plan.witness(&inputs, request.context.digest(), &salts)?;
+        let witness = self
+            .plan
+            .witness(&inputs, request.context.digest(), &salts)?;
         let mut outputs = Vec::with_capacity(witness.outputs.len());
         for (info, circuit) in self.plan.outputs().iter().zip(&witness.outputs) {
-            let runtime = computed.remove(&info.name).ok_or_else(|| {
-                EngineError::ManifestMismatch { what: format!("output {:?}", info.name) }
-            })?;
+            let runtime =
+                computed
+                    .remove(&info.name)
+                    .ok_or_else(|| EngineError::ManifestMismatch {
+                        what: format!("output {:?}", info.name),
+                    })?;
             compare(&info.name, &runtime, circuit)?;
             outputs.push((info.name.clone(), runtime));
         }
@@ -205,7 +229,11 @@ impl Engine {
             },
             context: request.context,
             inputs: records(self.plan.inputs(), &inputs, &witness.input_commitments)?,
-            outputs: records(self.plan.outputs(), &witness.outputs, &witness.output_commitments)?,
+            outputs: records(
+                self.plan.outputs(),
+                &witness.outputs,
+                &witness.output_commitments,
+            )?,
             proof: encode_proof(&proof),
             proved_at: request.proved_at,
             signer: signer.verifying_key().to_bytes(),
@@ -218,7 +246,13 @@ impl Engine {
         timings.receipt = start.elapsed();
 
         let openings = self.openings(&salts);
-        Ok(Proven { envelope, bytes, outputs, openings, timings })
+        Ok(Proven {
+            envelope,
+            bytes,
+            outputs,
+            openings,
+            timings,
+        })
     }
 
     /// The inputs in graph order, each of the declared type and shape, none missing, none unknown.
@@ -234,8 +268,13 @@ impl Engine {
             .inputs()
             .iter()
             .map(|info| {
-                let refuse = |reason: String| EngineError::Input { name: info.name.clone(), reason };
-                let tensor = inputs.get(&info.name).ok_or_else(|| refuse("is missing".to_owned()))?;
+                let refuse = |reason: String| EngineError::Input {
+                    name: info.name.clone(),
+                    reason,
+                };
+                let tensor = inputs
+                    .get(&info.name)
+                    .ok_or_else(|| refuse("is missing".to_owned()))?;
                 if tensor.elem() != info.fact.elem || tensor.shape() != info.fact.shape {
                     return Err(refuse(format!(
                         "is {} {:?}, the model takes {} {:?}",
@@ -260,7 +299,10 @@ impl Engine {
                 })
                 .collect::<Result<Vec<_>, EngineError>>()
         };
-        Ok(Salts { inputs: draw(self.plan.inputs())?, outputs: draw(self.plan.outputs())? })
+        Ok(Salts {
+            inputs: draw(self.plan.inputs())?,
+            outputs: draw(self.plan.outputs())?,
+        })
     }
 
     fn openings(&self, salts: &Salts) -> Vec<Opening> {
@@ -269,7 +311,10 @@ impl Engine {
         inputs
             .chain(outputs)
             .filter_map(|(info, salt)| {
-                salt.map(|salt| Opening { tensor: info.name.clone(), salt: fr_to_bytes(&salt) })
+                salt.map(|salt| Opening {
+                    tensor: info.name.clone(),
+                    salt: fr_to_bytes(&salt),
+                })
             })
             .collect()
     }
@@ -278,7 +323,10 @@ impl Engine {
 fn check_circuit(sealed: &Sealed, circuit: &Circuit) -> Result<(), EngineError> {
     let got = circuit.digest();
     if got != sealed.circuit.digest {
-        return Err(EngineError::CircuitDigest { expected: sealed.circuit.digest, got });
+        return Err(EngineError::CircuitDigest {
+            expected: sealed.circuit.digest,
+            got,
+        });
     }
     let counts = [
         (circuit.r1cs.num_constraints(), sealed.circuit.constraints),
@@ -286,16 +334,26 @@ fn check_circuit(sealed: &Sealed, circuit: &Circuit) -> Result<(), EngineError> 
         (circuit.r1cs.num_public, sealed.circuit.public_inputs),
     ];
     if counts.iter().any(|&(ours, theirs)| ours as u64 != theirs) {
-        return Err(EngineError::ManifestMismatch { what: "the circuit's size".to_owned() });
+        return Err(EngineError::ManifestMismatch {
+            what: "the circuit's size".to_owned(),
+        });
     }
     Ok(())
 }
 
 fn compare(output: &str, runtime: &IntTensor, circuit: &IntTensor) -> Result<(), EngineError> {
     if runtime.elem() != circuit.elem() || runtime.shape() != circuit.shape() {
-        return Err(EngineError::ManifestMismatch { what: format!("output {output:?}") });
+        return Err(EngineError::ManifestMismatch {
+            what: format!("output {output:?}"),
+        });
     }
-    match runtime.data().iter().zip(circuit.data()).enumerate().find(|(_, (a, b))| a != b) {
+    match runtime
+        .data()
+        .iter()
+        .zip(circuit.data())
+        .enumerate()
+        .find(|(_, (a, b))| a != b)
+    {
         Some((index, (&runtime, &circuit))) => Err(EngineError::Divergence {
             output: output.to_owned(),
             index,
@@ -327,7 +385,12 @@ fn records(
                 }
             };
             let (name, elem, shape) = (info.name.clone(), tensor.elem(), tensor.shape().to_vec());
-            Ok(TensorRecord { name, elem, shape, value })
+            Ok(TensorRecord {
+                name,
+                elem,
+                shape,
+                value,
+            })
         })
         .collect()
 }
@@ -335,7 +398,8 @@ fn records(
 /// A uniform field element: 512 random bits reduced, so that the bias is below 2^-250.
 fn random_field_element() -> Result<Fr, EngineError> {
     let mut bytes = Zeroizing::new([0_u8; 64]);
-    getrandom::fill(bytes.as_mut())
-        .map_err(|error| EngineError::Randomness { reason: error.to_string() })?;
+    getrandom::fill(bytes.as_mut()).map_err(|error| EngineError::Randomness {
+        reason: error.to_string(),
+    })?;
     Ok(Fr::from_be_bytes_mod_order(bytes.as_ref()))
 }

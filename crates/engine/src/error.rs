@@ -19,7 +19,9 @@ use proofmark_verifier::Rejection;
 #[non_exhaustive]
 pub enum EngineError {
     /// ONNX Runtime and the circuit disagree on a served result: never served.
-    #[error("output {output:?} differs at element {index}: the runtime computed {runtime}, the circuit {circuit}")]
+    #[error(
+        "output {output:?} differs at element {index}: the runtime computed {runtime}, the circuit {circuit}"
+    )]
     Divergence {
         /// Output name.
         output: String,
@@ -31,7 +33,9 @@ pub enum EngineError {
         circuit: i64,
     },
     /// The package's integer model compiles to another circuit than the package says.
-    #[error("the model compiles to circuit {got}, the package says {expected}; the package was made by another compiler or is forged")]
+    #[error(
+        "the model compiles to circuit {got}, the package says {expected}; the package was made by another compiler or is forged"
+    )]
     CircuitDigest {
         /// From the manifest.
         expected: Digest,

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::error::EngineError;
 
 /// File name of the key: 32 raw bytes, the Ed25519 seed.
-pub const KEY_FILE: &str = "service_key";
+const KEY_FILE: &str = "service_key";
 
 /// The key that signs receipts. Wiped on drop.
 pub struct ServiceKey {
@@ -28,7 +28,10 @@ impl ServiceKey {
     /// cannot be read or written.
     pub fn load_or_create(data: &Path) -> Result<Self, EngineError> {
         let path = data.join(KEY_FILE);
-        let refuse = |reason: String| EngineError::ServiceKey { path: path.clone(), reason };
+        let refuse = |reason: String| EngineError::ServiceKey {
+            path: path.clone(),
+            reason,
+        };
         fs::create_dir_all(data).map_err(|error| refuse(error.to_string()))?;
         let seed = match fs::read(&path) {
             Ok(bytes) => {
@@ -51,7 +54,9 @@ impl ServiceKey {
                     use std::os::unix::fs::OpenOptionsExt as _;
                     options.mode(0o600);
                 }
-                let mut file = options.open(&path).map_err(|error| refuse(error.to_string()))?;
+                let mut file = options
+                    .open(&path)
+                    .map_err(|error| refuse(error.to_string()))?;
                 file.write_all(seed.as_ref())
                     .and_then(|()| file.sync_all())
                     .map_err(|error| refuse(error.to_string()))?;
@@ -59,7 +64,10 @@ impl ServiceKey {
             }
             Err(error) => return Err(refuse(error.to_string())),
         };
-        Ok(Self { key: SigningKey::from_bytes(&seed), path })
+        Ok(Self {
+            key: SigningKey::from_bytes(&seed),
+            path,
+        })
     }
 
     /// The signing key.
@@ -86,11 +94,17 @@ impl ServiceKey {
 #[cfg(unix)]
 fn check_permissions(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(path).map_err(|error| error.to_string())?.permissions().mode();
-    if mode & 0o077 == 0 {
+    let mode = fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .permissions()
+        .mode();
+    if mode.trailing_zeros() >= 6 {
         Ok(())
     } else {
-        Err(format!("others may read it (mode {:o}); run chmod 600 on it", mode & 0o777))
+        Err(format!(
+            "others may read it (mode {:o}); run chmod 600 on it",
+            mode & 0o777
+        ))
     }
 }
 
@@ -110,7 +124,10 @@ mod tests {
         let second = ServiceKey::load_or_create(data.path()).unwrap();
         assert_eq!(first.public(), second.public());
         let other = tempfile::tempdir().unwrap();
-        assert_ne!(ServiceKey::load_or_create(other.path()).unwrap().id(), first.id());
+        assert_ne!(
+            ServiceKey::load_or_create(other.path()).unwrap().id(),
+            first.id()
+        );
     }
 
     #[cfg(unix)]
@@ -119,7 +136,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let data = tempfile::tempdir().unwrap();
         let key = ServiceKey::load_or_create(data.path()).unwrap();
-        assert_eq!(fs::metadata(key.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(key.path()).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         fs::set_permissions(key.path(), fs::Permissions::from_mode(0o644)).unwrap();
         let error = ServiceKey::load_or_create(data.path()).err().unwrap();
         assert_eq!(error.code(), "service-key");

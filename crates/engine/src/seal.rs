@@ -51,7 +51,10 @@ pub(crate) fn plan_package(package: &Package) -> Result<(Plan, Vec<u8>), EngineE
 pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package, EngineError> {
     let source = Package::open(draft)?;
     if source.manifest().sealed.is_some() {
-        return Err(proofmark_package::PackageError::Sealed { folder: draft.to_owned() }.into());
+        return Err(proofmark_package::PackageError::Sealed {
+            folder: draft.to_owned(),
+        }
+        .into());
     }
     let (plan, integer_model) = plan_package(&source)?;
     let float_model = match &source.manifest().float_model {
@@ -59,7 +62,11 @@ pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package
         None => None,
     };
     debug_assert!(
-        source.manifest().float_model.as_ref().is_none_or(|f| f.file == FLOAT_MODEL_FILE)
+        source
+            .manifest()
+            .float_model
+            .as_ref()
+            .is_none_or(|f| f.file == FLOAT_MODEL_FILE)
     );
     let circuit = plan.circuit()?;
     let circuit_digest = circuit.digest();
@@ -71,7 +78,8 @@ pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package
     )?;
 
     let key = setup(&circuit, progress)?;
-    let verifying_key = proofmark_verifier::encode_verifying_key(&key.vk).map_err(EngineError::Rejected)?;
+    let verifying_key =
+        proofmark_verifier::encode_verifying_key(&key.vk).map_err(EngineError::Rejected)?;
     let key_path = package.path_of(PROVING_KEY_FILE);
     let proving_key_digest = key_file::write(&key_path, &circuit_digest, &key)?;
     let proving_key_bytes = fs::metadata(&key_path).map_or(0, |m| m.len());

@@ -1,0 +1,127 @@
+//! Importing a model: float or quantized ONNX in, a draft package out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proofmark_onnx::{Limits, Model};
+use proofmark_ops::{COMPILER_EPOCH, plan};
+use proofmark_package::{FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe};
+use proofmark_quantizer::{Calibration, Options, Quantized, Samples, quantize, validate};
+use proofmark_types::manifest::{
+    Backend, CompilerPin, MANIFEST_FORMAT, Manifest, RuntimePin, ValidationReport, Visibility,
+};
+
+use crate::error::EngineError;
+use crate::seal::policy_of;
+
+/// What the user says about the model.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// Package name.
+    pub name: String,
+    /// Package version.
+    pub version: String,
+    /// One paragraph for people.
+    pub description: String,
+    /// Licence of the model.
+    pub licence: String,
+    /// Class names of the last dimension of the outputs; empty for none.
+    pub labels: Vec<String>,
+    /// Visibility by tensor name; what is not named is public.
+    pub visibility: BTreeMap<String, Visibility>,
+    /// Samples that the quantization ranges are taken from.
+    pub calibration: Calibration,
+    /// Samples that float and integer model are compared on; the calibration samples when absent.
+    pub samples: Option<Samples>,
+}
+
+/// Imports a float model into a new draft folder: quantizes it, compiles it once (so that a draft
+/// is known to be provable), compares both models, writes the package.
+///
+/// # Errors
+/// [`EngineError`]; for nodes that cannot be handled all of them are listed.
+pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Package, EngineError> {
+    proofmark_runtime::init()?;
+    let float = proofmark_onnx::load(model, &Limits::default())?;
+    let quantized = quantize(
+        &float,
+        &options.calibration,
+        &Options {
+            labels: options.labels.clone(),
+        },
+    )?;
+    let calibration_samples = sample_count(&options.calibration.inputs);
+    let samples = options.samples.clone().unwrap_or_else(|| Samples {
+        inputs: options.calibration.inputs.clone(),
+        labels: None,
+    });
+    let mut validation = validate(&float, &quantized, &samples)?;
+    validation.calibration_samples = calibration_samples;
+    draft(&float, quantized, validation, out, options)
+}
+
+fn sample_count(inputs: &BTreeMap<String, Vec<Vec<f32>>>) -> u64 {
+    inputs.values().map(Vec::len).max().unwrap_or(0) as u64
+}
+
+fn draft(
+    float: &Model,
+    quantized: Quantized,
+    mut validation: ValidationReport,
+    out: &Path,
+    options: &ImportOptions,
+) -> Result<Package, EngineError> {
+    let Quantized {
+        model,
+        mut inputs,
+        mut outputs,
+        notes,
+    } = quantized;
+    validation.notes.extend(notes);
+    let mut unknown: Vec<&String> = options.visibility.keys().collect();
+    for (name, visibility) in inputs
+        .iter_mut()
+        .map(|i| (&i.name, &mut i.visibility))
+        .chain(outputs.iter_mut().map(|o| (&o.name, &mut o.visibility)))
+    {
+        if let Some(&wanted) = options.visibility.get(name) {
+            *visibility = wanted;
+        }
+        unknown.retain(|u| *u != name);
+    }
+    if let Some(name) = unknown.first() {
+        return Err(EngineError::Input {
+            name: (*name).clone(),
+            reason: "the visibility policy names a tensor that is no input or output".to_owned(),
+        });
+    }
+    // The float model is written as it was read, external data included, so that the package is
+    // whole.
+    let float_model = proofmark_onnx::encode(float);
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT.to_owned(),
+        name: options.name.clone(),
+        version: options.version.clone(),
+        description: options.description.clone(),
+        licence: options.licence.clone(),
+        float_model: Some(describe(FLOAT_MODEL_FILE, &float_model)),
+        integer_model: describe(INTEGER_MODEL_FILE, &model),
+        runtime: RuntimePin::current(),
+        inputs,
+        outputs,
+        compiler: CompilerPin {
+            epoch: COMPILER_EPOCH,
+            backend: Backend::Groth16,
+        },
+        validation,
+        sealed: None,
+    };
+    let parsed = proofmark_onnx::parse(&model, &Limits::default())?;
+    plan(&parsed, &policy_of(&manifest))?.circuit()?;
+    Ok(Package::write_draft(
+        out,
+        manifest,
+        &model,
+        Some(&float_model),
+    )?)
+}
