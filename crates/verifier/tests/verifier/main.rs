@@ -1,0 +1,13 @@
+//! Real proofs of a toy circuit, real receipts about them, and everything that must be rejected.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+mod fixture;
+mod json;
+mod proofs;
+mod receipts;
+mod tamper;
