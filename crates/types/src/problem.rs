@@ -15,6 +15,8 @@ pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// Rejections of something that the caller sent are 422; a service that finds its *own* receipt or
 /// package rejected answers 500 whatever stands here.
 pub const ERROR_CODES: &[(&str, u16, &str)] = &[
+    ("body-timeout", 408, "Request body did not arrive in time"),
+    ("body-too-large", 413, "Request body is too large"),
     (
         "circuit-mismatch",
         422,
@@ -25,13 +27,52 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Receipt is bound to another context",
     ),
+    (
+        "deadline-exceeded",
+        504,
+        "Deadline passed before the proof was done",
+    ),
+    (
+        "idempotency-key-in-use",
+        409,
+        "A request with this idempotency key is being worked on",
+    ),
+    (
+        "idempotency-key-invalid",
+        400,
+        "Idempotency key is malformed",
+    ),
+    (
+        "idempotency-key-reused",
+        422,
+        "Idempotency key was used for another request",
+    ),
+    ("input-duplicate", 400, "An input is given twice"),
+    ("input-missing", 400, "An input is missing"),
     ("input-not-finite", 400, "An input value is NaN or infinite"),
     (
         "input-overflow",
         400,
         "An input value overflows when it is quantized",
     ),
+    (
+        "input-shape",
+        400,
+        "An input has another shape than the model takes",
+    ),
+    (
+        "input-type",
+        400,
+        "An input has another type than the model takes",
+    ),
+    ("input-unknown", 400, "The model has no such input"),
     ("internal", 500, "Internal error"),
+    ("internal-panic", 500, "Internal error"),
+    (
+        "json-malformed",
+        400,
+        "Request body is not the expected JSON",
+    ),
     (
         "key-degenerate",
         422,
@@ -59,18 +100,24 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Package manifest is not in its canonical encoding",
     ),
+    ("method-not-allowed", 405, "Method is not allowed here"),
     (
         "model-mismatch",
         422,
         "Receipt names another model than the package",
     ),
+    ("model-unknown", 404, "No such model is served"),
+    ("not-found", 404, "No such path"),
     (
         "opening-mismatch",
         422,
         "Opened values do not fit the commitment",
     ),
+    ("output-unknown", 400, "The model has no such output"),
     ("package-not-pinned", 422, "Package is not the pinned one"),
     ("package-not-sealed", 422, "Package has no keys yet"),
+    ("package-unknown", 404, "No such package is served"),
+    ("parameter-invalid", 400, "A parameter is malformed"),
     (
         "poseidon-arity",
         500,
@@ -78,6 +125,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
     ("proof-invalid", 422, "Proof does not verify"),
     ("proof-malformed", 422, "Proof is malformed"),
+    ("proving-panicked", 500, "Proving failed"),
     (
         "public-input-not-canonical",
         422,
@@ -88,6 +136,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         500,
         "Input quantizer does not fit the input",
     ),
+    ("queue-full", 429, "Too much proving work is waiting"),
     ("receipt-malformed", 422, "Receipt is malformed"),
     (
         "receipt-not-canonical",
@@ -104,10 +153,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Receipt contradicts itself about a tensor",
     ),
+    ("receipt-unknown", 404, "No such receipt is stored"),
     (
         "receipt-unsupported",
         422,
         "Receipt is of an unknown type or version",
+    ),
+    (
+        "request-invalid",
+        400,
+        "Several parts of the request are wrong",
     ),
     (
         "runtime-mismatch",
@@ -119,6 +174,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Receipt names another setup than the package",
     ),
+    ("shutting-down", 503, "Service is shutting down"),
     ("signature-invalid", 422, "Signature is invalid"),
     (
         "signer-mismatch",
@@ -130,6 +186,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Tensors are not those of the statement",
     ),
+    ("store-unavailable", 503, "Receipt store does not answer"),
     (
         "tensor-length-mismatch",
         400,
@@ -147,9 +204,19 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "A value is outside the element type",
     ),
     (
+        "unsupported-media-type",
+        415,
+        "Request body is of another media type than expected",
+    ),
+    (
         "verifying-key-mismatch",
         422,
         "Verifying key is not the one of the package",
+    ),
+    (
+        "version-unknown",
+        404,
+        "No such version of the model is served",
     ),
     ("view-invalid", 500, "Output view does not fit the output"),
 ];
