@@ -7,7 +7,7 @@
 use ark_ec::scalar_mul::BatchMulPreprocessing;
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{AdditiveGroup, Field, PrimeField};
+use ark_ff::{Field, PrimeField};
 use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -116,6 +116,7 @@ mod tests {
     use super::*;
     use crate::testing::Seeded;
     use ark_bn254::{Fr, g1, g2};
+    use ark_ff::AdditiveGroup;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn against_naive<P: SWCurveConfig<ScalarField = Fr>>(count: usize) {

@@ -280,6 +280,8 @@ mod tests {
     use proofmark_types::Digest;
     use std::sync::Mutex;
 
+    type Spoil<'a> = &'a dyn Fn(&mut Trapdoor);
+
     fn trapdoor(seed: u64) -> Trapdoor {
         Trapdoor::unsafe_from_seed(Digest::of(&seed.to_le_bytes()).as_bytes())
     }
@@ -367,16 +369,18 @@ mod tests {
                 wires.push(cs.new_witness_variable(|| Ok(Fr::ZERO))?);
             }
             let matrices = stock_matrices(self.0);
-            for row in 0..r1cs.num_constraints() {
-                let side = |matrix: usize| {
-                    let terms = &matrices[matrix][row];
+            let [a, b, c] = matrices.as_slice() else {
+                unreachable!("there are three matrices")
+            };
+            for ((a, b), c) in a.iter().zip(b).zip(c) {
+                let side = |terms: &[(Fr, usize)]| {
                     let mut lc = LinearCombination::zero();
                     for &(value, wire) in terms {
                         lc += (value, wires[wire]);
                     }
                     lc
                 };
-                cs.enforce_r1cs_constraint(|| side(0), || side(1), || side(2))?;
+                cs.enforce_r1cs_constraint(|| side(a), || side(b), || side(c))?;
             }
             Ok(())
         }
@@ -439,7 +443,7 @@ mod tests {
     fn degenerate_trapdoors_are_refused() {
         let (circuit, _) = random_circuit(5, 2, 20);
         let root = |order| Fr::get_root_of_unity(order).unwrap();
-        let spoil: [(&str, &dyn Fn(&mut Trapdoor)); 8] = [
+        let spoil: [(&str, Spoil<'_>); 8] = [
             ("tau 0", &|t| t.tau = Fr::ZERO),
             ("alpha 0", &|t| t.alpha = Fr::ZERO),
             ("beta 0", &|t| t.beta = Fr::ZERO),

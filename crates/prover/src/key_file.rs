@@ -409,6 +409,8 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
+    type Spoil<'a> = &'a dyn Fn(&mut ProvingKey<Bn254>);
+
     struct Fixture {
         folder: tempfile::TempDir,
         circuit: Digest,
@@ -463,8 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_working_folder_needs_no_folder_in_its_path() {
-        // `Path::parent` of a bare name is empty, not absent.
+    fn missing_files_and_folders_are_errors_of_the_environment() {
         let error = load(
             Path::new("no-such-proving.key"),
             &Digest::of(b""),
@@ -601,7 +602,7 @@ mod tests {
     fn degenerate_keys_are_refused_under_a_pinned_digest() {
         let fixture = Fixture::new();
         let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
-        let spoil: [(&str, &dyn Fn(&mut ProvingKey<Bn254>)); 14] = [
+        let spoil: [(&str, Spoil<'_>); 14] = [
             ("alpha", &|k| k.vk.alpha_g1 = G1Affine::zero()),
             ("beta in G1", &|k| k.beta_g1 = G1Affine::zero()),
             ("beta in G2", &|k| k.vk.beta_g2 = G2Affine::zero()),

@@ -8,9 +8,10 @@
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
 use ark_ff::{BigInt, PrimeField};
-use ark_groth16::{Groth16, PreparedVerifyingKey, Proof, ProvingKey, VerifyingKey};
+use ark_groth16::{Proof, ProvingKey, VerifyingKey};
 use ark_poly::Radix2EvaluationDomain;
 use proofmark_gadgets::Circuit;
+use proofmark_verifier::PreparedKey;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -57,7 +58,7 @@ where
 pub struct Prover {
     evaluator: Evaluator,
     vk: VerifyingKey<Bn254>,
-    prepared: PreparedVerifyingKey<Bn254>,
+    prepared: PreparedKey,
     beta_g1: G1Affine,
     delta_g1: G1Affine,
     a: Query<G1Affine>,
@@ -75,7 +76,8 @@ impl Prover {
     ///
     /// # Errors
     /// [`ProverError::BackendUnsupported`], [`ProverError::CircuitMalformed`] and
-    /// [`ProverError::CircuitTooLarge`] for the circuit; [`ProverError::KeyMismatch`].
+    /// [`ProverError::CircuitTooLarge`] for the circuit; [`ProverError::KeyMismatch`];
+    /// [`ProverError::KeyDegenerate`] when the verifying key is one that verifiers refuse.
     pub fn new(circuit: &Circuit, key: ProvingKey<Bn254>) -> Result<Self, ProverError> {
         check_backend(circuit)?;
         let evaluator = Evaluator::new(&circuit.r1cs)?;
@@ -100,9 +102,13 @@ impl Prover {
         let first_private = u32::try_from(inputs).map_err(|_| ProverError::CircuitTooLarge {
             rows: evaluator.size,
         })?;
+        let prepared =
+            PreparedKey::new(&key.vk).map_err(|rejection| ProverError::KeyDegenerate {
+                reason: rejection.to_string(),
+            })?;
         Ok(Self {
             evaluator,
-            prepared: ark_groth16::prepare_verifying_key(&key.vk),
+            prepared,
             vk: key.vk,
             beta_g1: key.beta_g1,
             delta_g1: key.delta_g1,
@@ -145,12 +151,10 @@ impl Prover {
         let public = assignment
             .get(1..=self.evaluator.num_public)
             .unwrap_or_default();
-        let verified = Groth16::<Bn254>::verify_proof(&self.prepared, &proof, public);
-        if verified == Ok(true) {
-            Ok(proof)
-        } else {
-            Err(ProverError::SelfVerification)
-        }
+        self.prepared
+            .verify(public, &proof)
+            .map_err(|_| ProverError::SelfVerification)?;
+        Ok(proof)
     }
 
     /// The proof for given `r` and `s`, not verified.
@@ -202,7 +206,10 @@ mod tests {
     use crate::qap::SnarkjsReduction;
     use crate::testing::{Seeded, random_circuit, stock_matrices};
     use ark_ff::{AdditiveGroup, Field};
+    use ark_groth16::Groth16;
     use proofmark_gadgets::{Backend, Lowering, Wire};
+
+    type Spoil<'a> = &'a dyn Fn(&mut ProvingKey<Bn254>);
 
     fn prover(circuit: &Circuit) -> Prover {
         Prover::new(circuit, setup(circuit, &NoProgress).unwrap()).unwrap()
@@ -318,7 +325,7 @@ mod tests {
     fn a_key_of_other_dimensions_is_refused() {
         let (circuit, _) = random_circuit(16, 2, 20);
         let key = setup(&circuit, &NoProgress).unwrap();
-        let spoil: [(&str, &dyn Fn(&mut ProvingKey<Bn254>)); 6] = [
+        let spoil: [(&str, Spoil<'_>); 6] = [
             ("IC", &|k| k.vk.gamma_abc_g1.push(G1Affine::generator())),
             ("query A", &|k| k.a_query.truncate(5)),
             ("query B in G1", &|k| k.b_g1_query.clear()),

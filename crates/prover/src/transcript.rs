@@ -8,11 +8,12 @@
 use std::path::Path;
 
 use proofmark_types::Digest;
+use proofmark_verifier::encode_verifying_key;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ProverError;
 use crate::generator::GENERATOR;
-use crate::key_file;
+use crate::key_file::{self, LoadedKey};
 
 /// Value of the member `format`.
 pub const TRANSCRIPT_FORMAT: &str = "proofmark/setup-transcript/v1";
@@ -134,6 +135,21 @@ impl Transcript {
         Ok(())
     }
 
+    /// [`verify`](Self::verify) for a loaded proving key and the verifying key *inside it*, in the
+    /// verifier's encoding: what a verifier uses is what the prover proves under.
+    ///
+    /// # Errors
+    /// [`ProverError::TranscriptMismatch`]; [`ProverError::KeyDegenerate`] for a verifying key
+    /// that verifiers refuse.
+    pub fn verify_key(&self, loaded: &LoadedKey) -> Result<(), ProverError> {
+        let inside = encode_verifying_key(&loaded.key.vk).map_err(|rejection| {
+            ProverError::KeyDegenerate {
+                reason: rejection.to_string(),
+            }
+        })?;
+        self.verify(&loaded.circuit, &loaded.digest, &Digest::of(&inside))
+    }
+
     /// [`verify`](Self::verify) with the digests of the files themselves.
     ///
     /// # Errors
@@ -182,7 +198,7 @@ mod tests {
             ("empty", String::new()),
             ("no newline", text.trim_end().to_owned()),
             ("more after it", text.clone() + "\n"),
-            ("compact", text.replace("\n", "").replace("  ", "")),
+            ("compact", text.replace('\n', "").replace("  ", "")),
             ("unknown kind", text.replace("single-party", "ceremony")),
             ("unknown member", text.replace("{\n", "{\n  \"x\": 1,\n")),
             (
@@ -215,6 +231,32 @@ mod tests {
         assert!(text.contains("\"kind\": \"unsafe-dev\""));
         assert_eq!(dev.kind.name(), "unsafe-dev");
         assert_eq!(sample().kind.name(), "single-party");
+    }
+
+    #[test]
+    fn the_verifying_key_inside_the_proving_key_is_compared() {
+        let (circuit, _) = crate::testing::random_circuit(40, 1, 10);
+        let key = crate::setup(&circuit, &crate::NoProgress).unwrap();
+        let other = crate::setup(&circuit, &crate::NoProgress).unwrap();
+        let digest_of = |vk| Digest::of(&encode_verifying_key(vk).unwrap());
+        let mut loaded = LoadedKey {
+            circuit: circuit.digest(),
+            digest: Digest::of(b"proving key"),
+            key: key.clone(),
+        };
+        let transcript = Transcript::new(
+            SetupRecord::SingleParty,
+            loaded.circuit,
+            loaded.digest,
+            digest_of(&key.vk),
+        );
+        assert_eq!(transcript.verify_key(&loaded), Ok(()));
+        loaded.key.vk = other.vk;
+        let error = transcript.verify_key(&loaded).unwrap_err();
+        assert_eq!(error.code(), "transcript-mismatch");
+        loaded.key.vk.delta_g2 = loaded.key.vk.gamma_g2;
+        let error = transcript.verify_key(&loaded).unwrap_err();
+        assert_eq!(error.code(), "key-degenerate");
     }
 
     #[test]
