@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proofmark_onnx::{Limits, Model};
 use proofmark_ops::{COMPILER_EPOCH, plan};
-use proofmark_package::{FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe};
+use proofmark_package::{FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe, read_bounded};
 use proofmark_quantizer::{Calibration, Options, Quantized, Samples, quantize, validate};
 use proofmark_types::manifest::{
     Backend, CompilerPin, MANIFEST_FORMAT, Manifest, RuntimePin, ValidationReport, Visibility,
@@ -43,6 +43,7 @@ pub struct ImportOptions {
 pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Package, EngineError> {
     proofmark_runtime::init()?;
     let float = proofmark_onnx::load(model, &Limits::default())?;
+    let float_model = self_contained(model, &float)?;
     let quantized = quantize(
         &float,
         &options.calibration,
@@ -57,7 +58,18 @@ pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Packa
     });
     let mut validation = validate(&float, &quantized, &samples)?;
     validation.calibration_samples = calibration_samples;
-    draft(&float, quantized, validation, out, options)
+    draft(&float_model, quantized, validation, out, options)
+}
+
+/// The file's own bytes where it needs no other file; else the model with its external data
+/// inside, so that the package is whole.
+fn self_contained(path: &Path, float: &Model) -> Result<Vec<u8>, EngineError> {
+    let limits = Limits::default();
+    let bytes = read_bounded(path, limits.max_file_bytes as u64)?;
+    match proofmark_onnx::parse(&bytes, &limits) {
+        Ok(parsed) if parsed == *float => Ok(bytes),
+        Ok(_) | Err(_) => Ok(proofmark_onnx::encode(float)),
+    }
 }
 
 fn sample_count(inputs: &BTreeMap<String, Vec<Vec<f32>>>) -> u64 {
@@ -65,7 +77,7 @@ fn sample_count(inputs: &BTreeMap<String, Vec<Vec<f32>>>) -> u64 {
 }
 
 fn draft(
-    float: &Model,
+    float_model: &[u8],
     quantized: Quantized,
     mut validation: ValidationReport,
     out: &Path,
@@ -95,16 +107,13 @@ fn draft(
             reason: "the visibility policy names a tensor that is no input or output".to_owned(),
         });
     }
-    // The float model is written as it was read, external data included, so that the package is
-    // whole.
-    let float_model = proofmark_onnx::encode(float);
     let manifest = Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         name: options.name.clone(),
         version: options.version.clone(),
         description: options.description.clone(),
         licence: options.licence.clone(),
-        float_model: Some(describe(FLOAT_MODEL_FILE, &float_model)),
+        float_model: Some(describe(FLOAT_MODEL_FILE, float_model)),
         integer_model: describe(INTEGER_MODEL_FILE, &model),
         runtime: RuntimePin::current(),
         inputs,

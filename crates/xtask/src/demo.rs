@@ -235,14 +235,13 @@ impl Service {
                 }
             }
         });
-        match receiver.recv_timeout(Duration::from_secs(120)) {
-            Ok(url) => Ok(Self { child, url }),
-            Err(_) => {
-                child.kill().ok();
-                child.wait().ok();
-                bail!("the service did not start to listen on {listen}")
-            }
+        // Checking the keys of all models takes seconds; minutes mean that something is wrong.
+        if let Ok(url) = receiver.recv_timeout(Duration::from_mins(2)) {
+            return Ok(Self { child, url });
         }
+        child.kill().ok();
+        child.wait().ok();
+        bail!("the service did not start to listen on {listen}")
     }
 
     fn stop(&mut self) {

@@ -3,6 +3,7 @@
 
 mod demo;
 mod fetch_runtime;
+mod import_samples;
 mod test;
 
 use std::io::Write as _;
@@ -24,6 +25,8 @@ enum Chore {
     FetchRuntime,
     /// Build everything, prepare the sample models, serve them, show a proven answer
     Demo(demo::Options),
+    /// Make the integer models and manifests of models/ again
+    ImportSamples,
     /// Fetch what the tests need and run them all
     Test,
 }
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::FetchRuntime => fetch_runtime::run().and_then(|outcome| say(&outcome.to_string())),
         Chore::Demo(options) => demo::run(&options),
+        Chore::ImportSamples => import_samples::run(),
         Chore::Test => test::run(),
     };
     match done {
