@@ -6,7 +6,7 @@ use super::{Reader, Stop, only_attributes, refuse};
 use crate::net::{Conv, Op, Window};
 
 /// The two spatial dimensions of `[1, C, H, W]`.
-pub(super) fn image(shape: &[usize]) -> Result<(usize, [usize; 2]), Stop> {
+pub(crate) fn image(shape: &[usize]) -> Result<(usize, [usize; 2]), Stop> {
     match shape {
         &[1, channels, height, width] => Ok((channels, [height, width])),
         _ => Err(refuse(
@@ -38,7 +38,7 @@ fn pair(node: &Node, name: &str, least: usize) -> Result<[usize; 2], Stop> {
 }
 
 /// Strides, dilations and pads with `auto_pad` resolved, for a kernel over an image of known size.
-pub(super) fn window(node: &Node, kernel: [usize; 2], size: [usize; 2]) -> Result<Window, Stop> {
+pub(crate) fn window(node: &Node, kernel: [usize; 2], size: [usize; 2]) -> Result<Window, Stop> {
     let mut window = Window {
         kernel,
         strides: pair(node, "strides", 1)?,
@@ -87,7 +87,7 @@ pub(super) fn window(node: &Node, kernel: [usize; 2], size: [usize; 2]) -> Resul
 }
 
 /// The `kernel_shape` of a pool.
-pub(super) fn kernel_shape(node: &Node) -> Result<[usize; 2], Stop> {
+pub(crate) fn kernel_shape(node: &Node) -> Result<[usize; 2], Stop> {
     if node.attr_ints("kernel_shape")?.is_none() {
         return Err(refuse("kernel_shape is missing", "give the kernel's size"));
     }
@@ -95,7 +95,7 @@ pub(super) fn kernel_shape(node: &Node) -> Result<[usize; 2], Stop> {
 }
 
 /// Output height and width, or why there is none.
-pub(super) fn sized(window: &Window, size: [usize; 2]) -> Result<[usize; 2], Stop> {
+pub(crate) fn sized(window: &Window, size: [usize; 2]) -> Result<[usize; 2], Stop> {
     window.output(size).ok_or_else(|| {
         refuse(
             format!(

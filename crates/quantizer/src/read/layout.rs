@@ -41,7 +41,7 @@ pub(super) fn reshaped(from: &[usize], dims: &[i64], allow_zero: bool) -> Result
 
 /// The shape that a `Flatten`, `Reshape`, `Squeeze` or `Unsqueeze` gives its input. `list` is its
 /// second input.
-pub(super) fn target(
+pub(crate) fn target(
     node: &Node,
     from: &[usize],
     list: Option<Vec<i64>>,
@@ -131,7 +131,7 @@ pub(super) fn reshape(cx: &mut Reader<'_>, node: &Node) -> Result<(), Stop> {
 }
 
 /// The permutation of a `Transpose`.
-pub(super) fn permutation(node: &Node, rank: usize) -> Result<Vec<usize>, Stop> {
+pub(crate) fn permutation(node: &Node, rank: usize) -> Result<Vec<usize>, Stop> {
     only_attributes(node, &["perm"])?;
     let Some(perm) = node.attr_ints("perm")? else {
         return Ok((0..rank).rev().collect());

@@ -19,6 +19,9 @@ use proofmark_types::manifest::{MAX_ELEMENTS, MAX_RANK};
 use crate::error::{QuantizeError, UnsupportedNode};
 use crate::net::{Head, Layer, Net, Op};
 
+pub(crate) use conv::{image, kernel_shape, sized, window};
+pub(crate) use layout::{permutation, target as reshape_target};
+
 /// What is known of a value while the graph is walked.
 #[derive(Debug, Clone)]
 enum Known<'a> {
@@ -41,7 +44,7 @@ type Floats = (Vec<usize>, Vec<f64>);
 
 /// Why a node was not read.
 #[derive(Debug)]
-enum Stop {
+pub(crate) enum Stop {
     /// It reads what a refused node makes; nothing more can be said of it.
     Unknown,
     /// It is refused.
@@ -57,7 +60,7 @@ impl From<OnnxError> for Stop {
     }
 }
 
-fn refuse(reason: impl Into<String>, remedy: impl Into<String>) -> Stop {
+pub(crate) fn refuse(reason: impl Into<String>, remedy: impl Into<String>) -> Stop {
     Stop::Refuse {
         reason: reason.into(),
         remedy: remedy.into(),
@@ -179,7 +182,7 @@ fn input_shape(ty: ValueType, dims: Option<&[Dim]>) -> Result<Vec<usize>, Stop> 
     Ok(shape)
 }
 
-fn check_shape(shape: &[usize]) -> Result<(), Stop> {
+pub(crate) fn check_shape(shape: &[usize]) -> Result<(), Stop> {
     let elements = element_count(shape).unwrap_or(usize::MAX);
     if shape.len() > MAX_RANK || elements > MAX_ELEMENTS || elements == 0 {
         return Err(refuse(
@@ -412,7 +415,7 @@ fn floats_of(tensor: &Tensor) -> Option<Vec<f64>> {
 }
 
 /// Refuses attributes that are not read, so that none is ignored.
-fn only_attributes(node: &Node, known: &[&str]) -> Result<(), Stop> {
+pub(crate) fn only_attributes(node: &Node, known: &[&str]) -> Result<(), Stop> {
     match node
         .attributes
         .keys()
@@ -438,7 +441,7 @@ fn only_first_output(node: &Node) -> Result<(), Stop> {
 }
 
 /// An axis as a position, negative ones counted from the end.
-fn axis_of(axis: i64, rank: usize) -> Result<usize, Stop> {
+pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, Stop> {
     let rank_i = i64::try_from(rank).unwrap_or(i64::MAX);
     let at = if axis < 0 {
         axis.saturating_add(rank_i)

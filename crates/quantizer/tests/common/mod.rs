@@ -14,19 +14,19 @@ use ndarray_npy::NpzReader;
 use proofmark_onnx::{Limits, Model};
 
 /// A sample model's folder.
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../models")
         .join(name)
 }
 
 /// Its float model.
-pub fn float_model(name: &str) -> Model {
+pub(crate) fn float_model(name: &str) -> Model {
     proofmark_onnx::load(&folder(name).join("float.onnx"), &Limits::default()).unwrap()
 }
 
 /// The samples of a data file, one row-major vector each.
-pub fn samples(name: &str, file: &str) -> Vec<Vec<f32>> {
+pub(crate) fn samples(name: &str, file: &str) -> Vec<Vec<f32>> {
     let path = folder(name).join(file);
     let mut npz = NpzReader::new(File::open(path).unwrap()).unwrap();
     let x: ArrayD<f32> = match npz.by_name::<OwnedRepr<f32>, _>("x") {
@@ -42,7 +42,7 @@ pub fn samples(name: &str, file: &str) -> Vec<Vec<f32>> {
 }
 
 /// The classes of the held-out samples.
-pub fn labels(name: &str) -> Vec<usize> {
+pub(crate) fn labels(name: &str) -> Vec<usize> {
     let path = folder(name).join("heldout.npz");
     let mut npz = NpzReader::new(File::open(path).unwrap()).unwrap();
     let y: ArrayD<i64> = npz.by_name::<OwnedRepr<i64>, _>("y").unwrap();
