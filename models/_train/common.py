@@ -231,8 +231,8 @@ def write_folder(
     path = folder / "float.onnx"
     path.write_bytes(model.SerializeToString(deterministic=True))
     x, y = heldout
-    np.savez_compressed(folder / "heldout.npz", x=x, y=y.astype(np.int64))
-    np.savez_compressed(folder / "calibration.npz", x=calibration)
+    np.savez_compressed(folder / "heldout.npz", x=np.ascontiguousarray(x), y=y.astype(np.int64))
+    np.savez_compressed(folder / "calibration.npz", x=np.ascontiguousarray(calibration))
     held = accuracy(path, x, y)
     print(f"{folder.name}: {path.stat().st_size} bytes, "
           f"operators {sorted({n.op_type for n in model.graph.node})}")
