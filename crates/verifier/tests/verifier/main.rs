@@ -7,6 +7,7 @@
 )]
 
 mod fixture;
+mod goldens;
 mod json;
 mod proofs;
 mod receipts;
