@@ -35,6 +35,7 @@ use rayon::prelude::*;
 
 use crate::encoding::Encoded;
 use crate::error::ProverError;
+use crate::qap::MAX_ROWS;
 use crate::subgroup::all_in_subgroup;
 
 const MAGIC: &[u8; 16] = b"proofmark/pkey\0\0";
@@ -42,6 +43,8 @@ const VERSION: u32 = 1;
 /// Magic, version, circuit digest, six counts.
 const HEADER_BYTES: u64 = 16 + 4 + 32 + 6 * 8;
 const FIXED_BYTES: u64 = 3 * 64 + 3 * 128;
+/// Most wires of a key that is read.
+const MAX_WIRES: usize = 1 << 28;
 /// Points read at a time.
 const BLOCK: usize = 1 << 14;
 
@@ -210,7 +213,10 @@ impl<R: Read> Reader<'_, R> {
         part: &'static str,
         count: usize,
     ) -> Result<Vec<G>, ProverError> {
-        let mut points = Vec::with_capacity(count);
+        let mut points = Vec::new();
+        points
+            .try_reserve_exact(count)
+            .map_err(|_| malformed(part, "does not fit this machine's memory"))?;
         let mut block = vec![0; G::BYTES * BLOCK.min(count)];
         while points.len() < count {
             let some = BLOCK.min(count - points.len());
@@ -242,8 +248,8 @@ fn malformed(part: &'static str, reason: impl Into<String>) -> ProverError {
 
 /// Loads a key, if it is the one with digest `expected` and made for `circuit`.
 ///
-/// Checked, in this order: the header, and that the lengths in it are those of the file, before
-/// anything is allocated by them; the digest; that all points are on their curves and those of G2
+/// Checked, in this order: the header, and that the counts in it are those of a circuit and of the file's
+/// length, before anything is allocated by them; the digest; that all points are on their curves and those of G2
 /// in the subgroup (the cofactor of G1 is 1); no identity among α, β, γ, δ and IC; γ is the
 /// generator and δ is not; β and δ are the same in both groups; the circuit. The identity inside
 /// a query is normal: that wire does not occur there.
@@ -292,6 +298,16 @@ pub fn load(path: &Path, expected: &Digest, circuit: &Digest) -> Result<LoadedKe
     }
 
     let [ic, a, b_g1, b_g2, l, h] = counts;
+    let consistent = a == b_g1
+        && a == b_g2
+        && ic.checked_add(l) == Some(a)
+        && ic > 0
+        && a <= MAX_WIRES
+        && h <= MAX_ROWS
+        && h.is_power_of_two();
+    if !consistent {
+        return Err(malformed("counts", "they are those of no circuit"));
+    }
     let fixed_g1: Vec<G1Affine> = reader.points("alpha, beta, delta in G1", 3)?;
     let fixed_g2: Vec<G2Affine> = reader.points("beta, gamma, delta in G2", 3)?;
     let gamma_abc_g1 = reader.points("IC", ic)?;
@@ -544,6 +560,27 @@ mod tests {
                     "{count}: {error}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn counts_of_no_circuit_are_refused() {
+        let fixture = Fixture::new();
+        write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
+        let bytes = fs::read(fixture.path()).unwrap();
+        // Points moved from one section to another: the length stays.
+        for (from, to) in [(1, 2), (1, 4), (2, 1), (4, 1), (0, 1), (5, 4), (4, 5)] {
+            let mut other = bytes.clone();
+            for (section, change) in [(from, -1_i64), (to, 1)] {
+                let at = 52 + 8 * section;
+                let count = i64::from_le_bytes(other[at..at + 8].try_into().unwrap());
+                other[at..at + 8].copy_from_slice(&(count + change).to_le_bytes());
+            }
+            let error = fixture.load_pinned(&other).unwrap_err();
+            assert!(
+                matches!(&error, ProverError::KeyMalformed { part: "counts", .. }),
+                "{from} to {to}: {error}"
+            );
         }
     }
 

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 /// Rows of the largest domain: the doubled one must fit the scalar field's 2^28-th roots of unity.
-const MAX_ROWS: usize = 1 << 27;
+pub(crate) const MAX_ROWS: usize = 1 << 27;
 
 /// Size of the domain for a circuit: the power of two at or above
 /// `num_constraints + num_public + 1`. `None` above 2^27.
