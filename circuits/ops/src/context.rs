@@ -137,8 +137,7 @@ impl NodeContext<'_> {
     /// A zero point of the given type: a scalar, or equal values one per channel; 0 when absent.
     ///
     /// # Errors
-    /// [`Refusal`] for another type, or for values that differ between channels (which the
-    /// runtime refuses too).
+    /// [`Refusal`] for another type, or for values that differ between channels.
     pub fn zero_point(&self, position: usize, elem: ElemType) -> Result<i32, Refusal> {
         if self.node.input(position).is_none() {
             return Ok(0);
@@ -160,6 +159,62 @@ impl NodeContext<'_> {
                 "quantize the weights with one zero point",
             )),
         }
+    }
+
+    /// Zero points of weights: one for each of `channels` output channels, all equal where the
+    /// node names one. The runtime honours different ones (73,270 outputs of `QLinearConv` plain,
+    /// grouped and depthwise, `QGemm`, `QLinearMatMul` and `MatMulInteger`, none different).
+    ///
+    /// # Errors
+    /// [`Refusal`] for another type, or another number of values.
+    pub fn weight_zero_points(
+        &self,
+        position: usize,
+        elem: ElemType,
+        channels: usize,
+    ) -> Result<Vec<i64>, Refusal> {
+        match self.node.input(position) {
+            Some(_)
+                if self.ints(position)?.len() == channels
+                    && self.ints(position)?.elem() == elem =>
+            {
+                Ok(self
+                    .ints(position)?
+                    .data()
+                    .iter()
+                    .map(|&v| i64::from(v))
+                    .collect())
+            }
+            _ => Ok(vec![i64::from(self.zero_point(position, elem)?); channels]),
+        }
+    }
+
+    /// One zero point of the given type, or one per channel, as a vector of length 1 or
+    /// `channels`; 0 when absent.
+    ///
+    /// # Errors
+    /// [`Refusal`] for another type or length.
+    pub fn zero_points(
+        &self,
+        position: usize,
+        elem: ElemType,
+        channels: usize,
+    ) -> Result<Vec<i32>, Refusal> {
+        if self.node.input(position).is_none() {
+            return Ok(vec![0]);
+        }
+        let tensor = self.ints(position)?;
+        if tensor.elem() != elem || (tensor.len() != 1 && tensor.len() != channels) {
+            return Err(Refusal::new(
+                format!(
+                    "zero point {position} is {} {} values for {elem} and {channels} channels",
+                    tensor.len(),
+                    tensor.elem()
+                ),
+                "give one zero point of the tensor's type, or one per output channel",
+            ));
+        }
+        Ok(tensor.data().to_vec())
     }
 
     /// Type of a zero point, which is the type of the tensor it belongs to.

@@ -62,10 +62,11 @@ impl Dense {
             ));
         }
         let rows: usize = leading.iter().product();
-        let w_zero_point = i64::from(cx.zero_point(w_zero_point_at, w.elem())?);
+        let w_zero_points = cx.weight_zero_points(w_zero_point_at, w.elem(), columns)?;
+        let w_zero_point = |c: usize| w_zero_points.get(c).copied().unwrap_or_default();
         let weight = |c: usize, d: usize| {
             let at = if transposed { c * inner + d } else { d * columns + c };
-            w.data().get(at).map_or(0, |&v| i64::from(v) - w_zero_point)
+            w.data().get(at).map_or(0, |&v| i64::from(v) - w_zero_point(c))
         };
         let weights = (0..columns).flat_map(|c| (0..inner).map(move |d| (c, d))).map(|(c, d)| weight(c, d)).collect();
         let mut shape = leading.to_vec();

@@ -15,7 +15,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     domain: "",
     since: 10,
     summary: "1-D and 2-D convolution, strides, pads, dilations, groups, per-channel scales, int32 bias",
-    limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads; one weight zero point",
+    limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads",
     cost: "0 for the products; one requantize an output element",
     parse,
 };
@@ -79,7 +79,9 @@ impl Conv {
         let window = Window::parse(cx, spatial, kernel)?;
         let mut shape = vec![1, *out_channels];
         shape.extend_from_slice(&window.output);
-        let w_zero_point = i64::from(cx.zero_point(at.w_zero_point, w.elem())?);
+        let w_zero_points = cx.weight_zero_points(at.w_zero_point, w.elem(), *out_channels)?;
+        let row = kernel.iter().product::<usize>() * per_group;
+        let rows = w.data().chunks(row.max(1)).zip(&w_zero_points);
         let conv = Self {
             node: cx.node.name.clone(),
             output: Fact { elem: ElemType::Int32, shape },
@@ -88,7 +90,7 @@ impl Conv {
             out_channels: *out_channels,
             groups,
             x_zero_point: i64::from(cx.zero_point(at.x_zero_point, x.elem)?),
-            weights: w.data().iter().map(|&v| i64::from(v) - w_zero_point).collect(),
+            weights: rows.flat_map(|(row, z)| row.iter().map(move |&v| i64::from(v) - z)).collect(),
             bias: vec![0; *out_channels],
             finish: Finish::Int32,
         };
