@@ -211,10 +211,14 @@ fn q_gemm() {
         let m = b.floats(&multipliers);
         let zps: Vec<i32> = (0..3).map(|_| zero_point(&mut random, elem)).collect();
         let x_zp = b.int(elem, zps[0]);
+        // Per-channel weights may have a zero point each.
         let w_zp = if scales == 1 {
             b.int(elem, zps[1])
         } else {
-            b.ints(elem, &[columns], vec![zps[1]; columns])
+            let each = (0..columns)
+                .map(|_| zero_point(&mut random, elem))
+                .collect();
+            b.ints(elem, &[columns], each)
         };
         let y_zp = b.int(elem, zps[2]);
         let biases = bias(&mut random, columns, reach);
@@ -273,10 +277,15 @@ fn mat_mul_integer_and_add() {
             zero_point(&mut random, ElemType::Uint8),
             zero_point(&mut random, ElemType::Uint8),
         ];
-        let (x_zp, w_zp) = (
-            b.int(ElemType::Uint8, zps[0]),
-            b.int(ElemType::Uint8, zps[1]),
-        );
+        let x_zp = b.int(ElemType::Uint8, zps[0]);
+        let w_zp = if random.one_in(2) {
+            b.int(ElemType::Uint8, zps[1])
+        } else {
+            let each = (0..columns)
+                .map(|_| zero_point(&mut random, ElemType::Uint8))
+                .collect();
+            b.ints(ElemType::Uint8, &[columns], each)
+        };
         let acc = b.node("", "MatMulInteger", &[&x, &w, &x_zp, &w_zp], &[]);
         let biases = bias(&mut random, columns, 1 << 30);
         let c = b.ints(ElemType::Int32, &[columns], biases);

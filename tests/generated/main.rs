@@ -13,7 +13,10 @@ fn check(file: &str, generated: &str) {
         fs::write(&path, generated).expect("the file can be written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(committed, generated, "{file} is stale: run the tests with UPDATE_EXPECT=1");
+    assert_eq!(
+        committed, generated,
+        "{file} is stale: run the tests with UPDATE_EXPECT=1"
+    );
 }
 
 #[test]
@@ -28,7 +31,11 @@ fn operators_md() {
          | --- | --- | --- | --- | --- | --- |\n",
     );
     for spec in OPERATORS {
-        let domain = if spec.domain.is_empty() { "ai.onnx" } else { spec.domain };
+        let domain = if spec.domain.is_empty() {
+            "ai.onnx"
+        } else {
+            spec.domain
+        };
         writeln!(
             text,
             "| `{}` | {domain} | {} | {} | {} | {} |",

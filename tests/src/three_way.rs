@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ark_bn254::Fr;
 use proofmark_gadgets::Circuit;
-use proofmark_onnx::Model;
+use proofmark_onnx::{Limits, Model};
 use proofmark_ops::{Plan, Policy, Salts, plan};
 use proofmark_runtime::{IntSession, OptLevel};
 use proofmark_tensor::IntTensor;
@@ -20,12 +20,23 @@ pub struct Checked {
 
 impl Checked {
     /// Loads a model; everything public.
+    ///
+    /// # Panics
+    /// When the model is outside the dialect.
     pub fn new(model: &Model) -> Self {
+        Self::load(&proofmark_onnx::encode(model))
+    }
+
+    /// Loads the bytes of a model; everything public.
+    ///
+    /// # Panics
+    /// When the model is outside the dialect.
+    pub fn load(bytes: &[u8]) -> Self {
+        let model = proofmark_onnx::parse(bytes, &Limits::default()).expect("the model parses");
         let policy = Policy::public(model.graph.inputs.len(), model.graph.outputs.len());
-        let plan = plan(model, &policy).expect("the model is in the dialect");
+        let plan = plan(&model, &policy).expect("the model is in the dialect");
         let circuit = plan.circuit().expect("the circuit compiles");
-        let bytes = proofmark_onnx::encode(model);
-        let session = IntSession::load(&bytes, OptLevel::DisableAll).expect("the runtime loads it");
+        let session = IntSession::load(bytes, OptLevel::DisableAll).expect("the runtime loads it");
         Self {
             plan,
             circuit,
