@@ -28,12 +28,17 @@ impl PreparedKey {
     /// As [`check_verifying_key`].
     pub fn new(key: &VerifyingKey<Bn254>) -> Result<Self, Rejection> {
         check_verifying_key(key)?;
-        Ok(Self {
+        Ok(Self::of_checked(key))
+    }
+
+    /// Prepares a key that came through [`decode_verifying_key`], which checks the same.
+    pub(crate) fn of_checked(key: &VerifyingKey<Bn254>) -> Self {
+        Self {
             alpha_beta: Bn254::pairing(key.alpha_g1, key.beta_g2),
             gamma_neg: negated(key.gamma_g2),
             delta_neg: negated(key.delta_g2),
             ic: key.gamma_abc_g1.clone(),
-        })
+        }
     }
 
     /// Number of public inputs, the constant one not counted.
@@ -48,6 +53,16 @@ impl PreparedKey {
     /// [`Rejection::ProofMalformed`] as [`check_proof`], [`Rejection::ProofInvalid`] when the
     /// equation does not hold.
     pub fn verify(&self, public_inputs: &[Fr], proof: &Proof<Bn254>) -> Result<(), Rejection> {
+        check_proof(proof)?;
+        self.verify_checked(public_inputs, proof)
+    }
+
+    /// Verifies a proof that came through [`decode_proof`], which checks the points.
+    pub(crate) fn verify_checked(
+        &self,
+        public_inputs: &[Fr],
+        proof: &Proof<Bn254>,
+    ) -> Result<(), Rejection> {
         let count = Rejection::KeyPublicInputs {
             expected: self.public_inputs(),
             got: public_inputs.len(),
@@ -55,7 +70,6 @@ impl PreparedKey {
         let Some((constant, bases)) = self.ic.split_first() else {
             return Err(count);
         };
-        check_proof(proof)?;
         let sum = G1Projective::msm(bases, public_inputs).map_err(|_| count)?;
         let inputs = added(sum, constant);
         let product = Bn254::multi_pairing(
@@ -128,5 +142,6 @@ pub fn verify_proof_bytes(
 ) -> Result<(), Rejection> {
     let key = decode_verifying_key(key)?;
     let public_inputs = decode_public_inputs(public_inputs)?;
-    verify_proof(&key, &public_inputs, &decode_proof(proof)?)
+    let proof = decode_proof(proof)?;
+    PreparedKey::of_checked(&key).verify_checked(&public_inputs, &proof)
 }

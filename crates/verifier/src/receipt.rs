@@ -127,7 +127,7 @@ impl TrustedPackage {
                 what: "the given key",
             });
         }
-        let key = PreparedKey::new(&decode_verifying_key(verifying_key)?)?;
+        let key = PreparedKey::of_checked(&decode_verifying_key(verifying_key)?);
         let layout = manifest.layout()?;
         if u64::try_from(layout.len()) != Ok(sealed.circuit.public_inputs) {
             return Err(Rejection::CircuitMismatch {
@@ -211,7 +211,7 @@ impl TrustedPackage {
             .collect::<Result<Vec<_>, _>>()?;
         let public_inputs = receipt.public_inputs(&self.layout)?;
         self.key
-            .verify(&public_inputs, &decode_proof(&receipt.proof)?)?;
+            .verify_checked(&public_inputs, &decode_proof(&receipt.proof)?)?;
         Ok(Verdict {
             receipt_id: envelope.receipt_id(),
             statement_digest: statement_digest(&self.digest, &public_inputs),

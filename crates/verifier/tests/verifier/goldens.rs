@@ -2,10 +2,13 @@
 //! change only when a format is withdrawn. `UPDATE_EXPECT=1` writes them anew.
 
 use std::path::PathBuf;
+use std::sync::Once;
 
 use proofmark_types::field::fr_to_hex;
 use proofmark_types::{Digest, Manifest};
-use proofmark_verifier::{Expectations, Pins, decode_verifying_key, verify_receipt};
+use proofmark_verifier::{
+    Expectations, Pins, decode_verifying_key, encode_verifying_key, verify_receipt,
+};
 
 use crate::fixture::fixture;
 
@@ -14,22 +17,33 @@ const PACKAGE: &str = "sha256:9ea3db26ea96687bf74f8912f4366966e48051771a4f29963c
 const RECEIPT_ID: &str = "sha256:6dc29b272fdc844c5f3df5f8a71b5c4253aa8042280f5126bea7afc811b3f9c3";
 const STATEMENT: &str = "sha256:b4ff514133b5ee0b0023b33fa09b33a1626a062e31a7a31136a18e56f92f4082";
 
-fn golden(name: &str, now: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/goldens")
-        .join(name);
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, now).unwrap();
-    }
-    std::fs::read(&path).unwrap()
+/// Manifest, verifying key and receipt as committed.
+fn goldens() -> [Vec<u8>; 3] {
+    static UPDATED: Once = Once::new();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let names = [
+        "manifest_v1.json",
+        "verifying_key_v1.bin",
+        "receipt_v1.json",
+    ];
+    UPDATED.call_once(|| {
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            let f = fixture();
+            for (name, now) in names
+                .iter()
+                .zip([&f.manifest_bytes, &f.key_bytes, &f.envelope])
+            {
+                std::fs::write(folder.join(name), now).unwrap();
+            }
+        }
+    });
+    names.map(|name| std::fs::read(folder.join(name)).unwrap())
 }
 
 #[test]
 fn version_1_still_verifies() {
     let f = fixture();
-    let manifest = golden("manifest_v1.json", &f.manifest_bytes);
-    let key = golden("verifying_key_v1.bin", &f.key_bytes);
-    let receipt = golden("receipt_v1.json", &f.envelope);
+    let [manifest, key, receipt] = goldens();
     let package: Digest = PACKAGE.parse().unwrap();
     assert_eq!(Digest::of(&manifest), package);
     let pins = Pins {
@@ -63,17 +77,11 @@ fn version_1_still_verifies() {
 #[test]
 fn version_1_is_still_what_is_written() {
     let f = fixture();
-    assert_eq!(
-        golden("manifest_v1.json", &f.manifest_bytes),
-        f.manifest_bytes
-    );
-    let key = golden("verifying_key_v1.bin", &f.key_bytes);
-    let key = decode_verifying_key(&key).unwrap();
-    assert_eq!(
-        proofmark_verifier::encode_verifying_key(&key).unwrap(),
-        f.key_bytes
-    );
-    let parsed = Manifest::parse(&f.manifest_bytes).unwrap();
-    assert_eq!(parsed, f.manifest);
-    assert_eq!(golden("receipt_v1.json", &f.envelope), f.envelope);
+    let [manifest, key, receipt] = goldens();
+    assert_eq!(manifest, f.manifest_bytes);
+    assert_eq!(Manifest::parse(&manifest).unwrap(), f.manifest);
+    let decoded = decode_verifying_key(&key).unwrap();
+    assert_eq!(decoded, f.key.vk);
+    assert_eq!(encode_verifying_key(&decoded).unwrap(), key);
+    assert_eq!(receipt, f.envelope);
 }
