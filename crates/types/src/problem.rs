@@ -127,6 +127,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("proof-malformed", 422, "Proof is malformed"),
     ("proving-panicked", 500, "Proving failed"),
     (
+        "proving-unavailable",
+        503,
+        "Proving engine cannot take the request now",
+    ),
+    (
         "public-input-not-canonical",
         422,
         "A public input is not below the field order",
