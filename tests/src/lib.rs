@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod random;
+pub mod samples;
 pub mod three_way;
 
 pub use random::Random;
