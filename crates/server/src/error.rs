@@ -1,0 +1,75 @@
+//! Why a service does not start or stopped.
+
+use std::net::SocketAddr;
+
+/// Why a service does not start or stopped. What a client gets is a
+/// [`Problem`](crate::problem::Problem).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A setting that makes no sense.
+    #[error("setting {setting} is out of range: {reason}")]
+    Config {
+        /// The setting.
+        setting: &'static str,
+        /// What it must be.
+        reason: &'static str,
+    },
+    /// A package that is a draft still.
+    #[error("package {name} is a draft; run `proofmark setup` on it first")]
+    NotSealed {
+        /// The model's name.
+        name: String,
+    },
+    /// Two packages under one name and version.
+    #[error("model {name} version {version} is given twice; serve one of them")]
+    DuplicateModel {
+        /// The model's name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// A package that a verifier would not accept.
+    #[error("package {name} does not hold together: {source}; run `proofmark setup` again")]
+    Package {
+        /// The model's name.
+        name: String,
+        /// What a verifier says.
+        source: Box<proofmark_verifier::Rejection>,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address or stop what uses it")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A proving thread cannot be started.
+    #[error("cannot start a proving thread: {source}")]
+    Thread {
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// Accepting connections failed.
+    #[error("the listener failed: {source}")]
+    Listener {
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl ServerError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Config { .. } => "server-config",
+            Self::NotSealed { .. } => "package-not-sealed",
+            Self::DuplicateModel { .. } => "duplicate-model",
+            Self::Package { source, .. } => source.code(),
+            Self::Bind { .. } => "listen-failed",
+            Self::Thread { .. } => "thread-failed",
+            Self::Listener { .. } => "listener-failed",
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The models that are served.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proofmark_types::Digest;
+use proofmark_types::manifest::{Manifest, Sealed};
+use proofmark_verifier::{Pins, TrustedPackage};
+
+use crate::ServerError;
+use crate::backend::ProvingBackend;
+use crate::problem::Problem;
+
+/// One served package.
+pub(crate) struct Served {
+    /// Its class in the queue.
+    pub(crate) class: usize,
+    pub(crate) backend: Arc<dyn ProvingBackend>,
+    pub(crate) package: Digest,
+    pub(crate) sealed: Sealed,
+    /// The package as a stranger would trust it, to verify receipts with.
+    pub(crate) trusted: TrustedPackage,
+}
+
+impl Served {
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.backend.manifest()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.manifest().name
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.manifest().version
+    }
+}
+
+/// All served packages, by name and version. Of several versions of a name the last one given
+/// answers requests that name none.
+pub(crate) struct Registry {
+    models: BTreeMap<String, Vec<Arc<Served>>>,
+    classes: usize,
+}
+
+impl Registry {
+    pub(crate) fn new(backends: Vec<Arc<dyn ProvingBackend>>) -> Result<Self, ServerError> {
+        let classes = backends.len();
+        let mut models: BTreeMap<String, Vec<Arc<Served>>> = BTreeMap::new();
+        for (class, backend) in backends.into_iter().enumerate() {
+            let manifest = backend.manifest();
+            let name = manifest.name.clone();
+            let version = manifest.version.clone();
+            let Some(sealed) = manifest.sealed.clone() else {
+                return Err(ServerError::NotSealed { name });
+            };
+            let package = backend.package_digest();
+            let trusted = TrustedPackage::open(
+                &Pins::package(package),
+                backend.manifest_bytes(),
+                backend.verifying_key_bytes(),
+            )
+            .map_err(|source| ServerError::Package {
+                name: name.clone(),
+                source: Box::new(source),
+            })?;
+            let versions = models.entry(name.clone()).or_default();
+            if versions.iter().any(|m| m.version() == version) {
+                return Err(ServerError::DuplicateModel { name, version });
+            }
+            versions.push(Arc::new(Served {
+                class,
+                backend,
+                package,
+                sealed,
+                trusted,
+            }));
+        }
+        Ok(Self { models, classes })
+    }
+
+    /// Number of classes in the queue.
+    pub(crate) const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// All versions of all models.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.models.values().flatten()
+    }
+
+    /// The versions of a model, in the order given.
+    pub(crate) fn versions(&self, name: &str) -> Result<&[Arc<Served>], Problem> {
+        self.models.get(name).map(Vec::as_slice).ok_or_else(|| {
+            Problem::client(
+                "model-unknown",
+                format!("no model {name:?} is served; GET /v1/models lists all of them"),
+            )
+        })
+    }
+
+    /// A model of this name, and of this version when one is named.
+    pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<&Arc<Served>, Problem> {
+        let versions = self.versions(name)?;
+        let found = match version {
+            None => versions.last(),
+            Some(version) => versions.iter().find(|m| m.version() == version),
+        };
+        found.ok_or_else(|| {
+            let known: Vec<_> = versions.iter().map(|m| m.version()).collect();
+            Problem::client(
+                "version-unknown",
+                format!(
+                    "model {name:?} is not served in version {:?}; served: {}",
+                    version.unwrap_or_default(),
+                    known.join(", ")
+                ),
+            )
+        })
+    }
+
+    /// The package with this digest.
+    pub(crate) fn package(&self, digest: &Digest) -> Option<&Arc<Served>> {
+        self.iter().find(|m| m.package == *digest)
+    }
+}

@@ -1,0 +1,283 @@
+//! Inference with proof.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+use crate::answer::{AnswerPlan, InferResponse};
+use crate::backend::ProveRequest;
+use crate::http::{deadline_of, parse_json, read_json_bytes};
+use crate::idempotency::{self, Known};
+use crate::metrics::Metrics;
+use crate::parameters::RequestParameters;
+use crate::problem::{Fault, Problem, ProblemBody};
+use crate::queue::{Refusal, Ticket};
+use crate::registry::Served;
+use crate::service::Shared;
+use crate::tensors::{RequestInput, decode_inputs, output_metadata};
+use crate::worker::{Answer, Job};
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// An inference request of the Open Inference Protocol.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct InferRequest {
+    /// An identifier of the client's own, given back in the answer.
+    id: Option<String>,
+    /// What the proof is bound to, and whether the answer carries the receipt.
+    #[serde(default)]
+    parameters: RequestParameters,
+    /// One tensor for each input of the model.
+    inputs: Vec<RequestInput>,
+    /// The outputs and views wanted; all when absent or empty. The receipt is always whole.
+    #[serde(default)]
+    outputs: Vec<RequestedOutput>,
+}
+
+/// An output or view that is wanted.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct RequestedOutput {
+    /// Its name, as in the model's metadata.
+    #[schema(example = "logits:label")]
+    name: String,
+}
+
+/// Runs the model, proves the run, verifies the proof, and answers.
+///
+/// Headers: `Request-Timeout` (seconds), `Idempotency-Key`. The answer's `Server-Timing` tells
+/// what took how long, in milliseconds.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{name}/infer",
+    tag = "inference",
+    params(
+        ("name" = String, Path, description = "Model"),
+        ("request-timeout" = Option<f64>, Header, description = "Seconds that the request may take"),
+        ("idempotency-key" = Option<String>, Header, description = "The same key and body get the same answer, and one proof only")
+    ),
+    request_body = InferRequest,
+    responses(
+        (status = OK, description = "A proven answer", body = InferResponse<'static>),
+        (status = BAD_REQUEST, description = "`json-malformed`, `input-…`, `output-unknown`, `tensor-…`, `parameter-invalid`, `request-invalid`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = NOT_FOUND, description = "`model-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = REQUEST_TIMEOUT, description = "`body-timeout`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = CONFLICT, description = "`idempotency-key-in-use`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = PAYLOAD_TOO_LARGE, description = "`body-too-large`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = UNSUPPORTED_MEDIA_TYPE, description = "`unsupported-media-type`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = UNPROCESSABLE_ENTITY, description = "`idempotency-key-reused`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = TOO_MANY_REQUESTS, description = "`queue-full`, with `Retry-After`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = INTERNAL_SERVER_ERROR, description = "`internal`, `proving-panicked`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `proving-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = GATEWAY_TIMEOUT, description = "`deadline-exceeded`", content_type = "application/problem+json", body = ProblemBody<'static>)
+    )
+)]
+pub(crate) async fn infer(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let model = Arc::clone(shared.registry.find(&name, None)?);
+    answer(&shared, model, request).await
+}
+
+/// As `/v2/models/{name}/infer`, by a version that the client names.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{name}/versions/{version}/infer",
+    tag = "inference",
+    params(
+        ("name" = String, Path, description = "Model"),
+        ("version" = String, Path, description = "Version")
+    ),
+    request_body = InferRequest,
+    responses(
+        (status = OK, description = "A proven answer", body = InferResponse<'static>),
+        (status = NOT_FOUND, description = "`model-unknown`, `version-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = "default", description = "As `/v2/models/{name}/infer`", content_type = "application/problem+json", body = ProblemBody<'static>)
+    )
+)]
+pub(crate) async fn infer_version(
+    State(shared): State<Arc<Shared>>,
+    Path((name, version)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let model = Arc::clone(shared.registry.find(&name, Some(&version))?);
+    answer(&shared, model, request).await
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    model: Arc<Served>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let accepted = Instant::now();
+    let (parts, body) = request.into_parts();
+    let patience = deadline_of(&shared.config, &parts.headers)?;
+    let key = idempotency::key_of(&parts.headers)?;
+    if key.is_none() {
+        // A full queue is said before megabytes are read. With a key the answer may be there.
+        shared.queue.would_accept().map_err(refusal)?;
+    }
+    let bytes = read(shared, &parts.headers, body).await?;
+    let claim = match key {
+        None => None,
+        Some(key) => {
+            let path = parts.uri.path();
+            let known = shared
+                .keys
+                .claim(&shared.store, &model.package, key, path, &bytes)
+                .await?;
+            match known {
+                Known::New(claim) => Some(claim),
+                Known::Answered(body) => {
+                    let headers = [(REPLAYED, HeaderValue::from_static("true"))];
+                    return Ok((headers, json(body.into())).into_response());
+                }
+            }
+        }
+    };
+    let request: InferRequest = parse_json(&bytes)?;
+    drop(bytes);
+    let plan = AnswerPlan {
+        inline_receipt: request.parameters.inline_receipt()?,
+        wanted: wanted(&model, request.outputs)?,
+        id: request.id,
+        public_url: shared.config.public_url.clone(),
+    };
+    let context = request.parameters.context()?;
+    let inputs = decode_inputs(model.manifest(), &request.inputs)?;
+    let (reply, answered) = oneshot::channel();
+    let deadline = accepted + patience;
+    let job = Job {
+        request: ProveRequest { inputs, context },
+        plan,
+        claim,
+        accepted,
+        deadline,
+        reply,
+        span: tracing::Span::current(),
+        model: Arc::clone(&model),
+    };
+    let place = Place {
+        ticket: shared.queue.push(model.class, job).map_err(refusal)?,
+        metrics: &shared.metrics,
+    };
+    let answer = wait(shared, place, answered, deadline, patience).await?;
+    let timing = HeaderValue::from_str(&answer.timing)
+        .map_err(|e| Problem::internal(format!("timings are no header: {e}")))?;
+    Ok(([(SERVER_TIMING, timing)], json(answer.body)).into_response())
+}
+
+async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    read_json_bytes(&shared.config, headers, body).await
+}
+
+fn json(body: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A place in the queue that is given up, and counted, when the client leaves.
+struct Place<'a> {
+    ticket: Ticket<Job>,
+    metrics: &'a Metrics,
+}
+
+impl Place<'_> {
+    /// Gives the place up; whether the job was still waiting.
+    fn give_up(&self) -> bool {
+        let waiting = self.ticket.withdraw();
+        if waiting {
+            self.metrics.withdrawn();
+        }
+        waiting
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+async fn wait(
+    shared: &Shared,
+    place: Place<'_>,
+    answered: oneshot::Receiver<Result<Answer, Problem>>,
+    deadline: Instant,
+    patience: Duration,
+) -> Result<Answer, Problem> {
+    let mut aborted = shared.aborted.subscribe();
+    tokio::select! {
+        biased;
+        // Without an answer the job was dropped: by its deadline, or by the end of the service.
+        answer = answered => match answer {
+            Ok(answer) => answer,
+            Err(_) if Instant::now() >= deadline => Err(too_late(patience, true)),
+            Err(_) => Err(Problem::shutting_down()),
+        },
+        () = tokio::time::sleep_until(deadline.into()) => Err(too_late(patience, place.give_up())),
+        _ = aborted.wait_for(|aborted| *aborted) => Err(Problem::shutting_down()),
+    }
+}
+
+fn too_late(patience: Duration, waiting: bool) -> Problem {
+    let seconds = patience.as_secs_f64();
+    let detail = if waiting {
+        format!(
+            "{seconds} s passed in the queue; no proof was begun; allow more with Request-Timeout"
+        )
+    } else {
+        format!(
+            "{seconds} s passed while proving; the proof goes on and its receipt is stored; ask again with the same Idempotency-Key to get it, or allow more with Request-Timeout"
+        )
+    };
+    Problem::client("deadline-exceeded", detail)
+}
+
+fn refusal(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Closed => Problem::shutting_down(),
+        Refusal::Full { retry_after } => {
+            // Spread by a quarter, so that those who were refused together do not return together.
+            let mut byte = [0_u8; 1];
+            let spread = getrandom::fill(&mut byte).map_or(0, |()| u64::from(byte[0]));
+            let seconds = retry_after + retry_after * spread / 1024;
+            Problem::client(
+                "queue-full",
+                format!("as many requests wait as may; try again in {seconds} s"),
+            )
+            .retry_after(seconds)
+        }
+    }
+}
+
+fn wanted(model: &Served, outputs: Vec<RequestedOutput>) -> Result<Vec<String>, Problem> {
+    let known = output_metadata(model.manifest());
+    let faults: Vec<_> = outputs
+        .iter()
+        .enumerate()
+        .filter(|(_, output)| known.iter().all(|k| k.name != output.name))
+        .map(|(index, output)| Fault {
+            code: "output-unknown",
+            pointer: format!("/outputs/{index}/name"),
+            detail: format!(
+                "the model has no output {:?}; GET /v2/models/{} lists all of them",
+                output.name,
+                model.name()
+            ),
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(outputs.into_iter().map(|output| output.name).collect())
+    } else {
+        Err(Problem::faults(faults))
+    }
+}

@@ -1,0 +1,99 @@
+//! The table of contents of the API. Adding an endpoint: a handler with `#[utoipa::path]` and one
+//! line here; then `UPDATE_EXPECT=1 cargo nextest run -p proofmark-server openapi`.
+
+mod health;
+mod infer;
+mod models;
+mod receipts;
+mod verify;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::middleware;
+use axum::response::{IntoResponse as _, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::{caught, observe};
+use crate::problem::{Fault, Problem, ProblemBody};
+use crate::service::Shared;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Proofmark",
+        description = "Inference whose every answer carries a proof that ONNX Runtime computed exactly this. \
+                       Errors are RFC 9457 problems with stable codes."
+    ),
+    tags(
+        (name = "inference", description = "Open Inference Protocol v2"),
+        (name = "packages", description = "What a verifier needs of a served model"),
+        (name = "receipts", description = "Receipts and their verification"),
+        (name = "operation", description = "For whoever runs the service")
+    ),
+    components(schemas(ProblemBody<'static>, Fault))
+)]
+struct Api;
+
+fn documented() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(Api::openapi())
+        .routes(routes!(health::get_server))
+        .routes(routes!(health::get_live))
+        .routes(routes!(health::get_ready))
+        .routes(routes!(models::list_models_v2))
+        .routes(routes!(models::get_model_v2))
+        .routes(routes!(models::get_model_version_v2))
+        .routes(routes!(models::get_model_ready))
+        .routes(routes!(models::get_model_version_ready))
+        .routes(routes!(infer::infer))
+        .routes(routes!(infer::infer_version))
+        .routes(routes!(models::list_models))
+        .routes(routes!(models::get_model))
+        .routes(routes!(models::get_manifest))
+        .routes(routes!(models::get_verifying_key))
+        .routes(routes!(receipts::get_receipt))
+        .routes(routes!(verify::verify))
+        .routes(routes!(health::get_metrics))
+        .routes(routes!(get_openapi))
+}
+
+/// The description of the API, generated from the handlers.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    documented().into_openapi()
+}
+
+/// [`openapi`] as indented JSON.
+pub(crate) fn openapi_json() -> String {
+    // Strings and maps only: this cannot fail; an empty document is the honest fallback.
+    openapi().to_pretty_json().unwrap_or_default()
+}
+
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let (router, _) = documented().split_for_parts();
+    router
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(CatchPanicLayer::custom(caught))
+        .layer(middleware::from_fn_with_state(Arc::clone(shared), observe))
+        .with_state(Arc::clone(shared))
+}
+
+/// The description of this API (OpenAPI 3.1).
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operation",
+    responses((status = OK, description = "This document", content_type = "application/json", body = Object))
+)]
+async fn get_openapi(State(shared): State<Arc<Shared>>) -> Response {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        shared.openapi.clone(),
+    )
+        .into_response()
+}
