@@ -6,7 +6,9 @@ use std::path::Path;
 use proofmark_onnx::{Limits, Model};
 use proofmark_ops::{COMPILER_EPOCH, plan};
 use proofmark_package::{FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe, read_bounded};
-use proofmark_quantizer::{Calibration, Options, Quantized, Samples, quantize, validate};
+use proofmark_quantizer::{
+    Calibration, Options, Quantized, Samples, import_quantized, quantize, validate,
+};
 use proofmark_types::manifest::{
     Backend, CompilerPin, MANIFEST_FORMAT, Manifest, RuntimePin, ValidationReport, Visibility,
 };
@@ -35,37 +37,63 @@ pub struct ImportOptions {
     pub samples: Option<Samples>,
 }
 
-/// Imports a float model into a new draft folder: quantizes it, compiles it once (so that a draft
-/// is known to be provable), compares both models, writes the package.
+/// Operators whose presence says that a model has been quantized already.
+const QUANTIZED: [&str; 6] = [
+    "QLinearConv",
+    "QGemm",
+    "QLinearMatMul",
+    "QLinearAdd",
+    "MatMulInteger",
+    "ConvInteger",
+];
+
+/// Imports a model into a new draft folder: quantizes a float model, or brings a model that
+/// another tool has quantized (QOperator format) into canonical form with every integer unchanged;
+/// compiles it once, so that a draft is known to be provable; compares both models; writes the
+/// package.
 ///
 /// # Errors
 /// [`EngineError`]; for nodes that cannot be handled all of them are listed.
 pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Package, EngineError> {
     proofmark_runtime::init()?;
-    let float = proofmark_onnx::load(model, &Limits::default())?;
-    let float_model = self_contained(model, &float)?;
-    let quantized = quantize(
-        &float,
-        &options.calibration,
-        &Options {
-            labels: options.labels.clone(),
-        },
-    )?;
-    let calibration_samples = sample_count(&options.calibration.inputs);
+    let original = proofmark_onnx::load(model, &Limits::default())?;
+    let original_bytes = self_contained(model, &original)?;
+    let labels = Options {
+        labels: options.labels.clone(),
+    };
+    let is_quantized = original
+        .graph
+        .nodes
+        .iter()
+        .any(|node| QUANTIZED.contains(&node.op_type.as_str()));
+    let quantized = if is_quantized {
+        import_quantized(&original, &labels)?
+    } else {
+        quantize(&original, &options.calibration, &labels)?
+    };
     let samples = options.samples.clone().unwrap_or_else(|| Samples {
         inputs: options.calibration.inputs.clone(),
         labels: None,
     });
-    let mut validation = validate(&float, &quantized, &samples)?;
-    validation.calibration_samples = calibration_samples;
-    draft(&float_model, quantized, validation, out, options)
+    // A quantized model can be imported without any sample: there is nothing to calibrate.
+    let mut validation = if samples.inputs.is_empty() && is_quantized {
+        ValidationReport::default()
+    } else {
+        validate(&original, &quantized, &samples)?
+    };
+    validation.calibration_samples = if is_quantized {
+        0
+    } else {
+        sample_count(&options.calibration.inputs)
+    };
+    draft(&original_bytes, quantized, validation, out, options)
 }
 
 /// The file's own bytes where it needs no other file; else the model with its external data
 /// inside, so that the package is whole.
 fn self_contained(path: &Path, float: &Model) -> Result<Vec<u8>, EngineError> {
     let limits = Limits::default();
-    let bytes = read_bounded(path, limits.max_file_bytes as u64)?;
+    let bytes = read_bounded(path, limits.max_file_bytes)?;
     match proofmark_onnx::parse(&bytes, &limits) {
         Ok(parsed) if parsed == *float => Ok(bytes),
         Ok(_) | Err(_) => Ok(proofmark_onnx::encode(float)),
@@ -131,6 +159,6 @@ fn draft(
         out,
         manifest,
         &model,
-        Some(&float_model),
+        Some(float_model),
     )?)
 }

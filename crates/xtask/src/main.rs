@@ -1,6 +1,7 @@
 //! The repository's own chores: `cargo xtask <chore>`.
 #![forbid(unsafe_code)]
 
+mod deep;
 mod demo;
 mod fetch_runtime;
 mod import_samples;
@@ -27,6 +28,8 @@ enum Chore {
     Demo(demo::Options),
     /// Make the integer models and manifests of models/ again
     ImportSamples,
+    /// Run the long versions of the checks and write their dated result
+    Deep,
     /// Fetch what the tests need and run them all
     Test,
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Chore::FetchRuntime => fetch_runtime::run().and_then(|outcome| say(&outcome.to_string())),
         Chore::Demo(options) => demo::run(&options),
         Chore::ImportSamples => import_samples::run(),
+        Chore::Deep => deep::run(),
         Chore::Test => test::run(),
     };
     match done {

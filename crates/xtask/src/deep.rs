@@ -1,0 +1,97 @@
+//! `cargo xtask deep`: the long versions of the checks of which `cargo xtask test` takes a share.
+//! Its dated result goes to `docs/results/` and is committed.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{fetch_runtime, say};
+
+/// Test targets of the package of tests that have a long version.
+const TARGETS: [&str; 3] = ["exactness", "models", "soundness"];
+
+/// Runs the long checks and writes their result.
+pub(crate) fn run() -> Result<()> {
+    say(&fetch_runtime::run()?.to_string())?;
+    let mut report = format!(
+        "# Deep checks, {}\n\nMade by `cargo xtask deep` at commit {} on {} processors.\n",
+        today()?,
+        output("git", &["rev-parse", "--short", "HEAD"])?,
+        std::thread::available_parallelism()?,
+    );
+    for target in TARGETS {
+        say(&format!("{target} …"))?;
+        let start = Instant::now();
+        let run = Command::new("cargo")
+            .args([
+                "test",
+                "--package",
+                "proofmark-tests",
+                "--test",
+                target,
+                "--",
+                "--nocapture",
+                "--test-threads=1",
+            ])
+            .env("PROOFMARK_DEEP", "1")
+            .output()
+            .context("cannot start cargo")?;
+        let text = String::from_utf8_lossy(&run.stdout);
+        say(&text)?;
+        if !run.status.success() {
+            say(&String::from_utf8_lossy(&run.stderr))?;
+            bail!("the deep run of {target} failed");
+        }
+        writeln!(
+            report,
+            "\n## {target} ({} s)\n\n```",
+            start.elapsed().as_secs()
+        )?;
+        for line in text.lines().filter(|line| tells(line)) {
+            report.push_str(line);
+            report.push('\n');
+        }
+        report.push_str("```\n");
+    }
+    let path = format!("docs/results/deep-{}.md", today()?);
+    fs::create_dir_all("docs/results")?;
+    fs::write(&path, report)?;
+    say(&format!("written to {path}"))
+}
+
+/// What a reader wants of a test's output: its figures and the verdict.
+fn tells(line: &str) -> bool {
+    !line.trim().is_empty() && !line.starts_with("running ") && !line.starts_with("test ")
+        || line.starts_with("test result")
+}
+
+fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Today in UTC as `YYYY-MM-DD` (Howard Hinnant's `civil_from_days`).
+fn today() -> Result<String> {
+    let since: Duration = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let days = i64::try_from(since.as_secs() / 86_400)? + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    Ok(format!("{year:04}-{month:02}-{day:02}"))
+}
