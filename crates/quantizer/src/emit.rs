@@ -13,7 +13,7 @@ use crate::error::QuantizeError;
 use crate::net::{Head, Layer, Net, Op};
 use crate::num::{f32_of, i64_of_dim};
 use crate::observe::Stats;
-use crate::scheme::{Linear, Quant, Quantized, input_parameters, steps_used};
+use crate::scheme::{Linear, Quant, Quantized, input_parameters};
 use crate::{Calibration, Options};
 
 /// Version of ONNX's own operators in every model that is written.
@@ -230,38 +230,36 @@ impl Emitter<'_> {
     fn input(&mut self, name: &str, calibration: &Calibration) -> InputSpec {
         let shape = self.net.shape(name).to_vec();
         let samples = calibration.inputs.get(name).map_or(&[][..], Vec::as_slice);
-        let (scale, zero) = input_parameters(&samples.iter().flatten().copied());
+        let whole = input_parameters(&samples.iter().flatten().copied());
         let dense = |&reader: &usize| matches!(self.net.layers[reader].op, Op::Dense(_));
-        let lossless = scale >= 1.0 / 255.0 && samples.iter().flatten().all(|&v| on(v, scale));
         // Features of different units get a scale each, which the first weights take in.
-        let by_feature = shape.len() == 2 && !lossless && self.net.readers(name).iter().all(dense);
-        let quantizer = if by_feature {
-            let features = shape.get(1).copied().unwrap_or_default();
-            let (scale, zero_point) = (0..features)
-                .map(|f| input_parameters(&samples.iter().filter_map(move |s| s.get(f).copied())))
-                .unzip();
-            InputQuantizer {
-                scale,
-                zero_point,
-                axis: Some(1),
-            }
+        let by_feature =
+            shape.len() == 2 && !whole.lossless && self.net.readers(name).iter().all(dense);
+        let features = shape.get(1).copied().unwrap_or_default();
+        let parameters: Vec<_> = if by_feature {
+            let values = |f: usize| samples.iter().filter_map(move |s| s.get(f).copied());
+            (0..features)
+                .map(|f| input_parameters(&values(f)))
+                .collect()
         } else {
-            InputQuantizer::per_tensor(scale, zero)
+            vec![whole]
         };
-        for (feature, &scale) in quantizer.scale.iter().enumerate() {
-            let values = samples.iter().flat_map(|s| {
-                let picked = if by_feature {
-                    s.get(feature..=feature)
-                } else {
-                    Some(s.as_slice())
-                };
-                picked.unwrap_or_default().iter().copied()
-            });
-            if !lossless && steps_used(values, scale) < 0.1 {
-                self.notes.push(format!(
-                    "input {name:?}, index {feature}: its values lie far from 0 for how little they vary, so few of the 256 steps are used; subtract their mean before the model"
-                ));
-            }
+        let quantizer = InputQuantizer {
+            scale: parameters.iter().map(|p| p.scale).collect(),
+            zero_point: parameters.iter().map(|p| p.zero).collect(),
+            axis: by_feature.then_some(1),
+        };
+        let coarse: Vec<usize> = (0..parameters.len())
+            .filter(|&index| !parameters[index].lossless && parameters[index].used < 0.1)
+            .collect();
+        if let Some(first) = coarse.first() {
+            self.notes.push(format!(
+                "input {name:?}: {} of {} scales are coarse (the first at index {first}), because \
+                 the values lie far from 0 for how little they vary; subtract their mean before \
+                 the model",
+                coarse.len(),
+                parameters.len()
+            ));
         }
         let quant = Quant {
             scale: quantizer.scale.iter().map(|&s| f64::from(s)).collect(),
@@ -516,12 +514,6 @@ impl Emitter<'_> {
         writer.node(node, vec![product, bias], &layer.output);
         Ok(made.output)
     }
-}
-
-/// Whether a value is a multiple of `scale`, from 0 to 255 of them or around 0.
-fn on(value: f32, scale: f32) -> bool {
-    let steps = f64::from(value) / f64::from(scale);
-    (steps - steps.round()).abs() < 1e-3
 }
 
 /// Scales per index of dimension 1 after a reshape; `None` where an index would mix scales.

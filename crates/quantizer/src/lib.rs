@@ -9,6 +9,8 @@
 
 mod emit;
 mod error;
+#[cfg(test)]
+mod graphs;
 mod import;
 mod net;
 mod num;

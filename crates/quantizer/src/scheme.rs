@@ -6,7 +6,7 @@
 //! keeps its zero point at 0 in the node; the true zero point `z` rides in the bias as `z · 2^k`.
 
 use crate::error::QuantizeError;
-use crate::num::{f32_of, f64_of, round_to};
+use crate::num::{f32_of, round_to};
 use crate::observe::Stats;
 
 /// Largest magnitude of a quantized weight.
@@ -323,19 +323,39 @@ fn exact_scale(gains: &[f64], wanted: f64) -> f64 {
     best.1
 }
 
-/// Scale and zero point for the float values of an input.
-pub(crate) fn input_parameters<I: Iterator<Item = f32> + Clone>(values: &I) -> (f32, i32) {
-    let mut lo = 0.0_f32;
-    let mut hi = 0.0_f32;
+/// How the float values of an input become uint8.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct InputParameters {
+    pub(crate) scale: f32,
+    pub(crate) zero: i32,
+    /// Whether every value seen is kept exactly.
+    pub(crate) lossless: bool,
+    /// The share of the 255 steps that the values seen span.
+    pub(crate) used: f64,
+}
+
+/// Scale and zero point for the float values of an input, or of one of its features.
+pub(crate) fn input_parameters<I: Iterator<Item = f32> + Clone>(values: &I) -> InputParameters {
+    let mut lo = f32::INFINITY;
+    let mut hi = f32::NEG_INFINITY;
     for value in values.clone() {
         lo = lo.min(value);
         hi = hi.max(value);
     }
+    let spread = f64::from(hi) - f64::from(lo);
+    (lo, hi) = (lo.min(0.0), hi.max(0.0));
+    let made = |scale: f32, zero: i32, lossless: bool| InputParameters {
+        scale,
+        zero,
+        lossless,
+        used: spread / f64::from(scale) / 255.0,
+    };
     // Values on a known grid are kept as they are: integers, and pixels divided by 255.
     for step in [1.0, 255.0] {
         let on_grid = |v: f32| {
             let scaled = f64::from(v) * step;
-            (scaled - scaled.round()).abs() < 1e-3
+            let near = scaled.round();
+            (scaled - near).abs() <= 1e-6 * near.abs()
         };
         let (low, high) = (f64::from(lo) * step, f64::from(hi) * step);
         let span = if lo < 0.0 {
@@ -344,52 +364,50 @@ pub(crate) fn input_parameters<I: Iterator<Item = f32> + Clone>(values: &I) -> (
             (0.0, 255.0)
         };
         if low.round() >= span.0 && high.round() <= span.1 && values.clone().all(on_grid) {
-            return (f32_of(1.0 / step), if lo < 0.0 { 128 } else { 0 });
+            return made(f32_of(1.0 / step), if lo < 0.0 { 128 } else { 0 }, true);
         }
     }
     let scale = f32_of((f64::from(hi) - f64::from(lo)) / 255.0);
     if !scale.is_normal() {
-        return (1.0, 0);
+        return made(1.0, 0, false);
     }
     let zero = round_to(f64::from(-lo) / f64::from(scale), 0, 255);
-    (scale, zero)
-}
-
-/// The share of the 255 steps that values between the smallest and the largest use.
-pub(crate) fn steps_used(values: impl Iterator<Item = f32>, scale: f32) -> f64 {
-    let (lo, hi) = values.fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), v| {
-        (lo.min(v), hi.max(v))
-    });
-    f64::from(hi - lo) / f64::from(scale) / f64_of(255)
+    made(scale, zero, false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pair(values: &[f32]) -> (f32, i32, bool) {
+        let made = input_parameters(&values.iter().copied());
+        (made.scale, made.zero, made.lossless)
+    }
+
     #[test]
     fn inputs_on_a_grid_are_lossless() {
-        assert_eq!(input_parameters(&[0.0, 16.0, 3.0].into_iter()), (1.0, 0));
-        assert_eq!(input_parameters(&[-3.0, 16.0].into_iter()), (1.0, 128));
-        let pixels = (0..=200_u8).map(|p| f32::from(p) / 255.0);
-        assert_eq!(input_parameters(&pixels), (1.0 / 255.0, 0));
-        for (p, value) in pixels.enumerate() {
+        assert_eq!(pair(&[0.0, 16.0, 3.0]), (1.0, 0, true));
+        assert_eq!(pair(&[-3.0, 16.0]), (1.0, 128, true));
+        let pixels: Vec<f32> = (0..=200_u8).map(|p| f32::from(p) / 255.0).collect();
+        assert_eq!(pair(&pixels), (1.0 / 255.0, 0, true));
+        for (p, value) in (0_u8..).zip(pixels) {
             let q = (value / (1.0_f32 / 255.0)).round_ties_even();
-            assert!((f64::from(q) - f64_of(p)).abs() < 1e-9);
+            assert!((q - f32::from(p)).abs() < 1e-9);
         }
     }
 
     #[test]
     fn other_inputs_span_their_range_and_zero() {
-        let (scale, zero) = input_parameters(&[-1.3, 2.0].into_iter());
-        assert!((f64::from(scale) - 3.3 / 255.0).abs() < 1e-6);
+        let (scale, zero, lossless) = pair(&[-1.3, 2.0]);
+        assert!((f64::from(scale) - 3.3 / 255.0).abs() < 1e-6 && !lossless);
         assert_eq!(zero, 100);
-        assert_eq!(input_parameters(&[0.0, 0.0].into_iter()), (1.0, 0));
-        assert!(
-            input_parameters(&[f32::MIN, f32::MAX].into_iter())
-                .0
-                .is_finite()
-        );
+        assert_eq!(pair(&[0.0, 0.0]), (1.0, 0, true));
+        assert!(pair(&[f32::MIN, f32::MAX]).0.is_finite());
+        // Small values are on no grid: they are not all 0.
+        assert_eq!(pair(&[1e-4, 0.0, 5e-4]).0, 5e-4 / 255.0);
+        assert_eq!(pair(&[300.0, 0.0]).0, 300.0 / 255.0);
+        let far = input_parameters(&[1000.0, 1001.0].into_iter());
+        assert!(far.used < 0.01);
     }
 
     #[test]
