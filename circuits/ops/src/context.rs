@@ -189,34 +189,6 @@ impl NodeContext<'_> {
         }
     }
 
-    /// One zero point of the given type, or one per channel, as a vector of length 1 or
-    /// `channels`; 0 when absent.
-    ///
-    /// # Errors
-    /// [`Refusal`] for another type or length.
-    pub fn zero_points(
-        &self,
-        position: usize,
-        elem: ElemType,
-        channels: usize,
-    ) -> Result<Vec<i32>, Refusal> {
-        if self.node.input(position).is_none() {
-            return Ok(vec![0]);
-        }
-        let tensor = self.ints(position)?;
-        if tensor.elem() != elem || (tensor.len() != 1 && tensor.len() != channels) {
-            return Err(Refusal::new(
-                format!(
-                    "zero point {position} is {} {} values for {elem} and {channels} channels",
-                    tensor.len(),
-                    tensor.elem()
-                ),
-                "give one zero point of the tensor's type, or one per output channel",
-            ));
-        }
-        Ok(tensor.data().to_vec())
-    }
-
     /// Type of a zero point, which is the type of the tensor it belongs to.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     domain: "",
     since: 10,
     summary: "1-D and 2-D convolution to int32 accumulators",
-    limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads; one weight zero point",
+    limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads",
     cost: "0",
     parse,
 };

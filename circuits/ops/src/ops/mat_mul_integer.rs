@@ -9,7 +9,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     domain: "",
     since: 10,
     summary: "matrix product with a constant right side, int32 accumulators",
-    limits: "constant right side of rank 2; u8×u8 or s8×s8; one weight zero point",
+    limits: "constant right side of rank 2; u8×u8 or s8×s8",
     cost: "0",
     parse,
 };
