@@ -15,13 +15,52 @@ pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// Rejections of something that the caller sent are 422; a service that finds its *own* receipt or
 /// package rejected answers 500 whatever stands here.
 pub const ERROR_CODES: &[(&str, u16, &str)] = &[
+    (
+        "accumulator-overflow",
+        422,
+        "An accumulator of the model can exceed 32 bits",
+    ),
+    (
+        "assignment-malformed",
+        500,
+        "Witness does not fit the circuit",
+    ),
+    (
+        "backend-unsupported",
+        422,
+        "Proof system is not supported here",
+    ),
+    (
+        "bad-commitment",
+        500,
+        "Circuit commits to a wire it must not",
+    ),
+    ("bad-table", 500, "Lookup table is malformed"),
     ("body-timeout", 408, "Request body did not arrive in time"),
     ("body-too-large", 413, "Request body is too large"),
+    (
+        "calibration-invalid",
+        422,
+        "Calibration data do not fit the model",
+    ),
+    (
+        "calibration-not-finite",
+        422,
+        "Calibration data hold NaN or an infinity",
+    ),
+    (
+        "circuit-digest-mismatch",
+        500,
+        "Compiled circuit is not the package's",
+    ),
+    ("circuit-malformed", 422, "Circuit file is malformed"),
     (
         "circuit-mismatch",
         422,
         "Receipt names another circuit than the package",
     ),
+    ("circuit-too-large", 422, "Circuit is too large for the key"),
+    ("compiler-internal", 500, "Internal error of the compiler"),
     (
         "context-mismatch",
         422,
@@ -31,6 +70,17 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "deadline-exceeded",
         504,
         "Deadline passed before the proof was done",
+    ),
+    ("duplicate-model", 500, "Two packages have one name"),
+    (
+        "engine-divergence",
+        500,
+        "Runtime, evaluator and witness disagree",
+    ),
+    (
+        "idempotency-key-conflict",
+        409,
+        "Idempotency key was used for another request",
     ),
     (
         "idempotency-key-in-use",
@@ -48,6 +98,12 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Idempotency key was used for another request",
     ),
     ("input-duplicate", 400, "An input is given twice"),
+    (
+        "input-length",
+        400,
+        "Number of values does not fit the shape",
+    ),
+    ("input-mismatch", 400, "Inputs are not those of the model"),
     ("input-missing", 400, "An input is missing"),
     ("input-not-finite", 400, "An input value is NaN or infinite"),
     (
@@ -69,9 +125,19 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("internal", 500, "Internal error"),
     ("internal-panic", 500, "Internal error"),
     (
+        "interval-too-wide",
+        422,
+        "An intermediate value can exceed what the circuit holds",
+    ),
+    (
         "json-malformed",
         400,
         "Request body is not the expected JSON",
+    ),
+    (
+        "key-circuit-mismatch",
+        422,
+        "Proving key is for another circuit",
     ),
     (
         "key-degenerate",
@@ -79,16 +145,25 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Verifying key makes every statement provable",
     ),
     (
+        "key-digest-mismatch",
+        422,
+        "Key file is not the one that was recorded",
+    ),
+    (
         "key-id-mismatch",
         422,
         "Key id does not match the signer's public key",
     ),
+    ("key-io", 500, "Key file cannot be read or written"),
     ("key-malformed", 422, "Verifying key is malformed"),
     (
         "key-public-inputs-mismatch",
         422,
         "Verifying key is for another number of public inputs",
     ),
+    ("labels-mismatch", 422, "Labels do not fit the outputs"),
+    ("listen-failed", 500, "Address cannot be listened on"),
+    ("listener-failed", 500, "Connections cannot be accepted"),
     (
         "manifest-invalid",
         422,
@@ -96,28 +171,135 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
     ("manifest-malformed", 422, "Package manifest is malformed"),
     (
+        "manifest-mismatch",
+        422,
+        "Manifest does not describe the model",
+    ),
+    (
         "manifest-not-canonical",
         422,
         "Package manifest is not in its canonical encoding",
     ),
     ("method-not-allowed", 405, "Method is not allowed here"),
     (
+        "model-boundary",
+        422,
+        "Inputs or outputs of the model cannot be proven",
+    ),
+    (
         "model-mismatch",
         422,
         "Receipt names another model than the package",
     ),
+    ("model-refused", 422, "Runtime refuses the model"),
+    (
+        "model-type",
+        422,
+        "Model has a tensor type that is not supported",
+    ),
     ("model-unknown", 404, "No such model is served"),
+    (
+        "model-unsupported",
+        422,
+        "Model has nodes that are not supported",
+    ),
+    (
+        "no-challenge",
+        500,
+        "Circuit asks for a challenge its proof system has not",
+    ),
+    ("no-randomness", 500, "Operating system gives no randomness"),
     ("not-found", 404, "No such path"),
+    (
+        "onnx-attribute-type",
+        422,
+        "ONNX attribute has an unexpected type",
+    ),
+    ("onnx-cycle", 422, "ONNX graph has a cycle"),
+    ("onnx-duplicate", 422, "ONNX graph names something twice"),
+    (
+        "onnx-external-data",
+        422,
+        "ONNX external data are malformed",
+    ),
+    (
+        "onnx-external-data-path",
+        422,
+        "ONNX external data lie outside the model's folder",
+    ),
+    (
+        "onnx-external-data-range",
+        422,
+        "ONNX external data end before they should",
+    ),
+    ("onnx-invalid-attribute", 422, "ONNX attribute is invalid"),
+    ("onnx-invalid-node", 422, "ONNX node is invalid"),
+    ("onnx-invalid-tensor", 422, "ONNX tensor is invalid"),
+    ("onnx-invalid-value", 422, "ONNX graph value is invalid"),
+    ("onnx-io", 500, "ONNX file cannot be read or written"),
+    ("onnx-limit-exceeded", 422, "ONNX model exceeds a limit"),
+    ("onnx-malformed", 422, "ONNX file is malformed"),
+    ("onnx-missing-field", 422, "ONNX model lacks a field"),
+    (
+        "onnx-missing-opset",
+        422,
+        "ONNX model names no operator set",
+    ),
+    ("onnx-not-a-file", 422, "ONNX path is not a file"),
+    (
+        "onnx-undefined-input",
+        422,
+        "ONNX node reads something undefined",
+    ),
+    (
+        "onnx-undefined-output",
+        422,
+        "ONNX graph output is undefined",
+    ),
+    (
+        "onnx-unsupported-feature",
+        422,
+        "ONNX feature is not supported",
+    ),
     (
         "opening-mismatch",
         422,
         "Opened values do not fit the commitment",
     ),
     ("output-unknown", 400, "The model has no such output"),
+    (
+        "own-receipt-rejected",
+        500,
+        "Receipt just made does not verify",
+    ),
+    ("package-draft", 422, "Package has no keys yet"),
+    (
+        "package-file-digest",
+        422,
+        "Package file is not the one in the manifest",
+    ),
+    ("package-file-missing", 422, "Package file is missing"),
+    ("package-file-too-large", 422, "Package file is too large"),
+    (
+        "package-folder-not-empty",
+        422,
+        "Package folder is not empty",
+    ),
+    ("package-io", 500, "Package cannot be read or written"),
     ("package-not-pinned", 422, "Package is not the pinned one"),
     ("package-not-sealed", 422, "Package has no keys yet"),
+    (
+        "package-sealed",
+        422,
+        "Package is sealed and cannot be changed",
+    ),
     ("package-unknown", 404, "No such package is served"),
     ("parameter-invalid", 400, "A parameter is malformed"),
+    (
+        "policy-mismatch",
+        422,
+        "Visibility policy does not fit the model",
+    ),
     (
         "poseidon-arity",
         500,
@@ -125,6 +307,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
     ("proof-invalid", 422, "Proof does not verify"),
     ("proof-malformed", 422, "Proof is malformed"),
+    (
+        "proof-self-verification",
+        500,
+        "Proof just made does not verify",
+    ),
     ("proving-panicked", 500, "Proving failed"),
     (
         "proving-unavailable",
@@ -132,16 +319,27 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Proving engine cannot take the request now",
     ),
     (
+        "public-input-count",
+        500,
+        "Circuit has another number of public inputs",
+    ),
+    (
         "public-input-not-canonical",
         422,
         "A public input is not below the field order",
     ),
+    ("quantizer-internal", 500, "Internal error of the quantizer"),
     (
         "quantizer-invalid",
         500,
         "Input quantizer does not fit the input",
     ),
     ("queue-full", 429, "Too much proving work is waiting"),
+    (
+        "randomness-unavailable",
+        500,
+        "Operating system gives no randomness",
+    ),
     ("receipt-malformed", 422, "Receipt is malformed"),
     (
         "receipt-not-canonical",
@@ -165,15 +363,70 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Receipt is of an unknown type or version",
     ),
     (
+        "requantize-encoding",
+        422,
+        "A requantization cannot be encoded",
+    ),
+    (
         "request-invalid",
         400,
         "Several parts of the request are wrong",
+    ),
+    (
+        "runtime-cache-unknown",
+        500,
+        "Folder for the runtime library is unknown",
+    ),
+    (
+        "runtime-configuration",
+        500,
+        "Runtime refuses its configuration",
+    ),
+    (
+        "runtime-library-digest",
+        500,
+        "Runtime library is not the pinned one",
+    ),
+    (
+        "runtime-library-load",
+        500,
+        "Runtime library cannot be loaded",
+    ),
+    ("runtime-library-missing", 500, "Runtime library is missing"),
+    (
+        "runtime-library-unreadable",
+        500,
+        "Runtime library cannot be read",
     ),
     (
         "runtime-mismatch",
         422,
         "Receipt names another runtime than the package",
     ),
+    (
+        "runtime-output",
+        500,
+        "Runtime gave another output than the model declares",
+    ),
+    (
+        "runtime-platform-unsupported",
+        500,
+        "Platform has no pinned runtime library",
+    ),
+    ("runtime-run", 500, "Runtime failed"),
+    (
+        "runtime-version",
+        500,
+        "Runtime is of another version than the pinned one",
+    ),
+    ("salt-mismatch", 400, "Salts do not fit the private tensors"),
+    ("second-commitment", 500, "Circuit commits twice"),
+    (
+        "server-config",
+        500,
+        "Configuration of the service is invalid",
+    ),
+    ("service-key", 500, "Key of the service cannot be used"),
     (
         "setup-mismatch",
         422,
@@ -186,10 +439,24 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Signed by another key than expected",
     ),
+    ("statement-malformed", 500, "Statement is malformed"),
     (
         "statement-mismatch",
         422,
         "Tensors are not those of the statement",
+    ),
+    ("store-create", 500, "Store cannot be created"),
+    ("store-damaged", 500, "Store is damaged"),
+    ("store-open", 500, "Store cannot be opened"),
+    (
+        "store-receipt-conflict",
+        500,
+        "Store holds another receipt under this id",
+    ),
+    (
+        "store-schema-unknown",
+        500,
+        "Store is of an unknown version",
     ),
     ("store-unavailable", 503, "Receipt store does not answer"),
     (
@@ -197,6 +464,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         400,
         "Number of values does not fit the shape",
     ),
+    ("tensor-malformed", 400, "Tensor is malformed"),
     (
         "tensor-mismatch",
         422,
@@ -208,10 +476,28 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         400,
         "A value is outside the element type",
     ),
+    ("thread-failed", 500, "Thread cannot be started"),
+    ("transcript-malformed", 422, "Setup transcript is malformed"),
+    (
+        "transcript-mismatch",
+        422,
+        "Setup transcript does not fit the keys",
+    ),
+    ("trapdoor-degenerate", 500, "Trapdoor is degenerate"),
     (
         "unsupported-media-type",
         415,
         "Request body is of another media type than expected",
+    ),
+    (
+        "unsupported-node",
+        422,
+        "Model has nodes that cannot be proven",
+    ),
+    (
+        "validation-samples-invalid",
+        422,
+        "Validation samples do not fit the model",
     ),
     (
         "verifying-key-mismatch",
@@ -224,6 +510,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "No such version of the model is served",
     ),
     ("view-invalid", 500, "Output view does not fit the output"),
+    (
+        "witness-outside-interval",
+        500,
+        "An intermediate value left its interval",
+    ),
+    (
+        "witness-unsatisfied",
+        500,
+        "Witness does not satisfy the circuit",
+    ),
 ];
 
 /// The HTTP status and title of a code; `None` for a code that is not in the list.
