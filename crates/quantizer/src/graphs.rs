@@ -70,6 +70,33 @@ impl Build {
         self
     }
 
+    /// A stored integer tensor.
+    pub(crate) fn quantized(
+        &mut self,
+        name: &str,
+        elem: ElemType,
+        shape: &[usize],
+        data: Vec<i32>,
+    ) -> &mut Self {
+        let tensor = proofmark_types::IntTensor::new(elem, shape.to_vec(), data).unwrap();
+        self.model
+            .graph
+            .initializers
+            .insert(name.to_owned(), tensor.into());
+        self
+    }
+
+    /// Random integers of a type.
+    pub(crate) fn bytes(&mut self, name: &str, elem: ElemType, shape: &[usize]) -> &mut Self {
+        let len = shape.iter().product::<usize>();
+        let data = (0..len).map(|_| {
+            let at = f64::from(self.random()) * 127.0;
+            crate::num::round_to(at, -127, 127) + if elem == ElemType::Uint8 { 127 } else { 0 }
+        });
+        let data = data.collect();
+        self.quantized(name, elem, shape, data)
+    }
+
     /// A node named after its output.
     pub(crate) fn node(
         &mut self,
@@ -637,6 +664,12 @@ fn inputs_must_be_static_floats_of_one_sample() {
     assert!(input(Some(dims), ValueType::Float).contains("\"height\""));
 }
 
+fn set(build: &mut Build, name: &str, value: Attribute) {
+    build.model.graph.nodes[0]
+        .attributes
+        .insert(name.to_owned(), value);
+}
+
 #[test]
 fn hostile_weights_and_attributes_are_refused() {
     let conv = |change: fn(&mut Build)| {
@@ -645,11 +678,6 @@ fn hostile_weights_and_attributes_are_refused() {
         change(&mut build);
         refused(&build).remove(0).1
     };
-    fn set(build: &mut Build, name: &str, value: Attribute) {
-        build.model.graph.nodes[0]
-            .attributes
-            .insert(name.to_owned(), value);
-    }
     let nan = conv(|b| _ = b.floats("y.b", &[2], vec![f32::NAN, 0.0]));
     assert!(nan.contains("NaN"), "{nan}");
     conv(|b| set(b, "pads", list(&[-1, 0, 0, 0])));
@@ -758,4 +786,24 @@ fn extreme_weights_make_a_model_or_an_error() {
     };
     let error = crate::quantize(&build.model, &calibration, &Options::default()).unwrap_err();
     assert_eq!(error.code(), "accumulator-overflow");
+}
+
+#[test]
+fn small_files_do_not_ask_for_much_memory() {
+    let mut build = Build::new(&[1, 5000]);
+    build.node("Relu", &["x"], "a", &[]);
+    build.node("Relu", &["x"], "b", &[]);
+    build.node("Add", &["a", "b"], "y", &[]).output("y");
+    let names: Vec<String> = refused(&build).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["y_node", "b_node"]);
+
+    let mut build = Build::new(&[1, 2]);
+    let mut last = "x".to_owned();
+    for index in 0..2500 {
+        let next = format!("r{index}");
+        build.node("Relu", &[&last], &next, &[]);
+        last = next;
+    }
+    build.output(&last);
+    assert!(refused(&build)[0].1.contains("2500 layers"));
 }

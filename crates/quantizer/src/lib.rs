@@ -26,7 +26,7 @@ use proofmark_onnx::Model;
 use proofmark_types::manifest::{InputSpec, OutputSpec};
 
 pub use error::{QuantizeError, UnsupportedNode};
-pub use import::{Drift, drift, import_quantized};
+pub use import::{Drift, drift, import_quantized, is_quantized};
 pub use validate::{Samples, validate};
 
 /// Samples that the ranges of all tensors are taken from.

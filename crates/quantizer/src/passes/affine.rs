@@ -1,7 +1,7 @@
 //! Per-channel affine maps (batch normalisation, bias, scaling by constants): folded into the layer
 //! before or behind, else made a layer of their own.
 
-use super::{per_channel_layer, refusal};
+use super::{Budget, refusal};
 use crate::error::UnsupportedNode;
 use crate::net::{Affine, Net, Op};
 
@@ -117,12 +117,12 @@ fn forward(net: &mut Net, index: usize) -> bool {
 }
 
 /// Makes a layer of each map that is left.
-pub(super) fn materialise(net: &mut Net, refused: &mut Vec<UnsupportedNode>) {
+pub(super) fn materialise(net: &mut Net, budget: &mut Budget, refused: &mut Vec<UnsupportedNode>) {
     for index in 0..net.layers.len() {
         let layer = &net.layers[index];
         if let Op::Affine(map) = &layer.op {
             let shape = net.shape(&layer.output);
-            match per_channel_layer(shape, &map.scale, &map.shift) {
+            match budget.per_channel_layer(shape, &map.scale, &map.shift) {
                 Some(op) => net.layers[index].op = op,
                 None => refused.push(refusal(&layer.name, "Mul/Add", shape)),
             }

@@ -1,10 +1,11 @@
 //! A concatenation has a scale a channel. Convolutions without padding and matrix products take
 //! that into their weights; before anything else the channels are brought to one scale.
 
-use super::per_channel_layer;
+use super::{Budget, refusal};
+use crate::error::UnsupportedNode;
 use crate::net::{Layer, Net, Op};
 
-pub(super) fn settle(net: &mut Net) {
+pub(super) fn settle(net: &mut Net, budget: &mut Budget, refused: &mut Vec<UnsupportedNode>) {
     let mut index = 0;
     while index < net.layers.len() {
         let output = net.layers[index].output.clone();
@@ -22,7 +23,9 @@ pub(super) fn settle(net: &mut Net) {
         }
         let shape = net.shape(&output).to_vec();
         let channels = shape.get(1).copied().unwrap_or(1);
-        let Some(op) = per_channel_layer(&shape, &vec![1.0; channels], &vec![0.0; channels]) else {
+        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+        let Some(op) = budget.per_channel_layer(&shape, &ones, &zeros) else {
+            refused.push(refusal(&net.layers[index - 1].name, "Concat", &shape));
             continue;
         };
         let raw = net.fresh(&format!("{output}.operands"));

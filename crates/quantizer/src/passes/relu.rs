@@ -1,6 +1,6 @@
 //! Relu is the clamp of the layer before it: it has no kernel of its own on 8 bits.
 
-use super::{per_channel_layer, refusal};
+use super::{Budget, refusal};
 use crate::error::UnsupportedNode;
 use crate::net::{Net, Op};
 
@@ -41,7 +41,7 @@ pub(super) fn toward_producer(net: &mut Net) {
 }
 
 /// Gives a layer of its own to each Relu that no layer can clamp for.
-pub(super) fn materialise(net: &mut Net, refused: &mut Vec<UnsupportedNode>) {
+pub(super) fn materialise(net: &mut Net, budget: &mut Budget, refused: &mut Vec<UnsupportedNode>) {
     for index in 0..net.layers.len() {
         let layer = &net.layers[index];
         let input = layer.inputs.first().map_or("", String::as_str);
@@ -50,7 +50,7 @@ pub(super) fn materialise(net: &mut Net, refused: &mut Vec<UnsupportedNode>) {
         }
         let shape = net.shape(&layer.output);
         let channels = shape.get(1).copied().unwrap_or(1);
-        match per_channel_layer(shape, &vec![1.0; channels], &vec![0.0; channels]) {
+        match budget.per_channel_layer(shape, &vec![1.0; channels], &vec![0.0; channels]) {
             Some(Op::Conv(mut conv)) => {
                 conv.relu = true;
                 net.layers[index].op = Op::Conv(conv);

@@ -1,9 +1,15 @@
 //! The sum of two tensors is their concatenation and a 1×1 convolution (or a matrix product) that
 //! adds each pair of channels. (The runtime's own quantized addition differs between processors.)
 
+use super::{Budget, refusal};
+use crate::error::UnsupportedNode;
 use crate::net::{Conv, Dense, Layer, Net, Op, Window};
 
-pub(super) fn as_convolution(net: &mut Net) {
+pub(super) fn as_convolution(
+    net: &mut Net,
+    budget: &mut Budget,
+    refused: &mut Vec<UnsupportedNode>,
+) {
     let mut index = 0;
     while index < net.layers.len() {
         let layer = &net.layers[index];
@@ -12,6 +18,11 @@ pub(super) fn as_convolution(net: &mut Net) {
             index += 1;
             continue;
         };
+        if !budget.grant(2 * channels, channels) {
+            refused.push(refusal(&layer.name, "Add", &shape));
+            index += 1;
+            continue;
+        }
         let mut weight = vec![0.0; channels * 2 * channels];
         for channel in 0..channels {
             weight[channel * 2 * channels + channel] = 1.0;

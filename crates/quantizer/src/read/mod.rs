@@ -22,6 +22,10 @@ use crate::net::{Head, Layer, Net, Op};
 pub(crate) use conv::{image, kernel_shape, sized, window};
 pub(crate) use layout::{permutation, target as reshape_target};
 
+/// Most layers of a network: far above any that is proven today, and low enough that searches
+/// through all layers for each layer end soon.
+const MAX_LAYERS: usize = 2000;
+
 /// What is known of a value while the graph is walked.
 #[derive(Debug, Clone)]
 enum Known<'a> {
@@ -132,6 +136,13 @@ pub(crate) fn read(model: &Model) -> Result<Net, QuantizeError> {
             "graph",
             refuse("it has no output", "export the model with its outputs"),
         );
+    }
+    if reader.net.layers.len() > MAX_LAYERS {
+        let stop = refuse(
+            format!("it has {} layers", reader.net.layers.len()),
+            format!("use at most {MAX_LAYERS}"),
+        );
+        reader.note(&graph.name, "graph", stop);
     }
     if !reader.refused.is_empty() {
         return Err(QuantizeError::Unsupported(reader.refused));
