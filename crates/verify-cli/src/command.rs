@@ -6,12 +6,13 @@ use clap::Args;
 use proofmark_types::Digest;
 use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
-use proofmark_verifier::{Expectations, Pins, TrustedPackage, Verdict};
+use proofmark_verifier::{Expectations, Opening, Pins, TrustedPackage, Verdict};
 
 use crate::failure::Failure;
 use crate::files::{MAX_KEY_BYTES, read_bounded};
 use crate::hex::bytes_from_hex;
 use crate::opening::read_openings;
+use crate::report::Report;
 
 /// What is asked of a receipt, the same in `proofmark-verify` and `proofmark verify`.
 #[derive(Debug, Clone, Args)]
@@ -49,11 +50,31 @@ pub struct Request<'a> {
     pub verifying_key: &'a Path,
 }
 
+/// An accepted receipt with what it was verified against.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The pinned package.
+    pub package: Digest,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What was found.
+    pub verdict: Verdict,
+    /// The openings that were compared.
+    pub openings: Vec<Opening>,
+}
+
+impl Verified {
+    /// What was found, for people and for programs.
+    pub fn report(&self) -> Report<'_> {
+        Report::new(self.package, &self.manifest, &self.verdict, &self.openings)
+    }
+}
+
 /// Verifies a receipt.
 ///
 /// # Errors
 /// [`Failure`]: exit 1 for a receipt or package that is rejected, 3 for a file that cannot be read.
-pub fn verify(request: &Request<'_>) -> Result<(Manifest, Verdict), Failure> {
+pub fn verify(request: &Request<'_>) -> Result<Verified, Failure> {
     let Request {
         args,
         manifest,
@@ -74,5 +95,10 @@ pub fn verify(request: &Request<'_>) -> Result<(Manifest, Verdict), Failure> {
     let pins = Pins::package(args.package_digest);
     let package = TrustedPackage::open(&pins, &manifest, &verifying_key)?;
     let verdict = package.verify(&receipt, &expectations)?;
-    Ok((package.manifest().clone(), verdict))
+    Ok(Verified {
+        package: args.package_digest,
+        manifest: package.manifest().clone(),
+        verdict,
+        openings: expectations.openings,
+    })
 }

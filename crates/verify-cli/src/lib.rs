@@ -12,7 +12,7 @@ mod opening;
 mod report;
 mod time;
 
-pub use command::{Request, VerifyArgs, verify};
+pub use command::{Request, Verified, VerifyArgs, verify};
 pub use failure::{Exit, Failure};
 pub use files::{MAX_KEY_BYTES, read_bounded};
 pub use hex::{bytes_from_hex, bytes_to_hex};

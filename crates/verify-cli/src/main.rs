@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use proofmark_verify::{Exit, Failure, Report, Request, VerifyArgs, verify};
+use proofmark_verify::{Exit, Failure, Request, VerifyArgs, verify};
 
 /// Verifies that a receipt proves what it says, against a package that you pin.
 ///
@@ -50,12 +50,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
-    let (manifest, verdict) = verify(&Request {
+    let verified = verify(&Request {
         args: &cli.verify,
         manifest: &cli.manifest,
         verifying_key: &cli.verifying_key,
     })?;
-    let report = Report::new(cli.verify.package_digest, &manifest, &verdict);
+    let report = verified.report();
     let text = if cli.json {
         report.json().to_string()
     } else {

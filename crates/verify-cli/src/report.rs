@@ -4,7 +4,7 @@ use proofmark_types::field::fr_to_hex;
 use proofmark_types::manifest::{Manifest, SetupKind, View, ViewValue, Visibility};
 use proofmark_types::receipt::{RecordValue, TensorRecord};
 use proofmark_types::{Digest, IntTensor};
-use proofmark_verifier::{SignatureVerdict, Verdict};
+use proofmark_verifier::{Opening, SignatureVerdict, Verdict};
 use serde_json::{Map, Value, json};
 
 use crate::hex::bytes_to_hex;
@@ -19,15 +19,36 @@ pub struct Report<'a> {
     package: Digest,
     manifest: &'a Manifest,
     verdict: &'a Verdict,
+    openings: &'a [Opening],
 }
 
 impl<'a> Report<'a> {
-    /// A report of a receipt that was accepted for the package with this manifest.
-    pub const fn new(package: Digest, manifest: &'a Manifest, verdict: &'a Verdict) -> Self {
+    /// A report of a receipt that was accepted for the package with this manifest, compared with
+    /// these openings.
+    pub const fn new(
+        package: Digest,
+        manifest: &'a Manifest,
+        verdict: &'a Verdict,
+        openings: &'a [Opening],
+    ) -> Self {
         Self {
             package,
             manifest,
             verdict,
+            openings,
+        }
+    }
+
+    /// The values of a tensor: from the receipt when it is public, else from its opening.
+    fn values<'b>(&'b self, record: &'b TensorRecord) -> Option<&'b IntTensor> {
+        match &record.value {
+            RecordValue::Public(tensor) => Some(tensor),
+            RecordValue::Hashed(_) | RecordValue::Private(_) => {
+                let mut openings = self.openings.iter();
+                let opening = openings.find(|opening| opening.name == record.name)?;
+                let checked = self.verdict.opened.contains(&opening.name);
+                checked.then_some(&opening.tensor)
+            }
         }
     }
 
@@ -127,8 +148,8 @@ impl<'a> Report<'a> {
             "signer": bytes_to_hex(&receipt.signer),
             "proved_at": receipt.proved_at,
             "proof_bytes": receipt.proof.len(),
-            "inputs": receipt.inputs.iter().map(|r| record_json(r, &[])).collect::<Vec<_>>(),
-            "outputs": self.outputs().map(|(r, views)| record_json(r, views)).collect::<Vec<_>>(),
+            "inputs": receipt.inputs.iter().map(|r| self.record_json(r, &[])).collect::<Vec<_>>(),
+            "outputs": self.outputs().map(|(r, views)| self.record_json(r, views)).collect::<Vec<_>>(),
             "opened": self.verdict.opened,
             "proven": self.proven(),
             "not_proven": self.not_proven(),
@@ -156,11 +177,11 @@ impl<'a> Report<'a> {
             format!("proved at  {} (the signer's claim)", utc(receipt.proved_at)),
         ];
         for record in &receipt.inputs {
-            lines.push(format!("input      {}", record_text(record)));
+            lines.push(format!("input      {}", self.record_text(record)));
         }
         for (record, views) in self.outputs() {
-            lines.push(format!("output     {}", record_text(record)));
-            if let RecordValue::Public(tensor) = &record.value {
+            lines.push(format!("output     {}", self.record_text(record)));
+            if let Some(tensor) = self.values(record) {
                 lines.extend(views_text(tensor, views));
             }
         }
@@ -176,6 +197,41 @@ impl<'a> Report<'a> {
         let views = self.manifest.outputs.iter().map(|o| o.views.as_slice());
         self.verdict.receipt.outputs.iter().zip(views)
     }
+
+    fn record_json(&self, record: &TensorRecord, views: &[View]) -> Value {
+        let mut object = Map::new();
+        object.insert("name".to_owned(), json!(record.name));
+        object.insert("elem".to_owned(), json!(record.elem));
+        object.insert("shape".to_owned(), json!(record.shape));
+        object.insert("visibility".to_owned(), json!(record.visibility()));
+        if let RecordValue::Hashed(x) | RecordValue::Private(x) = &record.value {
+            object.insert("commitment".to_owned(), json!(fr_to_hex(x)));
+        }
+        if let Some(tensor) = self.values(record) {
+            object.insert("values".to_owned(), json!(tensor.data()));
+            if !views.is_empty() {
+                object.insert("views".to_owned(), views_json(tensor, views));
+            }
+        }
+        Value::Object(object)
+    }
+
+    fn record_text(&self, record: &TensorRecord) -> String {
+        let value = match (&record.value, self.values(record)) {
+            (_, Some(tensor)) => numbers(tensor.data()),
+            (RecordValue::Hashed(x) | RecordValue::Private(x), None) => {
+                format!("commitment {}", fr_to_hex(x))
+            }
+            (RecordValue::Public(_), None) => String::new(),
+        };
+        format!(
+            "{} {} {:?} {}: {value}",
+            record.name,
+            record.elem,
+            record.shape,
+            record.visibility().name()
+        )
+    }
 }
 
 fn signature(verdict: SignatureVerdict) -> (&'static str, Digest) {
@@ -185,29 +241,9 @@ fn signature(verdict: SignatureVerdict) -> (&'static str, Digest) {
     }
 }
 
-fn record_json(record: &TensorRecord, views: &[View]) -> Value {
-    let mut object = Map::new();
-    object.insert("name".to_owned(), json!(record.name));
-    object.insert("elem".to_owned(), json!(record.elem));
-    object.insert("shape".to_owned(), json!(record.shape));
-    object.insert("visibility".to_owned(), json!(record.visibility()));
-    match &record.value {
-        RecordValue::Public(tensor) => {
-            object.insert("values".to_owned(), json!(tensor.data()));
-            if !views.is_empty() {
-                object.insert("views".to_owned(), views_json(tensor, views));
-            }
-        }
-        RecordValue::Hashed(x) | RecordValue::Private(x) => {
-            object.insert("commitment".to_owned(), json!(fr_to_hex(x)));
-        }
-    }
-    Value::Object(object)
-}
-
 /// Every view of an output by name: `dequantize` and `softmax` as floats, `class` as index and
 /// label. A view that does not fit is left out: the manifest was validated, so none is.
-pub(crate) fn views_json(tensor: &IntTensor, views: &[View]) -> Value {
+fn views_json(tensor: &IntTensor, views: &[View]) -> Value {
     let mut object = Map::new();
     for view in views {
         let Ok(value) = view.apply(tensor, views) else {
@@ -228,22 +264,6 @@ pub(crate) fn views_json(tensor: &IntTensor, views: &[View]) -> Value {
         object.insert(name.to_owned(), value);
     }
     Value::Object(object)
-}
-
-fn record_text(record: &TensorRecord) -> String {
-    let value = match &record.value {
-        RecordValue::Public(tensor) => numbers(tensor.data()),
-        RecordValue::Hashed(x) | RecordValue::Private(x) => {
-            format!("commitment {}", fr_to_hex(x))
-        }
-    };
-    format!(
-        "{} {} {:?} {}: {value}",
-        record.name,
-        record.elem,
-        record.shape,
-        record.visibility().name()
-    )
 }
 
 fn numbers(values: &[i32]) -> String {

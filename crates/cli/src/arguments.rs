@@ -1,0 +1,314 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use proofmark_types::Digest;
+use proofmark_types::manifest::Visibility;
+use proofmark_verify::{VerifyArgs, bytes_from_hex};
+
+/// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is
+/// made and verified, and only then is the result given out.
+///
+/// Exit codes: 0 done or verified, 1 rejected, 2 usage, 3 environment.
+#[derive(Debug, Parser)]
+#[command(name = "proofmark", version)]
+pub(crate) struct Cli {
+    /// Print one JSON object on stdout; a failure prints a problem object (RFC 9457)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Quantize a float ONNX model into a draft package
+    Import(ImportArgs),
+    /// Show what proving a model takes, before any setup: float or integer ONNX, draft, package
+    Inspect(InspectArgs),
+    /// Make the keys of a draft and seal it as a package
+    Setup(SetupArgs),
+    /// Prove one inference on this machine
+    Prove(ProveArgs),
+    /// Verify a receipt against a package that you pin
+    Verify(VerifyPackageArgs),
+    /// Serve proven inference over HTTP
+    Serve(ServeArgs),
+    /// Ask a running service and verify its answer before showing it
+    Infer(InferArgs),
+    /// Measure the sample models
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The float model
+    #[arg(value_name = "FLOAT.onnx")]
+    pub(crate) model: PathBuf,
+    /// Samples that the quantization ranges are taken from (.npz, .npy or .json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: PathBuf,
+    /// Samples that both models are compared on; labels under `y` (default: the calibration samples)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) heldout: Option<PathBuf>,
+    /// Package name: [a-z0-9][a-z0-9._-]*
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Folder for the draft; new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Class names, one for each index of the output's last dimension
+    #[arg(long, value_delimiter = ',', value_name = "A,B,…")]
+    pub(crate) labels: Vec<String>,
+    /// Package version
+    #[arg(long = "version", value_name = "V", default_value = "1")]
+    pub(crate) package_version: String,
+    /// What the model does, for people
+    #[arg(long, default_value = "")]
+    pub(crate) description: String,
+    /// Licence of the model (SPDX)
+    #[arg(long, default_value = "")]
+    pub(crate) licence: String,
+    /// Who learns an input or output: public (default), hashed or private
+    #[arg(long, value_name = "TENSOR=WHO", value_parser = visibility)]
+    pub(crate) visibility: Vec<(String, Visibility)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// An ONNX file, or the folder of a draft or package
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// For a float model: samples to take quantization ranges from (default: made-up ones)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetupArgs {
+    /// The draft; it is not changed
+    #[arg(value_name = "DRAFT_DIR")]
+    pub(crate) draft: PathBuf,
+    /// Folder for the sealed package; new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
+    /// Input values: .json (Open Inference Protocol or plain arrays), .npy or .npz
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// Which sample of the file, from 0
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+    /// The file holds the integer model's own integers, not float values to be quantized
+    #[arg(long)]
+    pub(crate) quantized: bool,
+    /// Nonce to bind the proof to: 0x and 64 hex digits (default: drawn at random)
+    #[arg(long, value_name = "NONCE", value_parser = bytes32)]
+    pub(crate) nonce: Option<[u8; 32]>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// The sealed package
+    #[arg(long, value_name = "DIR")]
+    pub(crate) package: PathBuf,
+    /// Refuse the package unless it has this digest
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) package_digest: Option<Digest>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    /// Where to write the receipt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: PathBuf,
+    /// Where to write values and salts of hidden tensors; for you alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) openings: Option<PathBuf>,
+    /// Folder of the signing key, made at first use (default: a key for this receipt only)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// Where the package's public files are.
+#[derive(Debug, Args)]
+pub(crate) struct PackageFiles {
+    /// The package's folder
+    #[arg(long, value_name = "DIR", required_unless_present_all = ["manifest", "verifying_key"])]
+    pub(crate) package: Option<PathBuf>,
+    /// The package's manifest.json, instead of --package
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "package",
+        requires = "verifying_key"
+    )]
+    pub(crate) manifest: Option<PathBuf>,
+    /// The package's verifying_key.bin, instead of --package
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "package",
+        requires = "manifest"
+    )]
+    pub(crate) verifying_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyPackageArgs {
+    #[command(flatten)]
+    pub(crate) verify: VerifyArgs,
+    #[command(flatten)]
+    pub(crate) files: PackageFiles,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Folder whose subfolders are the sealed packages
+    #[arg(long, value_name = "DIR")]
+    pub(crate) packages: PathBuf,
+    /// Folder for the receipts' database and the service's signing key
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Address to listen on; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Requests that may wait; one more is answered 429
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) queue: usize,
+    /// Proofs made at the same time; one proof uses all cores by itself
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// Seconds that a request may take when it does not say
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub(crate) deadline: u64,
+    /// What receipt addresses begin with, e.g. https://proofs.example
+    #[arg(long, value_name = "URL", default_value = "")]
+    pub(crate) public_url: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InferArgs {
+    /// The service, e.g. http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: String,
+    /// The model to ask
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: String,
+    /// Digest of the package that you trust
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) package_digest: Digest,
+    #[command(flatten)]
+    pub(crate) files: PackageFiles,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    /// Public key of the service that must have signed: 0x and 64 hex digits
+    #[arg(long, value_name = "KEY", value_parser = bytes32)]
+    pub(crate) service_key: Option<[u8; 32]>,
+    /// Where to write the receipt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
+    /// Where to write values and salts of hidden tensors; for you alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) openings: Option<PathBuf>,
+    /// Seconds to wait for the answer
+    #[arg(long, value_name = "S", default_value_t = 120)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Folder whose subfolders are models: drafts, or float.onnx with calibration.npz
+    #[arg(long, value_name = "DIR", default_value = "models")]
+    pub(crate) models: PathBuf,
+    /// Measure only this model; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Vec<String>,
+    /// Proofs a model; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+}
+
+fn bytes32(text: &str) -> Result<[u8; 32], String> {
+    bytes_from_hex(text).ok_or_else(|| "it must be 0x and 64 hex digits".to_owned())
+}
+
+fn visibility(text: &str) -> Result<(String, Visibility), String> {
+    let refuse = || "it must be TENSOR=public, TENSOR=hashed or TENSOR=private".to_owned();
+    let (name, who) = text.rsplit_once('=').ok_or_else(refuse)?;
+    let all = [Visibility::Public, Visibility::Hashed, Visibility::Private];
+    let visibility = all.into_iter().find(|v| v.name() == who);
+    let visibility = visibility.filter(|_| !name.is_empty());
+    Ok((name.to_owned(), visibility.ok_or_else(refuse)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_visibility_names_a_tensor_and_who_learns_it() {
+        let parsed = |text: &str| visibility(text).ok();
+        assert_eq!(
+            parsed("a=b=private"),
+            Some(("a=b".to_owned(), Visibility::Private))
+        );
+        assert_eq!(
+            parsed("x=hashed"),
+            Some(("x".to_owned(), Visibility::Hashed))
+        );
+        for bad in ["", "x", "=public", "x=Public", "x=", "x=secret"] {
+            assert_eq!(parsed(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_verification_without_a_pin_is_no_command_line() {
+        let parse = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        let digest = format!("sha256:{}", "0".repeat(64));
+        assert!(parse("proofmark verify r.json --package p").is_err());
+        let line = format!("proofmark verify r.json --package p --package-digest {digest}");
+        assert!(parse(&line).is_ok());
+        let line = format!("proofmark verify r.json --package-digest {digest} --manifest m");
+        assert!(parse(&line).is_err(), "a manifest without its key");
+        let line = format!(
+            "proofmark verify r.json --package-digest {digest} --manifest m --verifying-key v"
+        );
+        assert!(parse(&line).is_ok());
+        assert!(
+            parse(&line.replace("sha256:", "SHA256:")).is_err(),
+            "a digest has one spelling"
+        );
+    }
+
+    #[test]
+    fn the_demos_command_lines_parse() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        for line in [
+            "proofmark import f.onnx --calibration c.npz --heldout h.npz --name n --version 1 \
+             --description d --licence MIT --labels a,b --out o"
+                .to_owned(),
+            "proofmark setup models/n --out o".to_owned(),
+            "proofmark inspect o --json".to_owned(),
+            "proofmark serve --packages p --data d --listen 127.0.0.1:0 --json".to_owned(),
+            format!(
+                "proofmark infer --url http://h --model n --package-digest {digest} --package p \
+                 --input h.npz --sample 0 --receipt r.json"
+            ),
+            "proofmark bench --models models --model n --runs 3 --json".to_owned(),
+        ] {
+            let parsed = Cli::try_parse_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `proofmark import`: a float model to a draft package.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proofmark_engine::{ImportOptions, import};
+use proofmark_onnx::{Limits, Model};
+use proofmark_quantizer::{Calibration, Samples};
+use proofmark_types::manifest::ValidationReport;
+use proofmark_verify::Failure;
+use serde_json::json;
+
+use crate::arguments::ImportArgs;
+use crate::failures::OrFail as _;
+use crate::output::{Output, grouped};
+use crate::samples::{self, Content};
+
+pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
+    let mut visibility = BTreeMap::new();
+    for (tensor, who) in &args.visibility {
+        if visibility.insert(tensor.clone(), *who).is_some() {
+            let message = format!("--visibility names {tensor:?} twice");
+            return Err(Failure::usage("visibility-duplicate", message));
+        }
+    }
+    let model = proofmark_onnx::load(&args.model, &Limits::default()).or_fail()?;
+    let calibration = calibration(&model, &args.calibration)?;
+    let samples = match &args.heldout {
+        Some(path) => {
+            let content = samples::read(path)?;
+            Some(Samples {
+                inputs: inputs(&model, &content, path)?,
+                labels: content.labels(),
+            })
+        }
+        None => None,
+    };
+    let options = ImportOptions {
+        name: args.name.clone(),
+        version: args.package_version.clone(),
+        description: args.description.clone(),
+        licence: args.licence.clone(),
+        labels: args.labels.clone(),
+        visibility,
+        calibration,
+        samples,
+    };
+    let bars = output.bars();
+    let spinner = bars.spinner("quantizing, compiling and comparing both models");
+    let draft = import(&args.model, &args.out, &options).or_fail()?;
+    drop(spinner);
+    let manifest = draft.manifest();
+    let object = json!({
+        "folder": args.out,
+        "name": manifest.name,
+        "version": manifest.version,
+        "integer_model": manifest.integer_model,
+        "inputs": manifest.inputs,
+        "outputs": manifest.outputs,
+        "validation": manifest.validation,
+    });
+    let mut lines = vec![format!(
+        "imported {} version {} into {}",
+        manifest.name,
+        manifest.version,
+        args.out.display()
+    )];
+    lines.extend(validation(&manifest.validation));
+    lines.push(format!(
+        "next: proofmark inspect {0}; proofmark setup {0} --out PACKAGE_DIR",
+        args.out.display()
+    ));
+    output.result(&object, &lines.join("\n"))
+}
+
+/// What `import` measured, a line each.
+pub(crate) fn validation(report: &ValidationReport) -> Vec<String> {
+    let mut lines = vec![format!(
+        "compared on {} samples, ranges from {}",
+        grouped(report.checked_samples),
+        grouped(report.calibration_samples)
+    )];
+    if let (Some(float), Some(integer)) = (report.float_accuracy, report.integer_accuracy) {
+        lines.push(format!(
+            "accuracy   float {:.2} %, integer {:.2} %",
+            float * 100.0,
+            integer * 100.0
+        ));
+    }
+    if let Some(agreement) = report.agreement {
+        lines.push(format!("same class {:.2} %", agreement * 100.0));
+    }
+    if let (Some(largest), Some(mean)) = (
+        report.largest_output_difference,
+        report.mean_output_difference,
+    ) {
+        lines.push(format!(
+            "difference of the outputs: largest {largest:.4}, mean {mean:.4}"
+        ));
+    }
+    lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    lines
+}
+
+/// Calibration samples for every input of a float model.
+pub(crate) fn calibration(model: &Model, path: &Path) -> Result<Calibration, Failure> {
+    Ok(Calibration {
+        inputs: inputs(model, &samples::read(path)?, path)?,
+    })
+}
+
+fn inputs(
+    model: &Model,
+    content: &Content,
+    path: &Path,
+) -> Result<BTreeMap<String, Vec<Vec<f32>>>, Failure> {
+    let only = model.graph.inputs.len() == 1;
+    model
+        .graph
+        .inputs
+        .iter()
+        .map(|input| {
+            let refuse = |reason: String| {
+                let message = format!("{}: {reason}", path.display());
+                Failure::usage("samples-mismatch", message)
+            };
+            let name = &input.name;
+            let array = content.array(name, only).ok_or_else(|| {
+                refuse(format!("there is no array for input {name:?}"))
+                    .hint("name the array after the input, or `x` for a model's only input")
+            })?;
+            // The quantizer says which shapes it takes; here a dimension that is open counts as 1.
+            let shape = input.static_shape();
+            let count = shape.map_or_else(
+                || array.shape.iter().skip(1).product(),
+                |shape| shape.iter().product(),
+            );
+            let samples = array.all_samples(count).ok_or_else(|| {
+                refuse(format!(
+                    "the array for input {name:?} has shape {:?}; a sample has {count} numbers",
+                    array.shape
+                ))
+            })?;
+            Ok((name.clone(), samples))
+        })
+        .collect()
+}

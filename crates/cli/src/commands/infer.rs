@@ -1,0 +1,277 @@
+//! `proofmark infer`: asks a running service and shows its answer only after verifying it.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use proofmark_package::{MAX_FILE_BYTES, read_bounded};
+use proofmark_types::field::fr_from_hex;
+use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Visibility};
+use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
+use proofmark_types::{IntTensor, Manifest};
+use proofmark_verifier::{Expectations, Opening, Pins, TrustedPackage};
+use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex, write_openings};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::arguments::InferArgs;
+use crate::commands::prove::hidden;
+use crate::commands::{package_files, random_bytes, write, write_secret};
+use crate::failures::OrFail as _;
+use crate::inputs::{self, Input, Reading};
+use crate::output::Output;
+
+/// Largest answer that is read: a receipt in base64 inside it, and as much again for the outputs.
+const MAX_ANSWER_BYTES: u64 = 4 * MAX_ENVELOPE_BYTES as u64;
+
+/// The parts of an answer that are used; the receipt byte for byte.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(default)]
+    outputs: Vec<Value>,
+    #[serde(default)]
+    openings: Vec<Salt>,
+    #[serde(borrow)]
+    receipt: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Salt {
+    tensor: String,
+    salt: String,
+}
+
+pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
+    let (manifest, verifying_key) = package_files(&args.files)?;
+    let manifest = read_bounded(&manifest, MAX_MANIFEST_BYTES as u64).or_fail()?;
+    let verifying_key = read_bounded(&verifying_key, MAX_FILE_BYTES).or_fail()?;
+    let pins = Pins::package(args.package_digest);
+    let package = TrustedPackage::open(&pins, &manifest, &verifying_key)?;
+    let manifest = package.manifest();
+    if manifest.name != args.model {
+        let message = format!(
+            "the pinned package is of model {:?}, asked is {:?}",
+            manifest.name, args.model
+        );
+        return Err(Failure::usage("model-mismatch", message));
+    }
+    let reading = Reading {
+        sample: args.input.sample,
+        quantized: args.input.quantized,
+    };
+    let inputs = inputs::read(&args.input.input, manifest, reading)?;
+    let nonce = match args.input.nonce {
+        Some(nonce) => nonce,
+        None => random_bytes()?,
+    };
+
+    let bars = output.bars();
+    let spinner = bars.spinner("waiting for a proven answer");
+    let body = ask(args, &inputs, &nonce)?;
+    drop(spinner);
+    let answer: Answer<'_> = serde_json::from_slice(&body).map_err(|error| {
+        let message = "the service's answer is no proven inference";
+        let mut failure = Failure::new(Exit::Rejected, "answer-malformed", message);
+        failure.causes.push(error.to_string());
+        failure.hint("is --url a Proofmark service?")
+    })?;
+
+    let openings = openings(manifest, &inputs, &answer)?;
+    let receipt = answer.receipt.get().as_bytes();
+    let expectations = Expectations {
+        context: None,
+        nonce: Some(nonce),
+        signer: args.service_key,
+        openings,
+    };
+    let verdict = package.verify(receipt, &expectations)?;
+    let verified = Verified {
+        package: args.package_digest,
+        manifest: manifest.clone(),
+        verdict,
+        openings: expectations.openings,
+    };
+    if let Some(path) = &args.receipt {
+        write(path, receipt)?;
+    }
+    if let Some(path) = &args.openings {
+        let hidden: Vec<Opening> = verified
+            .openings
+            .iter()
+            .filter(|opening| is_hidden(manifest, &opening.name))
+            .cloned()
+            .collect();
+        write_secret(path, write_openings(&hidden).as_bytes())?;
+    }
+    let report = verified.report();
+    let mut object = report.json();
+    let mut text = report.text();
+    if let Some(path) = &args.receipt {
+        if let Value::Object(members) = &mut object {
+            members.insert("receipt_file".to_owned(), json!(path));
+        }
+        text.push_str(&format!("\nreceipt written to {}", path.display()));
+    }
+    output.result(&object, &text)
+}
+
+fn is_hidden(manifest: &Manifest, name: &str) -> bool {
+    let inputs = manifest.inputs.iter().map(|i| (&i.name, i.visibility));
+    let mut all = inputs.chain(manifest.outputs.iter().map(|o| (&o.name, o.visibility)));
+    all.any(|(n, visibility)| n == name && visibility != Visibility::Public)
+}
+
+/// What the receipt is compared with: the inputs that were sent, public ones included, and the
+/// hidden outputs as the service told them.
+fn openings(
+    manifest: &Manifest,
+    inputs: &[Input],
+    answer: &Answer<'_>,
+) -> Result<Vec<Opening>, Failure> {
+    let salt = |name: &str| {
+        let salt = answer.openings.iter().find(|salt| salt.tensor == name)?;
+        fr_from_hex(&salt.salt).ok()
+    };
+    let mut outputs = Vec::new();
+    for spec in &manifest.outputs {
+        if spec.visibility == Visibility::Public {
+            continue;
+        }
+        let given = answer
+            .outputs
+            .iter()
+            .find(|o| o.get("name").and_then(Value::as_str) == Some(spec.name.as_str()));
+        let data = given.and_then(|o| serde_json::from_value(o.get("data")?.clone()).ok());
+        let tensor = data.and_then(|d| IntTensor::new(spec.elem, spec.shape.clone(), d).ok());
+        let tensor = tensor.ok_or_else(|| {
+            let message = format!("the answer does not show output {:?}", spec.name);
+            Failure::new(Exit::Rejected, "answer-malformed", message)
+        })?;
+        outputs.push((spec.name.clone(), tensor));
+    }
+    let mut openings = hidden(manifest, inputs, &outputs, salt);
+    for spec in &manifest.inputs {
+        if spec.visibility == Visibility::Public
+            && let Some(input) = inputs.iter().find(|input| input.name == spec.name)
+        {
+            openings.push(Opening {
+                name: spec.name.clone(),
+                tensor: input.tensor.clone(),
+                salt: None,
+            });
+        }
+    }
+    Ok(openings)
+}
+
+/// Posts the request and gives the body of a `200`.
+fn ask(args: &InferArgs, inputs: &[Input], nonce: &[u8; 32]) -> Result<Vec<u8>, Failure> {
+    let url = args.url.trim_end_matches('/');
+    let address = format!("{url}/v2/models/{}/infer", args.model);
+    let request = json!({
+        "parameters": { "nonce": bytes_to_hex(nonce), "receipt": "inline" },
+        "inputs": inputs.iter().map(|input| &input.wire).collect::<Vec<_>>(),
+    });
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(args.timeout)))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let unreachable = |error: &dyn std::error::Error| {
+        let message = format!("no answer from {address}");
+        let mut failure = Failure::environment("service-unreachable", message);
+        failure.causes.push(error.to_string());
+        failure.hint("is the service running, and is --url right? (`proofmark serve` prints it)")
+    };
+    let mut response = agent
+        .post(&address)
+        .header("content-type", "application/json")
+        .header("request-timeout", args.timeout.to_string())
+        .send(request.to_string())
+        .map_err(|error| unreachable(&error))?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    response
+        .body_mut()
+        .as_reader()
+        .take(MAX_ANSWER_BYTES)
+        .read_to_end(&mut body)
+        .map_err(|error| unreachable(&error))?;
+    if status == 200 {
+        Ok(body)
+    } else {
+        Err(refused(status, &body))
+    }
+}
+
+/// The service's problem in its own words.
+fn refused(status: u16, body: &[u8]) -> Failure {
+    let problem: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let member = |name: &str| problem.get(name).and_then(Value::as_str);
+    let exit = match status {
+        408 | 425 | 429 | 500.. => Exit::Environment,
+        _ => Exit::Usage,
+    };
+    let code = member("code").filter(|code| is_code(code));
+    let detail = member("detail").unwrap_or("it gave no reason");
+    let message = format!("the service answered {status}: {detail}");
+    let mut failure = Failure::new(exit, code.unwrap_or("service-refused"), message);
+    let faults = problem.get("errors").and_then(Value::as_array);
+    for fault in faults.map_or(&[][..], Vec::as_slice) {
+        if let Some(detail) = fault.get("detail").and_then(Value::as_str)
+            && !failure.message.contains(detail)
+        {
+            failure.causes.push(detail.to_owned());
+        }
+    }
+    if matches!(status, 429 | 503) {
+        failure = failure.hint("the service is busy; try again in a while");
+    }
+    failure
+}
+
+/// Whether a text can be one of our codes; a hostile service chooses what stands there.
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_of_the_service_keeps_its_code() {
+        let body = json!({
+            "code": "input-shape",
+            "detail": "2 parts of the request are wrong, see errors",
+            "errors": [{"detail": "shape is [1, 4]"}, {"detail": "input \"y\" is missing"}],
+        });
+        let failure = refused(400, body.to_string().as_bytes());
+        assert_eq!(failure.exit, Exit::Usage);
+        assert_eq!(failure.code, "input-shape");
+        assert_eq!(failure.causes.len(), 2);
+        let busy = refused(429, b"{\"code\": \"queue-full\", \"detail\": \"later\"}");
+        assert_eq!(busy.exit, Exit::Environment);
+        assert!(busy.hint.is_some());
+        for hostile in [
+            &b"<html>"[..],
+            b"{\"code\": \"\\u001b[2J\"}",
+            b"{\"code\": 7}",
+        ] {
+            let failure = refused(502, hostile);
+            assert_eq!(failure.code, "service-refused");
+            assert_eq!(failure.exit, Exit::Environment);
+        }
+    }
+
+    #[test]
+    fn the_receipt_keeps_its_bytes() {
+        let body = br#"{"outputs":[],"receipt":{"b" : 1,"a":[ ]},"parameters":{}}"#;
+        let answer: Answer<'_> = serde_json::from_slice(body).unwrap();
+        assert_eq!(answer.receipt.get(), r#"{"b" : 1,"a":[ ]}"#);
+        assert!(serde_json::from_slice::<Answer<'_>>(br#"{"outputs":[]}"#).is_err());
+    }
+}

@@ -1,0 +1,416 @@
+//! `proofmark inspect`: what proving a model takes, before any setup.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use proofmark_engine::policy_of;
+use proofmark_gadgets::Circuit;
+use proofmark_onnx::{Limits, Model, ValueType};
+use proofmark_ops::{NodeCost, OpsError, Plan, Policy, plan};
+use proofmark_package::Package;
+use proofmark_quantizer::{
+    Calibration, Options, QuantizeError, Quantized, import_quantized, quantize,
+};
+use proofmark_types::Manifest;
+use proofmark_verify::{Exit, Failure};
+use serde_json::{Map, Value, json};
+
+use crate::arguments::InspectArgs;
+use crate::commands::import;
+use crate::failures::{Fail as _, OrFail as _};
+use crate::output::{Output, bytes, grouped, seconds};
+
+/// Made-up samples for a float model that comes without calibration data.
+const MADE_UP_SAMPLES: usize = 8;
+/// Bytes of a proving key's file beside its queries: header and the fixed points.
+const KEY_FIXED_BYTES: u64 = 100 + 576;
+/// Gas of verifying a proof on an EVM chain, without and for each public input (EIP-1108 prices).
+const GAS_FIXED: u64 = 181_000;
+const GAS_PER_INPUT: u64 = 6_200;
+/// Seconds of proving on two cores of a present-day server: for any proof and for each row of the
+/// domain. `proofmark bench` measures the machine at hand.
+const PROVING_FIXED_SECONDS: f64 = 0.004;
+const PROVING_SECONDS_PER_ROW: f64 = 6.0e-6;
+
+/// What was found at a path.
+struct Subject {
+    kind: &'static str,
+    /// Members that the JSON begins with, and lines that the text begins with.
+    members: Map<String, Value>,
+    lines: Vec<String>,
+    plan: Plan,
+}
+
+/// A node that cannot be proven: name, operator, reason, remedy.
+type Refused = (String, String, String, String);
+
+pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
+    let found = if args.path.is_dir() {
+        package(&args.path)
+    } else {
+        onnx(args)
+    };
+    let subject = match found {
+        Ok(subject) => subject,
+        Err(Refusal::Nodes { kind, nodes }) => return unsupported(kind, &nodes, output),
+        Err(Refusal::Failure(failure)) => return Err(failure),
+    };
+    let bars = output.bars();
+    let spinner = bars.spinner("compiling the circuit");
+    let (circuit, costs) = subject.plan.circuit_with_costs().or_fail()?;
+    drop(spinner);
+    report(subject, &circuit, &costs, output)
+}
+
+enum Refusal {
+    Nodes {
+        kind: &'static str,
+        nodes: Vec<Refused>,
+    },
+    Failure(Failure),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+fn ops_refusal(kind: &'static str, error: &OpsError) -> Refusal {
+    match error {
+        OpsError::Unsupported(nodes) => Refusal::Nodes {
+            kind,
+            nodes: nodes
+                .iter()
+                .map(|n| {
+                    (
+                        n.node.clone(),
+                        n.op_type.clone(),
+                        n.reason.clone(),
+                        n.remedy.clone(),
+                    )
+                })
+                .collect(),
+        },
+        error => Refusal::Failure(error.fail()),
+    }
+}
+
+fn quantizer_refusal(kind: &'static str, error: &QuantizeError) -> Refusal {
+    match error {
+        QuantizeError::Unsupported(nodes) => Refusal::Nodes {
+            kind,
+            nodes: nodes
+                .iter()
+                .map(|n| {
+                    (
+                        n.name.clone(),
+                        n.op_type.clone(),
+                        n.reason.clone(),
+                        n.remedy.clone(),
+                    )
+                })
+                .collect(),
+        },
+        error => Refusal::Failure(error.fail()),
+    }
+}
+
+fn package(folder: &Path) -> Result<Subject, Refusal> {
+    let package = Package::open(folder).or_fail()?;
+    let manifest = package.manifest();
+    let kind = if manifest.sealed.is_some() {
+        "package"
+    } else {
+        "draft"
+    };
+    let model = parse(&package.integer_model().or_fail()?)?;
+    let plan = plan(&model, &policy_of(manifest)).map_err(|error| ops_refusal(kind, &error))?;
+    let digest = package.digest();
+    let mut members = Map::new();
+    let mut lines = vec![format!(
+        "{kind} {} version {}",
+        manifest.name, manifest.version
+    )];
+    members.insert("name".to_owned(), json!(manifest.name));
+    members.insert("version".to_owned(), json!(manifest.version));
+    members.insert("licence".to_owned(), json!(manifest.licence));
+    members.insert("integer_model".to_owned(), json!(manifest.integer_model));
+    members.insert("validation".to_owned(), json!(manifest.validation));
+    if let Some(sealed) = &manifest.sealed {
+        members.insert("package_digest".to_owned(), json!(digest));
+        members.insert("sealed".to_owned(), json!(sealed));
+        lines.push(format!("package digest  {digest}"));
+        lines.push(format!("setup           {}", sealed.setup_kind.name()));
+    } else {
+        members.insert("draft_digest".to_owned(), json!(digest));
+    }
+    lines.push(format!(
+        "integer model   {} ({})",
+        manifest.integer_model.digest,
+        bytes(manifest.integer_model.bytes)
+    ));
+    lines.extend(tensors(manifest));
+    lines.extend(import::validation(&manifest.validation));
+    Ok(Subject {
+        kind,
+        members,
+        lines,
+        plan,
+    })
+}
+
+fn tensors(manifest: &Manifest) -> Vec<String> {
+    let inputs = manifest.inputs.iter().map(|i| {
+        let float = match i.quantizer {
+            Some(_) => ", takes floats",
+            None => "",
+        };
+        let who = i.visibility.name();
+        format!("input  {} {} {:?} {who}{float}", i.name, i.elem, i.shape)
+    });
+    let outputs = manifest.outputs.iter().map(|o| {
+        let who = o.visibility.name();
+        format!("output {} {} {:?} {who}", o.name, o.elem, o.shape)
+    });
+    inputs.chain(outputs).collect()
+}
+
+fn parse(bytes: &[u8]) -> Result<Model, Failure> {
+    proofmark_onnx::parse(bytes, &Limits::default()).or_fail()
+}
+
+fn onnx(args: &InspectArgs) -> Result<Subject, Refusal> {
+    let model = proofmark_onnx::load(&args.path, &Limits::default()).or_fail()?;
+    let inputs = &model.graph.inputs;
+    let integer = inputs
+        .iter()
+        .all(|input| matches!(input.ty, ValueType::Int(_)));
+    let quantized = model
+        .graph
+        .nodes
+        .iter()
+        .any(|node| node.op_type.starts_with("QLinear") || node.op_type == "QGemm");
+    let mut lines = Vec::new();
+    let (kind, plan) = if integer {
+        let kind = "integer-model";
+        let policy = Policy::public(inputs.len(), model.graph.outputs.len());
+        let planned = plan(&model, &policy);
+        lines.push("integer model; every input and output taken as public".to_owned());
+        (kind, planned.map_err(|error| ops_refusal(kind, &error))?)
+    } else if quantized {
+        let kind = "quantized-model";
+        let canonical = import_quantized(&model, &Options::default());
+        let canonical = canonical.map_err(|error| quantizer_refusal(kind, &error))?;
+        lines.push("quantized model; every input and output taken as public".to_owned());
+        lines.extend(canonical.notes.iter().map(|note| format!("note: {note}")));
+        (kind, plan_quantized(kind, &canonical)?)
+    } else {
+        let kind = "float-model";
+        let calibration = match &args.calibration {
+            Some(path) => import::calibration(&model, path)?,
+            None => {
+                lines.push(
+                    "float model, quantized with made-up samples: the figures are estimates; \
+                     --calibration FILE makes them exact"
+                        .to_owned(),
+                );
+                made_up(&model)
+            }
+        };
+        proofmark_runtime::init().or_fail()?;
+        let quantized = quantize(&model, &calibration, &Options::default());
+        let quantized = quantized.map_err(|error| quantizer_refusal(kind, &error))?;
+        (kind, plan_quantized(kind, &quantized)?)
+    };
+    let mut members = Map::new();
+    let exact = integer || quantized || args.calibration.is_some();
+    members.insert("exact".to_owned(), json!(exact));
+    for (what, infos) in [("input ", plan.inputs()), ("output", plan.outputs())] {
+        for info in infos {
+            let line = format!(
+                "{what} {} {} {:?}",
+                info.name, info.fact.elem, info.fact.shape
+            );
+            lines.push(line);
+        }
+    }
+    Ok(Subject {
+        kind,
+        members,
+        lines,
+        plan,
+    })
+}
+
+fn plan_quantized(kind: &'static str, quantized: &Quantized) -> Result<Plan, Refusal> {
+    let model = parse(&quantized.model)?;
+    let policy = Policy::public(quantized.inputs.len(), quantized.outputs.len());
+    plan(&model, &policy).map_err(|error| ops_refusal(kind, &error))
+}
+
+/// Samples spread evenly over 0 … 1, always the same: good enough to see the circuit's size, which
+/// depends on the ranges only a little.
+fn made_up(model: &Model) -> Calibration {
+    let inputs: BTreeMap<_, _> = model
+        .graph
+        .inputs
+        .iter()
+        .map(|input| {
+            let shape = input.static_shape().unwrap_or_default();
+            let count: usize = shape.iter().product();
+            let samples = (0..MADE_UP_SAMPLES)
+                .map(|sample| {
+                    (0..count)
+                        .map(|at| fraction(at * MADE_UP_SAMPLES + sample))
+                        .collect()
+                })
+                .collect();
+            (input.name.clone(), samples)
+        })
+        .collect();
+    Calibration { inputs }
+}
+
+/// The fractional part of `n` times the golden ratio, in 24 bits: evenly spread over 0 … 1.
+fn fraction(n: usize) -> f32 {
+    let spread = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    #[expect(clippy::cast_precision_loss, reason = "24 bits are exact in float32")]
+    let fraction = spread as f32 / 16_777_216.0;
+    fraction
+}
+
+/// Length in bytes of the proving key's file of a circuit of these dimensions.
+pub(crate) fn proving_key_bytes(wires: u64, public: u64, domain: u64) -> u64 {
+    let (g1, g2) = (64, 128);
+    let inputs = public + 1;
+    KEY_FIXED_BYTES + inputs * g1 + wires * (2 * g1 + g2) + (wires - inputs) * g1 + domain * g1
+}
+
+fn domain(constraints: u64, public: u64) -> u64 {
+    (constraints + public + 1).next_power_of_two()
+}
+
+fn report(
+    subject: Subject,
+    circuit: &Circuit,
+    costs: &[NodeCost],
+    output: Output,
+) -> Result<(), Failure> {
+    let constraints = circuit.r1cs.num_constraints() as u64;
+    let wires = circuit.r1cs.num_wires as u64;
+    let public = circuit.r1cs.num_public as u64;
+    let non_zero = circuit.r1cs.non_zero() as u64;
+    let domain = domain(constraints, public);
+    let key = proving_key_bytes(wires, public, domain);
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let proving = PROVING_FIXED_SECONDS + PROVING_SECONDS_PER_ROW * domain as f64;
+    let gas = GAS_FIXED + GAS_PER_INPUT * public;
+
+    let mut object = subject.members;
+    object.insert("kind".to_owned(), json!(subject.kind));
+    object.insert("provable".to_owned(), json!(true));
+    object.insert("circuit_digest".to_owned(), json!(circuit.digest()));
+    object.insert("constraints".to_owned(), json!(constraints));
+    object.insert("wires".to_owned(), json!(wires));
+    object.insert("non_zero".to_owned(), json!(non_zero));
+    object.insert("public_inputs".to_owned(), json!(public));
+    object.insert("domain".to_owned(), json!(domain));
+    object.insert("proving_key_bytes".to_owned(), json!(key));
+    object.insert(
+        "estimated_proving_seconds_two_cores".to_owned(),
+        json!(proving),
+    );
+    object.insert("estimated_evm_gas".to_owned(), json!(gas));
+    object.insert("unsupported".to_owned(), json!([]));
+    let nodes: Vec<Value> = costs
+        .iter()
+        .map(|cost| {
+            json!({
+                "node": cost.node,
+                "op_type": cost.op_type,
+                "elements": cost.elements,
+                "constraints": cost.constraints,
+            })
+        })
+        .collect();
+    object.insert("nodes".to_owned(), json!(nodes));
+
+    let mut lines = subject.lines;
+    lines.push(format!(
+        "circuit         {} constraints, {} wires, {} non-zero entries, {} public inputs",
+        grouped(constraints),
+        grouped(wires),
+        grouped(non_zero),
+        grouped(public)
+    ));
+    lines.push(format!("proving key     {}", bytes(key)));
+    lines.push(format!(
+        "proving         about {} on two cores (an estimate; `proofmark bench` measures)",
+        seconds(proving)
+    ));
+    lines.push(format!(
+        "EVM gas         about {} (181k and 6.2k a public input)",
+        grouped(gas)
+    ));
+    lines.push(String::new());
+    lines.push(format!(
+        "{:<40} {:<20} {:>10} {:>12}",
+        "node", "operator", "elements", "constraints"
+    ));
+    lines.extend(costs.iter().map(|cost| {
+        format!(
+            "{:<40} {:<20} {:>10} {:>12}",
+            cost.node,
+            cost.op_type,
+            grouped(cost.elements as u64),
+            grouped(cost.constraints as u64)
+        )
+    }));
+    output.result(&Value::Object(object), &lines.join("\n"))
+}
+
+/// A model that cannot be proven: everything that stands in the way, at once.
+fn unsupported(kind: &'static str, nodes: &[Refused], output: Output) -> Result<(), Failure> {
+    let list: Vec<Value> = nodes
+        .iter()
+        .map(|(node, op_type, reason, remedy)| {
+            json!({ "node": node, "op_type": op_type, "reason": reason, "remedy": remedy })
+        })
+        .collect();
+    let object = json!({ "kind": kind, "provable": false, "unsupported": list });
+    let text = nodes
+        .iter()
+        .map(|(node, op_type, reason, remedy)| {
+            format!("{op_type} {node:?}: {reason}\n  remedy: {remedy}")
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    if output.json {
+        output.result(&object, &text)?;
+    }
+    let message = format!("{} of the model's nodes cannot be proven", nodes.len());
+    let mut failure = Failure::new(Exit::Rejected, "unsupported-node", message);
+    failure.causes = text.lines().map(str::to_owned).collect();
+    Err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_values_are_spread_and_always_the_same() {
+        let values: Vec<f32> = (0..1000).map(fraction).collect();
+        assert!(values.iter().all(|v| (0.0..1.0).contains(v)));
+        let mean = values.iter().sum::<f32>() / 1000.0;
+        assert!((mean - 0.5).abs() < 0.01, "{mean}");
+        assert_eq!(fraction(1).to_bits(), fraction(1).to_bits());
+    }
+
+    #[test]
+    fn the_domain_holds_constraints_and_inputs() {
+        assert_eq!(domain(1_000, 23), 1_024);
+        assert_eq!(domain(1_000, 24), 2_048);
+    }
+}

@@ -1,0 +1,150 @@
+//! `proofmark prove`: one inference, proven on this machine.
+
+use ed25519_dalek::SigningKey;
+use proofmark_engine::{Engine, ProveRequest, ServiceKey, Timings};
+use proofmark_types::Context;
+use proofmark_types::field::fr_from_bytes;
+use proofmark_types::manifest::Visibility;
+use proofmark_verifier::{Expectations, Opening, Pins, verify_receipt};
+use proofmark_verify::{Failure, Verified, bytes_to_hex, write_openings};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::arguments::ProveArgs;
+use crate::commands::{now, random_bytes, write, write_secret};
+use crate::failures::OrFail as _;
+use crate::inputs::{self, Input, Reading};
+use crate::output::{Output, seconds};
+
+pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
+    let bars = output.bars();
+    let spinner = bars.spinner("loading and checking the package");
+    let engine = Engine::load(&args.package, args.package_digest).or_fail()?;
+    drop(spinner);
+    let reading = Reading {
+        sample: args.input.sample,
+        quantized: args.input.quantized,
+    };
+    let inputs = inputs::read(&args.input.input, engine.manifest(), reading)?;
+    let nonce = match args.input.nonce {
+        Some(nonce) => nonce,
+        None => random_bytes()?,
+    };
+    let request = ProveRequest {
+        inputs: inputs::tensors(&inputs),
+        context: Context::off_chain(nonce),
+        proved_at: now(),
+    };
+    let service_key = args.data.as_deref().map(ServiceKey::load_or_create);
+    let service_key = service_key.transpose().or_fail()?;
+    let own_key;
+    let signer = match &service_key {
+        Some(key) => key.signing_key(),
+        None => {
+            own_key = SigningKey::from_bytes(&Zeroizing::new(random_bytes()?));
+            &own_key
+        }
+    };
+    let spinner = bars.spinner("running and proving");
+    let proven = engine.prove(&request, signer).or_fail()?;
+    drop(spinner);
+
+    let salt = |name: &str| {
+        let mut openings = proven.openings.iter();
+        let opening = openings.find(|opening| opening.tensor == name)?;
+        fr_from_bytes(&opening.salt).ok()
+    };
+    let hidden = hidden(engine.manifest(), &inputs, &proven.outputs, salt);
+    // What the user gets is verified once more as the recipient will, and with the openings.
+    let package = engine.package();
+    let pins = Pins::package(package.digest());
+    let expectations = Expectations {
+        nonce: Some(nonce),
+        openings: hidden,
+        ..Expectations::default()
+    };
+    let verdict = verify_receipt(
+        &proven.bytes,
+        &pins,
+        package.manifest_bytes(),
+        engine.verifying_key_bytes(),
+        &expectations,
+    )?;
+    let verified = Verified {
+        package: package.digest(),
+        manifest: engine.manifest().clone(),
+        verdict,
+        openings: expectations.openings,
+    };
+    write(&args.receipt, &proven.bytes)?;
+    if let Some(path) = &args.openings {
+        write_secret(path, write_openings(&verified.openings).as_bytes())?;
+    }
+
+    let report = verified.report();
+    let mut object = report.json();
+    if let Value::Object(members) = &mut object {
+        members.insert("receipt_file".to_owned(), json!(args.receipt));
+        members.insert("timings".to_owned(), timings(&proven.timings));
+    }
+    let mut text = format!(
+        "proven in {} (runtime {}, witness {}, proof {})\nreceipt written to {}\n",
+        seconds(total(&proven.timings)),
+        seconds(proven.timings.runtime.as_secs_f64()),
+        seconds(proven.timings.witness.as_secs_f64()),
+        seconds(proven.timings.proving.as_secs_f64()),
+        args.receipt.display(),
+    );
+    if args.data.is_none() {
+        text.push_str(&format!(
+            "signed with a key of its own, {} (--data DIR keeps one)\n",
+            bytes_to_hex(&signer.verifying_key().to_bytes())
+        ));
+    }
+    if args.openings.is_none() && verified.openings.iter().any(|o| o.salt.is_some()) {
+        output.note("note: the salts of private tensors are lost without --openings FILE");
+    }
+    text.push('\n');
+    text.push_str(&report.text());
+    output.result(&object, &text)
+}
+
+/// Openings of every hidden tensor: a private one with its salt.
+pub(crate) fn hidden(
+    manifest: &proofmark_types::Manifest,
+    inputs: &[Input],
+    outputs: &[(String, proofmark_types::IntTensor)],
+    salt: impl Fn(&str) -> Option<proofmark_types::Fr>,
+) -> Vec<Opening> {
+    let of_inputs = manifest.inputs.iter().filter_map(|spec| {
+        let input = inputs.iter().find(|input| input.name == spec.name)?;
+        Some((spec.visibility, &spec.name, &input.tensor))
+    });
+    let of_outputs = manifest.outputs.iter().filter_map(|spec| {
+        let (_, tensor) = outputs.iter().find(|(name, _)| *name == spec.name)?;
+        Some((spec.visibility, &spec.name, tensor))
+    });
+    of_inputs
+        .chain(of_outputs)
+        .filter(|(visibility, ..)| *visibility != Visibility::Public)
+        .map(|(_, name, tensor)| Opening {
+            name: name.clone(),
+            tensor: tensor.clone(),
+            salt: salt(name),
+        })
+        .collect()
+}
+
+fn total(timings: &Timings) -> f64 {
+    (timings.runtime + timings.witness + timings.proving + timings.receipt).as_secs_f64()
+}
+
+fn timings(timings: &Timings) -> Value {
+    json!({
+        "runtime_seconds": timings.runtime.as_secs_f64(),
+        "witness_seconds": timings.witness.as_secs_f64(),
+        "proving_seconds": timings.proving.as_secs_f64(),
+        "receipt_seconds": timings.receipt.as_secs_f64(),
+        "total_seconds": total(timings),
+    })
+}

@@ -1,0 +1,238 @@
+//! `proofmark serve`: every sealed package of a folder behind one HTTP service.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proofmark_engine::{Engine, EngineError, ServiceKey};
+use proofmark_package::Package;
+use proofmark_server::backend::{BackendError, ErrorClass, Opening, ProveRequest, Proven, Timings};
+use proofmark_server::{ProvingBackend, ServerConfig, ServerError, serve};
+use proofmark_store::Store;
+use proofmark_types::manifest::MANIFEST_FILE;
+use proofmark_types::{Digest, Manifest};
+use proofmark_verify::{Exit, Failure, bytes_to_hex};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::ServeArgs;
+use crate::commands::now;
+use crate::failures::{Fail as _, OrFail as _};
+use crate::output::{Output, line};
+
+/// File name of the database in the data folder.
+const DATABASE: &str = "proofmark.sqlite";
+
+/// A loaded package as the service wants it.
+struct Backend {
+    engine: Engine,
+    key: Arc<ServiceKey>,
+}
+
+impl ProvingBackend for Backend {
+    fn manifest(&self) -> &Manifest {
+        self.engine.manifest()
+    }
+
+    fn package_digest(&self) -> Digest {
+        self.engine.package().digest()
+    }
+
+    fn manifest_bytes(&self) -> &[u8] {
+        self.engine.package().manifest_bytes()
+    }
+
+    fn verifying_key_bytes(&self) -> &[u8] {
+        self.engine.verifying_key_bytes()
+    }
+
+    fn prove(&self, request: ProveRequest) -> Result<Proven, BackendError> {
+        let request = proofmark_engine::ProveRequest {
+            inputs: request.inputs,
+            context: request.context,
+            proved_at: now(),
+        };
+        let proven = self
+            .engine
+            .prove(&request, self.key.signing_key())
+            .map_err(|error| backend_error(&error))?;
+        Ok(Proven {
+            receipt_id: proven.envelope.receipt_id(),
+            receipt: proven.bytes,
+            outputs: proven.outputs,
+            openings: proven
+                .openings
+                .into_iter()
+                .map(|opening| Opening {
+                    tensor: opening.tensor,
+                    salt: opening.salt,
+                })
+                .collect(),
+            timings: Timings {
+                runtime: proven.timings.runtime,
+                witness: proven.timings.witness,
+                proving: proven.timings.proving,
+                verifying: proven.timings.receipt,
+            },
+        })
+    }
+}
+
+fn backend_error(error: &EngineError) -> BackendError {
+    BackendError {
+        code: error.code(),
+        class: if error.is_input() {
+            ErrorClass::Input
+        } else {
+            ErrorClass::Internal
+        },
+        detail: error.to_string(),
+    }
+}
+
+pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
+    log(output);
+    let folders = packages(&args.packages)?;
+    let key = Arc::new(ServiceKey::load_or_create(&args.data).or_fail()?);
+    let mut backends: Vec<Arc<dyn ProvingBackend>> = Vec::new();
+    for folder in &folders {
+        output.note(&format!("loading {}", folder.display()));
+        let engine = Engine::load(folder, None).map_err(|error| {
+            let mut failure = error.fail();
+            failure.message = format!("package {}: {}", folder.display(), failure.message);
+            failure
+        })?;
+        output.note(&format!(
+            "{} version {}: {}",
+            engine.manifest().name,
+            engine.manifest().version,
+            engine.package().digest()
+        ));
+        let key = Arc::clone(&key);
+        backends.push(Arc::new(Backend { engine, key }));
+    }
+    output.note(&format!(
+        "service key {} ({})",
+        bytes_to_hex(&key.public()),
+        key.id()
+    ));
+    let deadline = Duration::from_secs(args.deadline);
+    let defaults = ServerConfig::default();
+    let config = ServerConfig {
+        listen: args.listen,
+        queue_capacity: args.queue,
+        workers: args.workers,
+        default_deadline: deadline,
+        max_deadline: defaults.max_deadline.max(deadline),
+        public_url: args.public_url.trim_end_matches('/').to_owned(),
+        ..defaults
+    };
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::environment("thread-failed", "cannot start the service's threads")
+            .hint(error.to_string())
+    })?;
+    runtime.block_on(async {
+        let store = Store::open(&args.data.join(DATABASE))
+            .await
+            .map_err(|error| Failure::of(Exit::Environment, error.code(), &error))?;
+        let stopped = stop_signal()?;
+        serve(config, backends, store, stopped, |address| {
+            let url = format!("http://{address}");
+            let text = if output.json {
+                json!({ "listening": url, "service_key": bytes_to_hex(&key.public()) }).to_string()
+            } else {
+                format!("listening on {url}; stop with Ctrl-C")
+            };
+            // Whoever started us closed stdout; the service is for others.
+            drop(line(&text));
+        })
+        .await
+        .map_err(|error| server_failure(&error))
+    })
+}
+
+fn server_failure(error: &ServerError) -> Failure {
+    let exit = match error {
+        ServerError::Config { .. }
+        | ServerError::NotSealed { .. }
+        | ServerError::DuplicateModel { .. } => Exit::Usage,
+        _ => Exit::Environment,
+    };
+    Failure::of(exit, error.code(), error)
+}
+
+/// Structured logs on stderr: JSON under `--json`, else for people. `RUST_LOG` chooses what.
+fn log(output: Output) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // It fails only when a log is set up already.
+    if output.json {
+        drop(builder.json().try_init());
+    } else {
+        drop(builder.try_init());
+    }
+}
+
+/// The sealed packages of a folder, by name. A draft among them is left out and named.
+fn packages(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        let message = format!("cannot read {}", folder.display());
+        let mut failure = Failure::environment("file-unreadable", message);
+        failure.causes.push(error.to_string());
+        failure
+    };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if !path.join(MANIFEST_FILE).is_file() {
+            continue;
+        }
+        let package = Package::open(&path).or_fail()?;
+        if package.manifest().sealed.is_some() {
+            found.push(path);
+        } else {
+            tracing::warn!(folder = %path.display(), "a draft is not served; run `proofmark setup`");
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        let message = format!("{} holds no sealed package", folder.display());
+        return Err(Failure::usage("package-missing", message)
+            .hint("make one with `proofmark setup DRAFT_DIR --out DIR/NAME`"));
+    }
+    Ok(found)
+}
+
+/// Completes at Ctrl-C or, on Unix, SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::environment(
+            "signals-failed",
+            format!("cannot wait for signals: {error}"),
+        )
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = failed;
+        Ok(async {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! Which exit code an error of the parts below stands for.
+
+use proofmark_engine::EngineError;
+use proofmark_onnx::OnnxError;
+use proofmark_ops::OpsError;
+use proofmark_package::PackageError;
+use proofmark_quantizer::QuantizeError;
+use proofmark_runtime::RuntimeError;
+use proofmark_verify::{Exit, Failure};
+
+/// An error with a place among the exit codes.
+pub(crate) trait Fail {
+    /// The failure that a command ends with.
+    fn fail(&self) -> Failure;
+}
+
+/// Turns the error of a result into a [`Failure`].
+pub(crate) trait OrFail<T> {
+    /// The value, or the failure.
+    fn or_fail(self) -> Result<T, Failure>;
+}
+
+impl<T, E: Fail> OrFail<T> for Result<T, E> {
+    fn or_fail(self) -> Result<T, Failure> {
+        self.map_err(|error| error.fail())
+    }
+}
+
+impl Fail for EngineError {
+    fn fail(&self) -> Failure {
+        let exit = match self {
+            Self::Onnx(error) => return error.fail(),
+            Self::Ops(error) => return error.fail(),
+            Self::Package(error) => return error.fail(),
+            Self::Runtime(error) => return error.fail(),
+            Self::Quantize(error) => return error.fail(),
+            Self::Input { .. } => Exit::Usage,
+            Self::ServiceKey { .. } | Self::Randomness { .. } | Self::OwnReceipt(_) => {
+                Exit::Environment
+            }
+            Self::Prover(error) => match error.code() {
+                "key-io" | "randomness-unavailable" | "proof-self-verification" => {
+                    Exit::Environment
+                }
+                _ => Exit::Rejected,
+            },
+            _ => Exit::Rejected,
+        };
+        let failure = Failure::of(exit, self.code(), self);
+        match self {
+            Self::Divergence { .. } => failure.hint(
+                "nothing was proven; this is a defect or a processor that computes otherwise: \
+                 please report it with the package digest and the input",
+            ),
+            Self::CircuitDigest { .. } => {
+                failure.hint("run `proofmark setup` with this version to make a package of its own")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl Fail for OnnxError {
+    fn fail(&self) -> Failure {
+        let exit = match self {
+            Self::Io { .. } | Self::NotAFile { .. } => Exit::Environment,
+            _ => Exit::Rejected,
+        };
+        Failure::of(exit, self.code(), self)
+    }
+}
+
+impl Fail for OpsError {
+    fn fail(&self) -> Failure {
+        let exit = match self {
+            Self::Input { .. } | Self::InputCount { .. } => Exit::Usage,
+            _ => Exit::Rejected,
+        };
+        Failure::of(exit, self.code(), self)
+    }
+}
+
+impl Fail for PackageError {
+    fn fail(&self) -> Failure {
+        let exit = match self {
+            Self::Io { .. } => Exit::Environment,
+            Self::Exists { .. } | Self::Sealed { .. } | Self::Draft { .. } => Exit::Usage,
+            _ => Exit::Rejected,
+        };
+        Failure::of(exit, self.code(), self)
+    }
+}
+
+impl Fail for RuntimeError {
+    fn fail(&self) -> Failure {
+        // A model that the runtime refuses is the model's fault; all else is a missing, damaged or
+        // failing library.
+        let exit = match self.code() {
+            "model-refused" | "model-type" => Exit::Rejected,
+            _ => Exit::Environment,
+        };
+        Failure::of(exit, self.code(), self)
+    }
+}
+
+impl Fail for QuantizeError {
+    fn fail(&self) -> Failure {
+        match self {
+            Self::Onnx(error) => error.fail(),
+            Self::Runtime(error) => error.fail(),
+            Self::Calibration { .. } | Self::Labels { .. } | Self::Samples { .. } => {
+                Failure::of(Exit::Usage, self.code(), self)
+            }
+            _ => Failure::of(Exit::Rejected, self.code(), self),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_tell_the_material_the_caller_and_the_machine_apart() {
+        let divergence = EngineError::Divergence {
+            output: "y".to_owned(),
+            index: 3,
+            runtime: 7,
+            circuit: 8,
+        };
+        let input = EngineError::Input {
+            name: "x".to_owned(),
+            reason: "is missing".to_owned(),
+        };
+        let folder = std::path::PathBuf::from("p");
+        let exists = EngineError::Package(PackageError::Exists { folder });
+        let missing = PackageError::Io {
+            action: "open",
+            path: "p".into(),
+            source: std::io::Error::other("gone"),
+        };
+        let gone = EngineError::Package(missing).fail();
+        assert_eq!(divergence.fail().exit, Exit::Rejected);
+        assert_eq!(divergence.fail().code, "engine-divergence");
+        assert_eq!(input.fail().exit, Exit::Usage);
+        assert_eq!(exists.fail().exit, Exit::Usage);
+        assert_eq!(gone.exit, Exit::Environment);
+        assert_eq!(gone.causes, ["gone"]);
+    }
+}
