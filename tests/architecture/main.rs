@@ -37,6 +37,11 @@ const SAME_FLOOR: &[(&str, &str, &str)] = &[
         "proofmark-runtime",
         "calibration runs the float model",
     ),
+    (
+        "proofmark",
+        "proofmark-verify",
+        "one wording of a verdict and of failures in both tools",
+    ),
 ];
 
 /// Third-party crates that only one crate may know.

@@ -64,6 +64,7 @@ struct ConvCase {
     w: String,
     x_zero_point: String,
     w_zero_point: String,
+    one_zero_point: bool,
     attributes: Vec<(&'static str, Attribute)>,
     elem: ElemType,
     out_shape: Vec<usize>,
@@ -100,7 +101,15 @@ fn conv_case(random: &mut Random, builder: &mut Builder) -> ConvCase {
     let weights = random_tensor(random, elem, &w_shape);
     let w = builder.constant(weights.into());
     let x_zero_point = zero_point(random, elem);
-    let w_zero_point = zero_point(random, elem);
+    let each: Vec<i32> = (0..out_channels)
+        .map(|_| zero_point(random, elem))
+        .collect();
+    let one_zero_point = random.one_in(2);
+    let w_zero_point = if one_zero_point {
+        builder.int(elem, each[0])
+    } else {
+        builder.ints(elem, &[out_channels], each)
+    };
     let mut out_shape = vec![1, out_channels];
     out_shape.extend(&out);
     let taps: i64 = kernel.iter().product::<i64>() * per_group as i64;
@@ -108,7 +117,8 @@ fn conv_case(random: &mut Random, builder: &mut Builder) -> ConvCase {
         x,
         w,
         x_zero_point: builder.int(elem, x_zero_point),
-        w_zero_point: builder.int(elem, w_zero_point),
+        w_zero_point,
+        one_zero_point,
         attributes: vec![
             ("kernel_shape", Attribute::Ints(kernel)),
             ("strides", Attribute::Ints(strides)),
@@ -166,11 +176,11 @@ fn q_linear_conv() {
 fn conv_integer() {
     for seed in 100..120 {
         let mut random = Random::new(seed);
-        // The runtime's ConvInteger knows uint8 inputs only.
+        // The runtime's ConvInteger knows uint8 inputs and one weight zero point only.
         let (case, mut b) = loop {
             let mut fresh = Builder::new();
             let case = conv_case(&mut random, &mut fresh);
-            if case.elem == ElemType::Uint8 {
+            if case.elem == ElemType::Uint8 && case.one_zero_point {
                 break (case, fresh);
             }
         };
