@@ -96,3 +96,43 @@ impl Write for HashWriter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lc::Lc;
+    use crate::lowering::Lowering;
+    use ark_bn254::Fr;
+
+    fn circuit(coefficient: u64) -> Circuit {
+        let mut cx = Lowering::shape(Backend::Committed, 1).unwrap();
+        let x = cx.hint("x", Fr::default).unwrap();
+        let challenge = cx.commit(&[x]).unwrap();
+        let mut a = Lc::zero();
+        a.push(x, Fr::from(coefficient));
+        cx.enforce("c", a, challenge.lc, Lc::wire(Wire(1))).unwrap();
+        cx.into_circuit(3, b"layout".to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_digest_covers_header_and_constraints() {
+        let base = circuit(5);
+        assert_eq!(base.digest(), circuit(5).digest());
+        let mut others = vec![circuit(6); 6];
+        others[1..].fill(base.clone());
+        others[1].backend = Backend::Plain;
+        others[2].epoch += 1;
+        others[3].layout.push(0);
+        others[4].committed.clear();
+        others[5].challenges.clear();
+        let mut digests: Vec<_> = others.iter().map(Circuit::digest).collect();
+        digests.push(base.digest());
+        for (at, digest) in digests.iter().enumerate() {
+            assert!(!digests[..at].contains(digest), "variant {at}");
+        }
+        // Names are for people and stay out.
+        let mut renamed = base.clone();
+        renamed.labels = Labels::default();
+        assert_eq!(renamed.digest(), base.digest());
+    }
+}

@@ -91,6 +91,14 @@ pub enum LowerError {
         /// What is wrong.
         reason: String,
     },
+    /// While computing a witness, a looked-up value was not in the table.
+    #[error("{path}: value {value} is not in the lookup table")]
+    NotInTable {
+        /// Where in the model.
+        path: String,
+        /// The value.
+        value: i64,
+    },
     /// Poseidon has no parameters for this number of inputs.
     #[error("{path}: poseidon takes 1 to 16 inputs, got {got}")]
     PoseidonArity {
@@ -125,6 +133,7 @@ impl LowerError {
             Self::BadCommitment { .. } => "bad-commitment",
             Self::AccumulatorOverflow { .. } => "accumulator-overflow",
             Self::BadTable { .. } => "bad-table",
+            Self::NotInTable { .. } => "witness-outside-table",
             Self::PoseidonArity { .. } => "poseidon-arity",
             Self::TooLarge => "circuit-too-large",
             Self::Encoding { .. } => "requantize-encoding",

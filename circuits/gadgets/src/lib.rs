@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod circuit;
+#[cfg(test)]
+mod costs;
 pub mod equal;
 pub mod error;
 pub mod lc;
 pub mod limbs;
+pub mod logup;
 pub mod lookup;
 pub mod lowering;
 pub mod max;

@@ -104,6 +104,10 @@ pub fn enforce_range(
 /// Proves `x < 2^bits` for a fresh wire `x` that carries `value`, and returns it with that
 /// interval: `bits` constraints (one for `bits = 0`, where the wire must be 0).
 ///
+/// # Soundness
+/// The interval is proven by the very bits made here: their weighted sum is the wire, modulo the
+/// field order, and lies in `0 ..= 2^bits − 1`.
+///
 /// # Errors
 /// Those of [`enforce_range`].
 pub fn ranged_wire(
@@ -113,24 +117,6 @@ pub fn ranged_wire(
     value: i64,
     bits: u32,
 ) -> Result<Num, LowerError> {
-    ranged_bits(cx, step, wire, value, bits).map(|(x, _)| x)
-}
-
-/// As [`ranged_wire`], with the bits of the number, least significant first.
-///
-/// # Soundness
-/// The interval is proven by the very bits made here: their weighted sum is the wire, modulo the
-/// field order, and lies in `0 ..= 2^bits − 1`.
-///
-/// # Errors
-/// Those of [`enforce_range`].
-pub fn ranged_bits(
-    cx: &mut Lowering<'_>,
-    step: &'static str,
-    wire: Wire,
-    value: i64,
-    bits: u32,
-) -> Result<(Num, Vec<Num>), LowerError> {
     if bits > MAX_BITS {
         return Err(LowerError::IntervalUnfit {
             path: cx.path(step),
@@ -143,11 +129,33 @@ pub fn ranged_bits(
     in_range(cx, step, value, bits)?;
     if bits == 0 {
         enforce_equal(cx, step, x.lc().clone(), Lc::zero())?;
-        return Ok((x, Vec::new()));
+    } else {
+        decompose(cx, step, &x, &[bits])?;
     }
-    let ones = vec![1; bits as usize];
-    let parts = decompose(cx, step, &x, &ones)?;
-    Ok((x, parts))
+    Ok(x)
+}
+
+/// Fresh bits of the prover's choice, least significant first, that carry `value`: one constraint
+/// each, which says that it is a bit and nothing more.
+///
+/// # Errors
+/// Those of [`enforce_range`].
+pub fn fresh_bits(
+    cx: &mut Lowering<'_>,
+    step: &'static str,
+    value: i64,
+    bits: u32,
+) -> Result<Vec<Num>, LowerError> {
+    in_range(cx, step, value, bits.min(MAX_BITS))?;
+    (0..bits)
+        .map(|position| {
+            let bit = value.checked_shr(position).unwrap_or(0) & 1;
+            // Constrained on the next line.
+            let wire = cx.hint(step, || Fr::from(bit))?;
+            enforce_boolean(cx, step, &Lc::wire(wire))?;
+            Ok(Num::claimed(cx, wire, bit, 0, 1))
+        })
+        .collect()
 }
 
 /// Constraints of a decomposition for a number with at most (`false`) or more than (`true`)

@@ -397,3 +397,82 @@ impl<'a> Lowering<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::Num;
+
+    #[test]
+    fn paths_name_scope_step_and_repetition() {
+        let mut cx = Lowering::shape(Backend::Plain, 2).unwrap();
+        for name in ["conv", "pool", "conv"] {
+            cx.scoped(
+                || name.to_owned(),
+                |cx| {
+                    let wire = cx.hint("bit", || Fr::ZERO)?;
+                    cx.scoped(
+                        || "inner".to_owned(),
+                        |cx| cx.hint("bit", || Fr::ZERO).map(drop),
+                    )?;
+                    cx.enforce("bit", Lc::wire(wire), Lc::wire(wire), Lc::wire(wire))
+                },
+            )
+            .unwrap();
+        }
+        cx.hint("last", || Fr::ZERO).unwrap();
+        let circuit = cx.into_circuit(0, Vec::new()).unwrap();
+        let wires: Vec<String> = (0..circuit.r1cs.num_wires)
+            .map(|w| circuit.labels.wire(w))
+            .collect();
+        assert_eq!(
+            wires,
+            [
+                "public/one[0]",
+                "public/input[0]",
+                "public/input[1]",
+                "conv/bit[0]",
+                "conv/inner/bit[0]",
+                "pool/bit[0]",
+                "pool/inner/bit[0]",
+                "conv/bit[1]",
+                "conv/inner/bit[1]",
+                "/last[0]",
+            ]
+        );
+        let rows: Vec<String> = (0..4).map(|r| circuit.labels.constraint(r)).collect();
+        assert_eq!(rows, ["conv/bit[0]", "pool/bit[0]", "conv/bit[1]", "#3"]);
+    }
+
+    #[test]
+    fn witness_mode_emits_nothing_and_shape_mode_computes_nothing() {
+        let mut challenger = NoChallenge;
+        let public = [Fr::from(4_u64)];
+        let mut cx = Lowering::witness(Backend::Plain, &public, &mut challenger).unwrap();
+        assert_eq!(cx.public(0).unwrap().value, public[0]);
+        assert_eq!(cx.public(1).unwrap_err().code(), "public-input-count");
+        cx.hint("x", || Fr::from(9_u64)).unwrap();
+        assert!(Num::constant(&cx, 3).lc().terms().is_empty());
+        let values = [Fr::one(), Fr::from(4_u64), Fr::from(9_u64)];
+        assert_eq!(cx.into_assignment().unwrap(), values);
+
+        let mut cx = Lowering::shape(Backend::Plain, 1).unwrap();
+        cx.hint("x", || unreachable!("no value in shape mode"))
+            .unwrap();
+        assert!(cx.into_assignment().is_none());
+    }
+
+    #[test]
+    fn intervals_follow_the_weights_and_stay_below_63_bits() {
+        let cx = Lowering::shape(Backend::Plain, 2).unwrap();
+        let x = Num::claimed(&cx, Wire(1), 0, -3, 10);
+        let y = Num::claimed(&cx, Wire(2), 0, 0, 7);
+        let sum = Num::linear(&cx, [(-2, &x), (5, &y), (0, &x)], 4).unwrap();
+        assert_eq!((sum.lo(), sum.hi()), (-20 + 4, 6 + 35 + 4));
+        let wide = Num::claimed(&cx, Wire(1), 0, 0, 1 << 40);
+        let error = Num::linear(&cx, [(1 << 22, &wide)], 0).unwrap_err();
+        assert_eq!(error.code(), "interval-too-wide");
+        let error = Num::linear(&cx, [(i64::MIN, &wide)], i64::MIN).unwrap_err();
+        assert_eq!(error.code(), "interval-too-wide");
+    }
+}

@@ -18,11 +18,11 @@ use crate::num::{Signal, product};
 /// round stay linear combinations, of at most `t + partial rounds` wires.
 ///
 /// # Errors
-/// [`LowerError::Encoding`] for another number of inputs.
+/// [`LowerError::PoseidonArity`] for another number of inputs.
 pub fn hash(cx: &mut Lowering<'_>, inputs: &[Signal]) -> Result<Signal, LowerError> {
-    let params = params(inputs.len()).map_err(|error| LowerError::Encoding {
+    let params = params(inputs.len()).map_err(|error| LowerError::PoseidonArity {
         path: cx.path("poseidon"),
-        reason: error.to_string(),
+        got: error.got,
     })?;
     let mut state = Vec::with_capacity(params.t);
     state.push(Signal::constant(cx, Fr::ZERO));
@@ -117,9 +117,6 @@ mod tests {
     #[test]
     fn another_number_of_inputs_is_refused() {
         let mut cx = Lowering::shape(Backend::Plain, 1).unwrap();
-        assert_eq!(
-            hash(&mut cx, &[]).unwrap_err().code(),
-            "requantize-encoding"
-        );
+        assert_eq!(hash(&mut cx, &[]).unwrap_err().code(), "poseidon-arity");
     }
 }

@@ -185,3 +185,122 @@ impl R1cs {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::circuit::Backend;
+    use crate::lowering::{Lowering, NoChallenge};
+    use crate::num::Num;
+    use crate::requantize::clamped_shift;
+
+    fn sample(cx: &mut Lowering<'_>) {
+        let terms = [(1, cx.public(0).unwrap()), (2, cx.public(1).unwrap())];
+        let x = Num::claimed(cx, crate::Wire(1), small(&terms[0].1.value), -1000, 5000);
+        let y = Num::claimed(cx, crate::Wire(2), small(&terms[1].1.value), 0, 9);
+        let x = Num::linear(cx, [(1, &x), (-3, &y)], 1).unwrap();
+        clamped_shift(cx, &x, 2).unwrap();
+    }
+
+    fn small(value: &Fr) -> i64 {
+        i64::try_from(value.into_bigint().0[0]).unwrap()
+    }
+
+    fn circuit_and_witness() -> (R1cs, Vec<Fr>) {
+        let mut shape = Lowering::shape(Backend::Plain, 2).unwrap();
+        sample(&mut shape);
+        let mut challenger = NoChallenge;
+        let public = [Fr::from(777_u64), Fr::from(5_u64)];
+        let mut witness = Lowering::witness(Backend::Plain, &public, &mut challenger).unwrap();
+        sample(&mut witness);
+        (
+            shape.into_circuit(0, Vec::new()).unwrap().r1cs,
+            witness.into_assignment().unwrap(),
+        )
+    }
+
+    /// Reads the bytes by the format's description alone and evaluates them.
+    fn violated_by_file(bytes: &[u8], z: &[Fr]) -> Vec<usize> {
+        let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        assert_eq!(&bytes[..4], b"r1cs");
+        assert_eq!((u32_at(4), u32_at(8)), (1, 3));
+        assert_eq!((u32_at(12), u64_at(16), u32_at(24)), (1, 64, 32));
+        assert_eq!(&bytes[28..60], Fr::MODULUS.to_bytes_le().as_slice());
+        let (wires, outputs, inputs, private) = (u32_at(60), u32_at(64), u32_at(68), u32_at(72));
+        assert_eq!(
+            (wires as usize, outputs, inputs, private),
+            (z.len(), 0, 2, 0)
+        );
+        assert_eq!(u64_at(76), u64::from(wires));
+        let rows = u32_at(84) as usize;
+        assert_eq!(u32_at(88), 2);
+        let constraints_end = 100 + usize::try_from(u64_at(92)).unwrap();
+        let mut at = 100;
+        let mut violated = Vec::new();
+        for row in 0..rows {
+            let mut sums = [Fr::ZERO; 3];
+            for sum in &mut sums {
+                let terms = u32_at(at);
+                at += 4;
+                let mut last = None;
+                for _ in 0..terms {
+                    let wire = u32_at(at);
+                    assert!(last.is_none_or(|last| last < wire), "terms ascend");
+                    last = Some(wire);
+                    let value = Fr::from_le_bytes_mod_order(&bytes[at + 4..at + 36]);
+                    assert_ne!(value, Fr::ZERO);
+                    *sum += value * z[wire as usize];
+                    at += 36;
+                }
+            }
+            if sums[0] * sums[1] != sums[2] {
+                violated.push(row);
+            }
+        }
+        assert_eq!(at, constraints_end);
+        assert_eq!((u32_at(at), u64_at(at + 4)), (3, 8 * u64::from(wires)));
+        for wire in 0..u64::from(wires) {
+            assert_eq!(u64_at(at + 12 + 8 * usize::try_from(wire).unwrap()), wire);
+        }
+        assert_eq!(bytes.len(), at + 12 + 8 * wires as usize);
+        violated
+    }
+
+    #[test]
+    fn the_verdict_is_that_of_the_published_matrices() {
+        let (r1cs, honest) = circuit_and_witness();
+        let mut bytes = Vec::new();
+        r1cs.write_iden3(&mut bytes).unwrap();
+        assert_eq!(violated_by_file(&bytes, &honest), [0_usize; 0]);
+        assert!(r1cs.is_satisfied_by(&honest));
+        let mut rejected = 0;
+        // What a lowering computed is no evidence: change any value after the fact.
+        for wire in 1..honest.len() {
+            let mut mutated = honest.clone();
+            mutated[wire] += Fr::from(1_u64);
+            let verdict = r1cs.violated(&mutated);
+            assert_eq!(verdict, violated_by_file(&bytes, &mutated));
+            rejected += usize::from(!verdict.is_empty());
+        }
+        // All but the inverse hint where nothing overflows are noticed.
+        assert!(
+            rejected >= honest.len() - 2,
+            "{rejected} of {}",
+            honest.len()
+        );
+    }
+
+    #[test]
+    fn an_assignment_of_another_length_or_without_one_violates_all() {
+        let (r1cs, honest) = circuit_and_witness();
+        let all: Vec<usize> = (0..r1cs.num_constraints()).collect();
+        assert_eq!(r1cs.violated(&honest[1..]), all);
+        let mut long = honest.clone();
+        long.push(Fr::ZERO);
+        assert_eq!(r1cs.violated(&long), all);
+        let zero = vec![Fr::ZERO; honest.len()];
+        assert_eq!(r1cs.violated(&zero), all);
+        assert_eq!(R1cs::default().violated(&[]), [0]);
+    }
+}

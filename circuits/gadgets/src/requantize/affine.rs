@@ -244,3 +244,55 @@ fn stab(stairs: &Staircase, m: i64, k: u32) -> Option<i64> {
     }
     best.map(|(_, offset)| offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use ark_bn254::Fr;
+
+    use super::*;
+    use crate::testing::Subject;
+
+    /// Staircases that no straight line follows.
+    fn irregular() -> Vec<Staircase> {
+        [
+            (1, 0, 0, 31, vec![3, 7, 8, 20]),
+            (1, -5, -9, 30, vec![-8, 1, 2, 2, 19, 30]),
+            (-1, 127, -12, 20, vec![-11, -3, -2, 4, 17]),
+            (1, 9, -3, 12, vec![0]),
+            (1, 9, -3, 12, vec![5, 5]),
+        ]
+        .map(|(sign, base, lo, hi, steps)| Staircase {
+            sign,
+            base,
+            lo,
+            hi,
+            steps,
+        })
+        .into()
+    }
+
+    #[test]
+    fn corrections_make_any_staircase_exact_and_sound() {
+        let mut corrected = 0;
+        for stairs in irregular() {
+            let affine = Affine::search(&stairs, 0.25).unwrap();
+            corrected += affine.exceptions().len();
+            let (from, to) = (stairs.sign * stairs.lo, stairs.sign * stairs.hi);
+            let (lo, hi) = (from.min(to), from.max(to));
+            let out = (
+                stairs.output(stairs.sign * lo),
+                stairs.output(stairs.sign * hi),
+            );
+            let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+                Ok(vec![affine.lower(cx, &x[0], out)?.to_signal(cx)])
+            };
+            let expected = |v: &[i64]| Some(vec![Fr::from(stairs.output(stairs.sign * v[0]))]);
+            let subject = Subject::new("affine", &[(lo, hi)], &build, &expected);
+            assert_eq!(subject.constraints().unwrap(), affine.cost(false));
+            let points: Vec<Vec<i64>> = (lo..=hi).map(|x| vec![x]).collect();
+            subject.check(&points).unwrap();
+            assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+        }
+        assert!(corrected > 4, "only {corrected} corrections were exercised");
+    }
+}

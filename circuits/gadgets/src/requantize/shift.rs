@@ -182,3 +182,90 @@ pub fn clamped_shift(cx: &mut Lowering<'_>, x: &Num, k: u32) -> Result<Num, Lowe
     }
     Ok(y)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Subject;
+
+    fn sound(lo: i64, hi: i64, k: u32, exhaustive: bool) {
+        let build =
+            |cx: &mut Lowering<'_>, x: &[Num]| Ok(vec![clamped_shift(cx, &x[0], k)?.to_signal(cx)]);
+        let expected = |v: &[i64]| Some(vec![Fr::from((v[0] >> k).clamp(0, 255))]);
+        let subject = Subject::new("clamped-shift", &[(lo, hi)], &build, &expected);
+        assert_eq!(
+            subject.constraints().unwrap(),
+            cost(lo, hi, k, false),
+            "{lo} ..= {hi} >> {k}"
+        );
+        let mut points = vec![lo, lo + 1, hi - 1, hi];
+        for y in [-2, -1, 0, 1, 2, 254, 255, 256, 257, 511, 512] {
+            points.extend([(y << k) - 1, y << k, (y << k) + 1]);
+        }
+        points.retain(|x| (lo..=hi).contains(x));
+        points.sort_unstable();
+        points.dedup();
+        let points: Vec<Vec<i64>> = points.into_iter().map(|x| vec![x]).collect();
+        subject.check(&points).unwrap();
+        if exhaustive {
+            assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+        }
+    }
+
+    #[test]
+    fn unsigned_forms_are_sound() {
+        sound(0, 15, 2, true); // no "over" bits, and no clamp
+        sound(0, 255, 0, true); // the number itself
+        sound(0, 511, 0, true); // one bit over
+        sound(0, 2047, 1, true); // two bits over
+        sound(3, 4000, 3, false);
+    }
+
+    #[test]
+    fn signed_forms_are_sound() {
+        sound(-8, 15, 2, true); // no clamp above
+        sound(-600, 100, 1, true); // "over" bits on the negative side only
+        sound(-300, 511, 0, true); // one bit over: a product
+        sound(-1024, 2047, 1, true); // two bits over: an inverse
+        sound(-70_000, 90_000, 6, false);
+    }
+
+    #[test]
+    fn wide_forms_are_sound() {
+        sound(-(1 << 31), (1 << 31) - 1, 15, false);
+        sound(-(1 << 31), 1 << 40, 7, false);
+    }
+
+    #[test]
+    fn constants_cost_nothing() {
+        for (lo, hi, k) in [(-90, -1, 3), (0, 7, 3), (5000, 90_000, 4)] {
+            assert_eq!(cost(lo, hi, k, true), 0);
+            sound(lo, hi, k, true);
+        }
+    }
+
+    #[test]
+    fn at_most_the_interval_and_four() {
+        // As many bits as a two's complement of the interval needs, for dense accumulators.
+        let width = |lo: i64, hi: i64| {
+            let magnitude = if lo < 0 { hi.max(-(lo + 1)) } else { hi };
+            64 - magnitude.leading_zeros() + u32::from(lo < 0)
+        };
+        for k in 1..=15 {
+            for e in 4..31 {
+                for (lo, hi) in [
+                    (-(1_i64 << e), (1_i64 << e) - 1),
+                    (-(1 << e) + 5, 1 << (e - 2)),
+                    (-(1 << (e - 3)), (1 << e) + 3),
+                    (0, 3 << e),
+                    (-1, 1 << e),
+                ] {
+                    assert!(
+                        cost(lo, hi, k, true) <= width(lo, hi) as usize + 4,
+                        "{lo} ..= {hi} >> {k}"
+                    );
+                }
+            }
+        }
+    }
+}

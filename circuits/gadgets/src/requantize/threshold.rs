@@ -1,11 +1,10 @@
 //! Encoding 3: a table of thresholds. `first[i] ≤ acc ≤ last[i]` proves that the output is the
 //! `i`-th one; index and both bounds by lookup.
 
-use ark_bn254::Fr;
 use proofmark_tensor::Requantize;
 
 use crate::error::LowerError;
-use crate::limbs::{self, enforce_range, ranged_bits};
+use crate::limbs::{self, enforce_range, fresh_bits};
 use crate::lookup::{Table, lookup};
 use crate::lowering::Lowering;
 use crate::num::Num;
@@ -13,7 +12,8 @@ use crate::num::Num;
 /// A requantize over one interval as a table of its segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThresholdTable {
-    /// Columns: first accumulator, last accumulator, and the outputs unless they are consecutive.
+    /// Columns: first accumulator; last accumulator unless every segment is one accumulator long;
+    /// the outputs unless they are consecutive.
     table: Table,
     /// First accumulators of the segments, ascending, with their outputs.
     segments: Vec<(i64, i64)>,
@@ -50,16 +50,19 @@ impl ThresholdTable {
         let consecutive = segments
             .windows(2)
             .all(|pair| matches!(pair, [a, b] if a.1 + 1 == b.1));
-        let columns = if consecutive {
-            vec![first, last]
-        } else {
-            vec![first, last, outputs]
-        };
+        let width = 64 - longest.unwrap_or_default().leading_zeros();
+        let mut columns = vec![first];
+        if width > 0 {
+            columns.push(last);
+        }
+        if !consecutive {
+            columns.push(outputs);
+        }
         Ok(Self {
             table: Table::new(bits, &columns)?,
             segments,
             hi,
-            width: 64 - longest.unwrap_or_default().leading_zeros(),
+            width,
             consecutive,
         })
     }
@@ -93,17 +96,22 @@ impl ThresholdTable {
     pub fn cost(&self, dense: bool) -> usize {
         limbs::cost(self.table.bits(), false)
             + self.table.cost()
-            + 2 * limbs::cost(self.width, false)
+            + match self.width {
+                0 => 1,
+                width => 2 * limbs::cost(width, false),
+            }
             + usize::from(dense)
+            + usize::from(self.consecutive)
     }
 
     /// Emits the constraints.
     ///
     /// # Soundness
-    /// The index is made of proven bits, the bounds are functions of it. `acc − first ≥ 0` and
+    /// The index is made of proven bits; the bounds and the output are functions of it. `acc − first ≥ 0` and
     /// `last − acc ≥ 0` are proven, so the index is that of the one segment that holds `acc`;
     /// indices past the last segment have `first` above the interval of `acc`. The differences
-    /// are proven to be below 2^width, which every honest one is.
+    /// are proven to be below 2^width, which every honest one is; with a width of 0 the first says
+    /// that `acc` is the one accumulator of its segment.
     pub(super) fn lower(
         &self,
         cx: &mut Lowering<'_>,
@@ -112,25 +120,69 @@ impl ThresholdTable {
     ) -> Result<Num, LowerError> {
         let acc = super::short(cx, acc)?;
         let at = i64::try_from(self.index(acc.value())).unwrap_or_default();
-        // Constrained to be an index by its bits, and to be the right one by the two ranges.
-        let wire = cx.hint("threshold-index", || Fr::from(at))?;
-        let (index, bits) = ranged_bits(cx, "threshold-index", wire, at, self.table.bits())?;
+        // Any index, since bits are free; the right one by the two ranges.
+        let bits = fresh_bits(cx, "threshold-index", at, self.table.bits())?;
         let columns = lookup(cx, "threshold-table", &bits, &self.table)?;
-        let (Some(first), Some(last)) = (columns.first(), columns.get(1)) else {
-            return Err(LowerError::Encoding {
-                path: cx.path("threshold-table"),
-                reason: "a threshold table has two columns at least".to_owned(),
-            });
+        let mut columns = columns.into_iter();
+        let mut column = || {
+            columns.next().ok_or_else(|| LowerError::Encoding {
+                path: "threshold-table".to_owned(),
+                reason: "the table lacks a column".to_owned(),
+            })
         };
-        let above = Num::linear(cx, [(1, &acc), (-1, first)], 0)?;
+        let above = Num::linear(cx, [(1, &acc), (-1, &column()?)], 0)?;
         enforce_range(cx, "threshold-first", &above, self.width)?;
-        let below = Num::linear(cx, [(1, last), (-1, &acc)], 0)?;
-        enforce_range(cx, "threshold-last", &below, self.width)?;
-        let output = match columns.get(2) {
-            Some(output) => output.clone(),
-            None => index.plus(cx, self.segments.first().map_or(0, |s| s.1))?,
+        if self.width > 0 {
+            let below = Num::linear(cx, [(1, &column()?), (-1, &acc)], 0)?;
+            enforce_range(cx, "threshold-last", &below, self.width)?;
+        }
+        let output = if let Some(output) = columns.next() {
+            output
+        } else {
+            let terms = bits.iter().enumerate().map(|(i, bit)| (1_i64 << i, bit));
+            let base = self.segments.first().map_or(0, |s| s.1);
+            let sum = Num::linear(cx, terms, base)?.narrowed(out.0, out.1);
+            sum.materialised(cx, "threshold-output")?
         };
-        debug_assert_eq!(self.consecutive, columns.len() == 2);
         Ok(output.narrowed(out.0, out.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ark_bn254::Fr;
+    use proofmark_tensor::ElemType;
+
+    use super::*;
+    use crate::testing::Subject;
+
+    #[test]
+    fn small_tables_are_sound() {
+        for (m, zero_point, elem, lo, hi) in [
+            (0.3_f32, 3, ElemType::Uint8, -12, 12),
+            (0.11, -128, ElemType::Int8, 0, 40),
+            (60.0, 100, ElemType::Uint8, -5, 6), // steps over outputs, saturates at both ends
+            (60.0, 20, ElemType::Int8, -1, 2),
+            (0.01, 7, ElemType::Uint8, 0, 60), // two outputs
+        ] {
+            let step = Requantize::new(m, zero_point, elem).unwrap();
+            let table = ThresholdTable::new(&step, lo, hi).unwrap();
+            let out = (step.apply(lo).into(), step.apply(hi).into());
+            let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+                Ok(vec![table.lower(cx, &x[0], out)?.to_signal(cx)])
+            };
+            let expected =
+                |v: &[i64]| Some(vec![Fr::from(step.apply(i32::try_from(v[0]).unwrap()))]);
+            let subject = Subject::new(
+                "threshold-table",
+                &[(lo.into(), hi.into())],
+                &build,
+                &expected,
+            );
+            assert_eq!(subject.constraints().unwrap(), table.cost(false), "{m}");
+            let points: Vec<Vec<i64>> = (lo..=hi).map(|x| vec![x.into()]).collect();
+            subject.check(&points).unwrap();
+            assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::error::LowerError;
 use crate::lc::{Lc, Wire};
 use crate::lowering::{Lowering, NoChallenge};
 use crate::num::{Num, Signal};
-use system::System;
+use system::{Outcome, System};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +142,19 @@ impl<'g> Subject<'g> {
         Ok(self.compile()?.circuit.r1cs.num_constraints())
     }
 
+    /// Constraints, private wires and non-zero entries of the gadget.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn size(&self) -> Result<[usize; 3], Finding> {
+        let r1cs = self.compile()?.circuit.r1cs;
+        Ok([
+            r1cs.num_constraints(),
+            r1cs.num_wires - r1cs.num_public - 1,
+            r1cs.non_zero(),
+        ])
+    }
+
     fn witness(&self, values: &[i64]) -> Result<(Vec<Fr>, Vec<Fr>), LowerError> {
         let public: Vec<Fr> = values.iter().map(|&v| Fr::from(v)).collect();
         let mut challenger = NoChallenge;
@@ -236,7 +249,10 @@ impl<'g> Subject<'g> {
                     if let Some(slot) = mutated.get_mut(wire) {
                         *slot = value;
                     }
-                    if !compiled.circuit.r1cs.violated(&mutated).is_empty() {
+                    // The rows around it mostly decide; the verdict is that of the whole matrices.
+                    if !compiled.system.holds_around(&mutated, wire)
+                        || !compiled.circuit.r1cs.violated(&mutated).is_empty()
+                    {
                         continue;
                     }
                     let is_input = wire <= self.inputs.len();
@@ -257,8 +273,8 @@ impl<'g> Subject<'g> {
     ///
     /// # Errors
     /// The first constraint without which, as far as the search sees, the others still determine
-    /// the outputs: neither a rank drop lets an output move, nor does the solver find an
-    /// assignment that the others accept and that says something false.
+    /// the outputs: neither a rank drop lets an output move, nor does the enumeration or a search
+    /// by repair find an assignment that the others accept and that says something false.
     pub fn check_removals(&self, points: &[Vec<i64>]) -> Result<(), Finding> {
         let compiled = self.compile()?;
         let mut unnoticed: Vec<usize> = (0..compiled.circuit.r1cs.num_constraints()).collect();
@@ -279,6 +295,11 @@ impl<'g> Subject<'g> {
                 unnoticed.retain(|row| !moves.contains(row));
             }
         }
+        if !self.proves_inputs {
+            for honest in &witnesses {
+                unnoticed.retain(|&row| !self.solved_wrongly(&compiled, honest, row));
+            }
+        }
         for honest in &witnesses {
             unnoticed.retain(|&row| {
                 !compiled.system.forge(honest, row, movable.clone(), &|z| {
@@ -295,6 +316,20 @@ impl<'g> Subject<'g> {
                 compiled.circuit.r1cs.num_constraints()
             ))),
         }
+    }
+
+    /// Whether the enumeration without one constraint comes to a solution with other outputs.
+    fn solved_wrongly(&self, compiled: &Compiled, honest: &[Fr], row: usize) -> bool {
+        let known = honest.get(..=self.inputs.len()).unwrap_or_default();
+        let truth = compiled.outputs(honest);
+        let outcome = compiled.system.solutions(known, Some(row), &mut |z| {
+            // Free wires at two values: an output that depends on one differs from the truth.
+            [Fr::ZERO, Fr::from(7_u64)].into_iter().all(|free| {
+                let full: Vec<Fr> = z.iter().map(|v| v.unwrap_or(free)).collect();
+                compiled.outputs(&full) == truth
+            })
+        });
+        outcome == Outcome::Stopped
     }
 
     /// The rank of the Jacobian at each point.
@@ -346,10 +381,14 @@ impl<'g> Subject<'g> {
             let known: Vec<Fr> = core::iter::once(Fr::ONE)
                 .chain(point.iter().map(|&v| Fr::from(v)))
                 .collect();
-            let solutions = compiled
-                .system
-                .solutions(&known)
-                .ok_or_else(|| self.finding(format!("cannot be taken apart at {point:?}")))?;
+            let mut solutions = Vec::new();
+            let outcome = compiled.system.solutions(&known, None, &mut |z| {
+                solutions.push(z.to_vec());
+                true
+            });
+            if outcome != Outcome::Complete {
+                return Err(self.finding(format!("cannot be taken apart at {point:?}")));
+            }
             let expected = (self.expected)(point);
             if solutions.is_empty() != expected.is_none() {
                 return Err(self.finding(format!("has {} solutions at {point:?}", solutions.len())));

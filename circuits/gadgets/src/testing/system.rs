@@ -10,7 +10,9 @@ use crate::lc::Lc;
 use crate::r1cs::{R1cs, SparseMatrix};
 
 /// Nodes of one forging search.
-const BUDGET: usize = 4000;
+const BUDGET: usize = 6000;
+/// Nodes of one enumeration.
+const NODES: usize = 1 << 16;
 /// Wires that one forgery may change.
 const DEPTH: usize = 10;
 
@@ -64,6 +66,16 @@ impl System {
             }
         }
         Self { rows, occurrences }
+    }
+
+    /// Whether the rows that a wire stands in hold.
+    pub(super) fn holds_around(&self, z: &[Fr], wire: usize) -> bool {
+        self.occurrences
+            .get(wire)
+            .into_iter()
+            .flatten()
+            .filter_map(|&at| self.rows.get(at))
+            .all(|row| row.error(z).is_zero())
     }
 
     /// Rows of `diag(Bz)·A + diag(Az)·B − C`, restricted to some columns.
@@ -170,12 +182,22 @@ impl System {
             .chain(movable.clone())
             .collect();
         for wire in starts {
-            for candidate in super::candidates(honest, wire).into_iter().take(24) {
+            // The other roots of the wire's rows first: that is how a bit flips.
+            let mut values: Vec<Fr> = self
+                .occurrences
+                .get(wire)
+                .into_iter()
+                .flatten()
+                .filter_map(|&at| self.rows.get(at))
+                .flat_map(|row| roots(row.in_wire(honest, wire)))
+                .chain(super::candidates(honest, wire).into_iter().take(24))
+                .collect();
+            values.retain(|v| Some(v) != honest.get(wire));
+            for candidate in values {
                 let mut z = honest.to_vec();
                 if let Some(slot) = z.get_mut(wire) {
                     *slot = candidate;
                 }
-                search.budget = BUDGET;
                 if search.repair(&mut z, &mut vec![wire]) {
                     return true;
                 }
@@ -184,22 +206,33 @@ impl System {
         false
     }
 
-    /// All solutions that extend `known` (the first wires); `None` values are free. `None` when
-    /// some step has no row with a single unknown.
-    pub(super) fn solutions(&self, known: &[Fr]) -> Option<Vec<Vec<Option<Fr>>>> {
+    /// All solutions that extend `known` (the first wires) and satisfy every row but `skipped`;
+    /// `None` values are free. Each is handed to `visit`, which says whether to go on.
+    pub(super) fn solutions(
+        &self,
+        known: &[Fr],
+        skipped: Option<usize>,
+        visit: &mut dyn FnMut(&[Option<Fr>]) -> bool,
+    ) -> Outcome {
         let mut partial: Vec<Option<Fr>> = known.iter().copied().map(Some).collect();
         partial.resize(self.occurrences.len(), None);
-        let mut found = Vec::new();
-        self.extend(partial, (0..self.rows.len()).collect(), &mut found)
-            .then_some(found)
+        let open = (0..self.rows.len())
+            .filter(|row| Some(*row) != skipped)
+            .collect();
+        self.extend(partial, open, &mut { NODES }, visit)
     }
 
     fn extend(
         &self,
         mut z: Vec<Option<Fr>>,
         mut open: Vec<usize>,
-        found: &mut Vec<Vec<Option<Fr>>>,
-    ) -> bool {
+        nodes: &mut usize,
+        visit: &mut dyn FnMut(&[Option<Fr>]) -> bool,
+    ) -> Outcome {
+        if *nodes == 0 {
+            return Outcome::Stuck;
+        }
+        *nodes -= 1;
         loop {
             let mut branch: Option<(usize, Vec<Fr>)> = None;
             let mut progressed = false;
@@ -238,27 +271,47 @@ impl System {
                 }
             });
             if fails {
-                return true;
+                return Outcome::Complete;
             }
             if progressed {
                 continue;
             }
             if open.is_empty() {
-                found.push(z);
-                return true;
+                return if visit(&z) {
+                    Outcome::Complete
+                } else {
+                    Outcome::Stopped
+                };
             }
             let Some((wire, values)) = branch else {
-                return false;
+                return Outcome::Stuck;
             };
-            return values.into_iter().all(|value| {
+            let mut outcome = Outcome::Complete;
+            for value in values {
                 let mut next = z.clone();
                 if let Some(slot) = next.get_mut(wire) {
                     *slot = Some(value);
                 }
-                self.extend(next, open.clone(), found)
-            });
+                match self.extend(next, open.clone(), nodes, visit) {
+                    Outcome::Complete => {}
+                    Outcome::Stuck => outcome = Outcome::Stuck,
+                    Outcome::Stopped => return Outcome::Stopped,
+                }
+            }
+            return outcome;
         }
     }
+}
+
+/// How an enumeration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Every solution was visited.
+    Complete,
+    /// Some branch had no row with a single unknown, or there were too many branches.
+    Stuck,
+    /// The visitor had seen enough.
+    Stopped,
 }
 
 struct Search<'s> {
