@@ -4,6 +4,7 @@
 pub mod build;
 pub mod random;
 pub mod samples;
+pub mod service;
 pub mod three_way;
 
 pub use random::Random;

@@ -7,7 +7,7 @@ use proofmark_onnx::{Limits, Model};
 use proofmark_ops::{COMPILER_EPOCH, plan};
 use proofmark_package::{FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe, read_bounded};
 use proofmark_quantizer::{
-    Calibration, Options, Quantized, Samples, import_quantized, quantize, validate,
+    Calibration, Options, Quantized, Samples, import_quantized, is_quantized, quantize, validate,
 };
 use proofmark_types::manifest::{
     Backend, CompilerPin, MANIFEST_FORMAT, Manifest, RuntimePin, ValidationReport, Visibility,
@@ -37,16 +37,6 @@ pub struct ImportOptions {
     pub samples: Option<Samples>,
 }
 
-/// Operators whose presence says that a model has been quantized already.
-const QUANTIZED: [&str; 6] = [
-    "QLinearConv",
-    "QGemm",
-    "QLinearMatMul",
-    "QLinearAdd",
-    "MatMulInteger",
-    "ConvInteger",
-];
-
 /// Imports a model into a new draft folder: quantizes a float model, or brings a model that
 /// another tool has quantized (QOperator format) into canonical form with every integer unchanged;
 /// compiles it once, so that a draft is known to be provable; compares both models; writes the
@@ -61,11 +51,7 @@ pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Packa
     let labels = Options {
         labels: options.labels.clone(),
     };
-    let is_quantized = original
-        .graph
-        .nodes
-        .iter()
-        .any(|node| QUANTIZED.contains(&node.op_type.as_str()));
+    let is_quantized = is_quantized(&original);
     let quantized = if is_quantized {
         import_quantized(&original, &labels)?
     } else {
