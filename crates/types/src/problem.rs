@@ -21,6 +21,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "An accumulator of the model can exceed 32 bits",
     ),
     (
+        "answer-malformed",
+        422,
+        "Service's answer is no proven inference",
+    ),
+    (
         "assignment-malformed",
         500,
         "Witness does not fit the circuit",
@@ -77,6 +82,9 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         500,
         "Runtime, evaluator and witness disagree",
     ),
+    ("file-too-large", 400, "File is too large"),
+    ("file-unreadable", 500, "File cannot be read"),
+    ("file-unwritable", 500, "File cannot be written"),
     (
         "idempotency-key-conflict",
         409,
@@ -98,6 +106,8 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Idempotency key was used for another request",
     ),
     ("input-duplicate", 400, "An input is given twice"),
+    ("input-file-malformed", 400, "Input file is malformed"),
+    ("input-file-type", 400, "Input file is of an unknown type"),
     (
         "input-length",
         400,
@@ -186,10 +196,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Inputs or outputs of the model cannot be proven",
     ),
+    ("model-folder-missing", 400, "Folder has no such model"),
     (
         "model-mismatch",
         422,
         "Receipt names another model than the package",
+    ),
+    (
+        "model-not-pinned",
+        400,
+        "Model asked for is not that of the pinned package",
     ),
     ("model-refused", 422, "Runtime refuses the model"),
     (
@@ -266,6 +282,8 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Opened values do not fit the commitment",
     ),
+    ("openings-malformed", 400, "File of openings is malformed"),
+    ("output-closed", 500, "Output cannot be written"),
     ("output-unknown", 400, "The model has no such output"),
     (
         "own-receipt-rejected",
@@ -286,6 +304,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Package folder is not empty",
     ),
     ("package-io", 500, "Package cannot be read or written"),
+    ("package-missing", 400, "No package is given"),
     ("package-not-pinned", 422, "Package is not the pinned one"),
     ("package-not-sealed", 422, "Package has no keys yet"),
     (
@@ -420,6 +439,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Runtime is of another version than the pinned one",
     ),
     ("salt-mismatch", 400, "Salts do not fit the private tensors"),
+    (
+        "sample-missing",
+        400,
+        "File has no such sample, or none was chosen",
+    ),
+    (
+        "samples-mismatch",
+        400,
+        "Samples do not fit the model's inputs",
+    ),
     ("second-commitment", 500, "Circuit commits twice"),
     (
         "server-config",
@@ -428,11 +457,22 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
     ("service-key", 500, "Key of the service cannot be used"),
     (
+        "service-refused",
+        502,
+        "Service refused without giving a code",
+    ),
+    ("service-unreachable", 503, "Service does not answer"),
+    (
         "setup-mismatch",
         422,
         "Receipt names another setup than the package",
     ),
     ("shutting-down", 503, "Service is shutting down"),
+    (
+        "signals-failed",
+        500,
+        "Signals of the system cannot be waited for",
+    ),
     ("signature-invalid", 422, "Signature is invalid"),
     (
         "signer-mismatch",
@@ -511,9 +551,19 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
     ("view-invalid", 500, "Output view does not fit the output"),
     (
+        "visibility-duplicate",
+        400,
+        "Visibility of a tensor is given twice",
+    ),
+    (
         "witness-outside-interval",
         500,
         "An intermediate value left its interval",
+    ),
+    (
+        "witness-outside-table",
+        500,
+        "Witness looks up a value outside the table",
     ),
     (
         "witness-unsatisfied",
