@@ -100,23 +100,21 @@ fn one(spec: &InputSpec, values: &Values, integers: bool) -> Result<Input, Failu
     let name = &spec.name;
     let refuse =
         |code: &str, reason: String| Failure::usage(code, format!("input {name:?}: {reason}"));
-    let (tensor, datatype, data) = match (&spec.quantizer, integers) {
-        (Some(quantizer), false) => {
-            let floats = values.floats();
-            let tensor = quantizer
-                .quantize(&floats, &spec.shape, spec.elem)
-                .map_err(|error| refuse(error.code(), error.to_string()))?;
-            (tensor, "FP32", json!(floats))
-        }
-        _ => {
-            let data = values.integers().ok_or_else(|| {
-                refuse("input-type", format!("it takes integers of {}", spec.elem))
-            })?;
-            let tensor = IntTensor::new(spec.elem, spec.shape.clone(), data)
-                .map_err(|error| refuse(error.code(), error.to_string()))?;
-            let data = json!(tensor.data());
-            (tensor, spec.elem.oip_name(), data)
-        }
+    let quantizer = spec.quantizer.as_ref().filter(|_| !integers);
+    let (tensor, datatype, data) = if let Some(quantizer) = quantizer {
+        let floats = values.floats();
+        let tensor = quantizer
+            .quantize(&floats, &spec.shape, spec.elem)
+            .map_err(|error| refuse(error.code(), error.to_string()))?;
+        (tensor, "FP32", json!(floats))
+    } else {
+        let data = values
+            .integers()
+            .ok_or_else(|| refuse("input-type", format!("it takes integers of {}", spec.elem)))?;
+        let tensor = IntTensor::new(spec.elem, spec.shape.clone(), data)
+            .map_err(|error| refuse(error.code(), error.to_string()))?;
+        let data = json!(tensor.data());
+        (tensor, spec.elem.oip_name(), data)
     };
     Ok(Input {
         name: name.clone(),

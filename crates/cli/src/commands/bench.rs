@@ -82,14 +82,14 @@ fn folders(args: &BenchArgs) -> Result<Vec<PathBuf>, Failure> {
         .find(|model| !found.iter().any(|f| name(f).as_deref() == Some(model)))
     {
         let message = format!("{} has no model {missing:?}", args.models.display());
-        return Err(Failure::usage("unknown-model", message));
+        return Err(Failure::usage("model-folder-missing", message));
     }
     if !args.model.is_empty() {
         found.retain(|folder| name(folder).is_some_and(|n| args.model.contains(&n)));
     }
     if found.is_empty() {
         let message = format!("{} holds no models", args.models.display());
-        return Err(Failure::usage("unknown-model", message));
+        return Err(Failure::usage("model-folder-missing", message));
     }
     Ok(found)
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
             "the pinned package is of model {:?}, asked is {:?}",
             manifest.name, args.model
         );
-        return Err(Failure::usage("model-mismatch", message));
+        return Err(Failure::usage("model-not-pinned", message));
     }
     let reading = Reading {
         sample: args.input.sample,
@@ -105,14 +105,14 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
     }
     let report = verified.report();
     let mut object = report.json();
-    let mut text = report.text();
+    let mut lines = vec![report.text()];
     if let Some(path) = &args.receipt {
         if let Value::Object(members) = &mut object {
             members.insert("receipt_file".to_owned(), json!(path));
         }
-        text.push_str(&format!("\nreceipt written to {}", path.display()));
+        lines.push(format!("receipt written to {}", path.display()));
     }
-    output.result(&object, &text)
+    output.result(&object, &lines.join("\n"))
 }
 
 fn is_hidden(manifest: &Manifest, name: &str) -> bool {

@@ -207,16 +207,15 @@ fn onnx(args: &InspectArgs) -> Result<Subject, Refusal> {
         (kind, plan_quantized(kind, &canonical)?)
     } else {
         let kind = "float-model";
-        let calibration = match &args.calibration {
-            Some(path) => import::calibration(&model, path)?,
-            None => {
-                lines.push(
-                    "float model, quantized with made-up samples: the figures are estimates; \
-                     --calibration FILE makes them exact"
-                        .to_owned(),
-                );
-                made_up(&model)
-            }
+        let calibration = if let Some(path) = &args.calibration {
+            import::calibration(&model, path)?
+        } else {
+            lines.push(
+                "float model, quantized with made-up samples: the figures are estimates; \
+                 --calibration FILE makes them exact"
+                    .to_owned(),
+            );
+            made_up(&model)
         };
         proofmark_runtime::init().or_fail()?;
         let quantized = quantize(&model, &calibration, &Options::default());

@@ -38,12 +38,11 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
     let service_key = args.data.as_deref().map(ServiceKey::load_or_create);
     let service_key = service_key.transpose().or_fail()?;
     let own_key;
-    let signer = match &service_key {
-        Some(key) => key.signing_key(),
-        None => {
-            own_key = SigningKey::from_bytes(&Zeroizing::new(random_bytes()?));
-            &own_key
-        }
+    let signer = if let Some(key) = &service_key {
+        key.signing_key()
+    } else {
+        own_key = SigningKey::from_bytes(&Zeroizing::new(random_bytes()?));
+        &own_key
     };
     let spinner = bars.spinner("running and proving");
     let proven = engine.prove(&request, signer).or_fail()?;
@@ -87,26 +86,28 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
         members.insert("receipt_file".to_owned(), json!(args.receipt));
         members.insert("timings".to_owned(), timings(&proven.timings));
     }
-    let mut text = format!(
-        "proven in {} (runtime {}, witness {}, proof {})\nreceipt written to {}\n",
-        seconds(total(&proven.timings)),
-        seconds(proven.timings.runtime.as_secs_f64()),
-        seconds(proven.timings.witness.as_secs_f64()),
-        seconds(proven.timings.proving.as_secs_f64()),
-        args.receipt.display(),
-    );
+    let mut lines = vec![
+        format!(
+            "proven in {} (runtime {}, witness {}, proof {})",
+            seconds(total(&proven.timings)),
+            seconds(proven.timings.runtime.as_secs_f64()),
+            seconds(proven.timings.witness.as_secs_f64()),
+            seconds(proven.timings.proving.as_secs_f64()),
+        ),
+        format!("receipt written to {}", args.receipt.display()),
+    ];
     if args.data.is_none() {
-        text.push_str(&format!(
-            "signed with a key of its own, {} (--data DIR keeps one)\n",
+        lines.push(format!(
+            "signed with a key of its own, {} (--data DIR keeps one)",
             bytes_to_hex(&signer.verifying_key().to_bytes())
         ));
     }
     if args.openings.is_none() && verified.openings.iter().any(|o| o.salt.is_some()) {
         output.note("note: the salts of private tensors are lost without --openings FILE");
     }
-    text.push('\n');
-    text.push_str(&report.text());
-    output.result(&object, &text)
+    lines.push(String::new());
+    lines.push(report.text());
+    output.result(&object, &lines.join("\n"))
 }
 
 /// Openings of every hidden tensor: a private one with its salt.
