@@ -18,6 +18,9 @@ use crate::problem::Problem;
 use crate::service::Shared;
 use crate::worker::panic_text;
 
+/// Characters of the JSON parser's words that are given back at most.
+const MAX_WORDS: usize = 200;
+
 const REQUEST_ID: &str = "x-request-id";
 
 /// Gives the request its id, counts and logs it, and renders its problem. The outermost layer.
@@ -169,10 +172,23 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem
     serde_json::from_slice(bytes).map_err(|error| {
         let hint = if error.is_data() {
             "; /openapi.json describes the body"
-        } else {
+        } else if error.is_syntax() {
             "; note that JSON has no NaN and no Infinity"
+        } else {
+            ""
         };
-        Problem::client("json-malformed", format!("{error}{hint}"))
+        // The parser repeats the token it did not expect, however long that is.
+        let words = error.to_string();
+        let words = match words.char_indices().nth(MAX_WORDS) {
+            None => words,
+            Some((end, _)) => format!(
+                "{}… at line {} column {}",
+                words.get(..end).unwrap_or_default(),
+                error.line(),
+                error.column()
+            ),
+        };
+        Problem::client("json-malformed", format!("{words}{hint}"))
     })
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, echo};
 
 /// Parameters of an inference request. Members that are not listed here are ignored, as the Open
 /// Inference Protocol wants it.
@@ -75,9 +75,21 @@ impl RequestParameters {
             Value::String(word) if word == "link" => Ok(false),
             other => Err(refuse(
                 "receipt",
-                format!("receipt is \"inline\" or \"link\", got {other}"),
+                format!("receipt is inline or link, got {}", shown(other)),
             )),
         }
+    }
+}
+
+/// What was given, cut when it is long; a list or an object by its kind.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(b) => b.to_string(),
+        Value::Number(n) => n.to_string(),
+        Value::String(text) => echo(text),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
     }
 }
 
@@ -103,7 +115,10 @@ fn bytes<const N: usize>(name: &str, value: &Value) -> Result<[u8; N], Problem> 
             let digits = 2 * N;
             refuse(
                 name,
-                format!("{name} is a string of 0x and {digits} hex digits, got {value}"),
+                format!(
+                    "{name} is a string of 0x and {digits} hex digits, got {}",
+                    shown(value)
+                ),
             )
         })
 }
@@ -133,7 +148,8 @@ fn chain_id(value: &Value) -> Result<[u8; 32], Problem> {
         refuse(
             "chain_id",
             format!(
-                "chain_id is a number, or a string of 0x and at most 64 hex digits, got {value}"
+                "chain_id is a number, or a string of 0x and at most 64 hex digits, got {}",
+                shown(value)
             ),
         )
     })
@@ -149,7 +165,10 @@ fn deadline(value: &Value) -> Result<u64, Problem> {
     parsed.filter(|n| *n <= MAX_COUNT).ok_or_else(|| {
         refuse(
             "deadline",
-            format!("deadline is Unix seconds, at most 2^53 - 1, got {value}"),
+            format!(
+                "deadline is Unix seconds, at most 2^53 - 1, got {}",
+                shown(value)
+            ),
         )
     })
 }

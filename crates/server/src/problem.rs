@@ -14,6 +14,19 @@ use utoipa::ToSchema;
 const INTERNAL_DETAIL: &str =
     "the service made a mistake and has logged it; report it with this request's id";
 
+/// Faults that are listed at most; a hostile request cannot make its answer larger than itself.
+const MAX_FAULTS: usize = 32;
+/// Characters of a client's own words that are given back at most.
+const MAX_ECHO: usize = 80;
+
+/// A client's own words, quoted, and cut when they are long.
+pub(crate) fn echo(text: &str) -> String {
+    match text.char_indices().nth(MAX_ECHO) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
 /// What is wrong with one part of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Fault {
@@ -29,7 +42,10 @@ pub struct Fault {
 
 /// Why there is no success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
     code: &'static str,
     status: StatusCode,
     title: &'static str,
@@ -60,7 +76,7 @@ pub struct ProblemBody<'a> {
     pub code: &'a str,
     /// The detail once more, where the Open Inference Protocol wants it.
     pub error: &'a str,
-    /// What is wrong with the single parts of the request, all at once.
+    /// What is wrong with the single parts of the request: all of it, or the first 32 faults.
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     pub errors: &'a [Fault],
 }
@@ -76,7 +92,7 @@ impl Problem {
         let Some((status, title)) = lookup(code) else {
             return Self::internal(format!("unlisted code {code}: {detail}"));
         };
-        Self {
+        Self(Box::new(Parts {
             code,
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             title,
@@ -84,20 +100,19 @@ impl Problem {
             faults: Vec::new(),
             retry_after: None,
             cause: None,
-        }
+        }))
     }
 
     /// A problem of the service: `detail` is the same for everyone, `cause` is logged only.
     pub fn service(code: &'static str, detail: &'static str, cause: impl Into<String>) -> Self {
-        Self {
-            cause: Some(cause.into()),
-            ..Self::client(code, detail)
-        }
+        let mut problem = Self::client(code, detail);
+        problem.0.cause = Some(cause.into());
+        problem
     }
 
     /// A request whose parts are wrong. The problem has the code of its faults when they agree,
     /// and `request-invalid` otherwise.
-    pub fn faults(faults: Vec<Fault>) -> Self {
+    pub fn faults(mut faults: Vec<Fault>) -> Self {
         let first = faults.first().map_or("request-invalid", |f| f.code);
         let code = if faults.iter().all(|f| f.code == first) {
             first
@@ -108,10 +123,10 @@ impl Problem {
             [one] => one.detail.clone(),
             many => format!("{} parts of the request are wrong, see errors", many.len()),
         };
-        Self {
-            faults,
-            ..Self::client(code, detail)
-        }
+        faults.truncate(MAX_FAULTS);
+        let mut problem = Self::client(code, detail);
+        problem.0.faults = faults;
+        problem
     }
 
     /// One wrong part of a request.
@@ -125,55 +140,56 @@ impl Problem {
 
     /// With another status than the code's own.
     #[must_use]
-    pub const fn with_status(mut self, status: StatusCode) -> Self {
-        self.status = status;
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status;
         self
     }
 
     /// With a `Retry-After` of this many seconds.
     #[must_use]
-    pub const fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
         self
     }
 
     /// The HTTP status.
-    pub const fn status(&self) -> StatusCode {
-        self.status
+    pub fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// Stable kebab-case code.
-    pub const fn code(&self) -> &'static str {
-        self.code
+    pub fn code(&self) -> &'static str {
+        self.0.code
     }
 
     /// What is logged and not shown.
     pub fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 
     /// Writes the answer. The only place where a problem becomes bytes.
     pub fn render(&self, request_id: &str) -> Response {
+        let problem = &*self.0;
         let body = ProblemBody {
-            r#type: format!("{PROBLEM_BASE}{}", self.code),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
+            r#type: format!("{PROBLEM_BASE}{}", problem.code),
+            title: problem.title,
+            status: problem.status.as_u16(),
+            detail: &problem.detail,
             instance: request_id,
-            code: self.code,
-            error: &self.detail,
-            errors: &self.faults,
+            code: problem.code,
+            error: &problem.detail,
+            errors: &problem.faults,
         };
         // Strings and numbers only: this cannot fail; an empty body is the honest fallback.
         let mut response = Response::new(Body::from(serde_json::to_vec(&body).unwrap_or_default()));
-        *response.status_mut() = self.status;
+        *response.status_mut() = problem.status;
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static(PROBLEM_MEDIA_TYPE),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = problem.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
@@ -199,7 +215,7 @@ impl Problem {
 
     /// Something that cannot be, was.
     pub fn internal(cause: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             code: "internal",
             status: StatusCode::INTERNAL_SERVER_ERROR,
             title: "Internal error",
@@ -207,7 +223,7 @@ impl Problem {
             faults: Vec::new(),
             retry_after: None,
             cause: Some(cause.into()),
-        }
+        }))
     }
 
     /// The receipt could not be stored or read, so nothing is served.
@@ -233,7 +249,7 @@ impl Problem {
 impl IntoResponse for Problem {
     /// Carries the problem to the middleware that renders it.
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -255,6 +271,13 @@ mod tests {
         assert_eq!(Problem::faults(vec![fault(a), fault(a)]).code(), a);
         let mixed = Problem::faults(vec![fault(a), fault(b)]);
         assert_eq!(mixed.code(), "request-invalid");
+    }
+
+    #[test]
+    fn long_words_of_a_client_are_cut() {
+        assert_eq!(echo("a\"b"), r#""a\"b""#);
+        assert_eq!(echo(&"ä".repeat(80)), format!("\"{}\"", "ä".repeat(80)));
+        assert_eq!(echo(&"ä".repeat(81)), format!("\"{}\"…", "ä".repeat(80)));
     }
 
     #[test]

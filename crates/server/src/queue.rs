@@ -121,7 +121,7 @@ impl<T> Queue<T> {
             .map(|(class, n)| f64::from(*n) * seconds(class))
             .sum();
         let workers = u32::try_from(self.workers).map_or(f64::INFINITY, f64::from);
-        let estimate = Duration::try_from_secs_f64((waiting + running) / 2.0 / workers)
+        let estimate = Duration::try_from_secs_f64(f64::midpoint(waiting, running) / workers)
             .unwrap_or(Duration::from_secs(MAX_RETRY_AFTER));
         let whole = estimate.as_secs() + u64::from(estimate.subsec_nanos() > 0);
         whole.clamp(1, MAX_RETRY_AFTER)
@@ -415,7 +415,9 @@ mod tests {
                             .filter(|(ticket, k)| k % 3 == 0 && ticket.withdraw())
                             .count();
                         // The rest is left to the workers.
-                        tickets.into_iter().for_each(|(t, _)| std::mem::forget(t));
+                        for (ticket, _) in tickets {
+                            std::mem::forget(ticket);
+                        }
                         withdrawn
                     })
                 })

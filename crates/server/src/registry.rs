@@ -9,7 +9,7 @@ use proofmark_verifier::{Pins, TrustedPackage};
 
 use crate::ServerError;
 use crate::backend::ProvingBackend;
-use crate::problem::Problem;
+use crate::problem::{Problem, echo};
 
 /// One served package.
 pub(crate) struct Served {
@@ -94,7 +94,10 @@ impl Registry {
         self.models.get(name).map(Vec::as_slice).ok_or_else(|| {
             Problem::client(
                 "model-unknown",
-                format!("no model {name:?} is served; GET /v1/models lists all of them"),
+                format!(
+                    "no model {} is served; GET /v1/models lists all of them",
+                    echo(name)
+                ),
             )
         })
     }
@@ -111,8 +114,8 @@ impl Registry {
             Problem::client(
                 "version-unknown",
                 format!(
-                    "model {name:?} is not served in version {:?}; served: {}",
-                    version.unwrap_or_default(),
+                    "model {name:?} is not served in version {}; served: {}",
+                    echo(version.unwrap_or_default()),
                     known.join(", ")
                 ),
             )

@@ -158,20 +158,19 @@ pub async fn serve(
         let (ended, ()) = tokio::join!(&mut server, service.idle());
         ended
     });
-    let ended = match drained.await {
-        Ok(ended) => ended,
-        Err(_) => {
-            let (waiting, running) = service.shared.queue.depth();
-            tracing::warn!(
-                waiting,
-                running,
-                "drain timeout passed; failing what is left"
-            );
-            service.abort();
-            tokio::time::timeout(ABORT_GRACE, &mut server)
-                .await
-                .unwrap_or(Ok(()))
-        }
+    let ended = if let Ok(ended) = drained.await {
+        ended
+    } else {
+        let (waiting, running) = service.shared.queue.depth();
+        tracing::warn!(
+            waiting,
+            running,
+            "drain timeout passed; failing what is left"
+        );
+        service.abort();
+        tokio::time::timeout(ABORT_GRACE, &mut server)
+            .await
+            .unwrap_or(Ok(()))
     };
     store.close().await;
     tracing::info!("stopped");

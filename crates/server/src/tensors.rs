@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::problem::{Fault, Problem};
+use crate::problem::{Fault, Problem, echo};
 
 /// A number of a request's `data`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -177,10 +177,14 @@ impl Elements {
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
-            reason = "the roundings are the defined result; an overflow becomes an infinity, which the quantizer refuses"
+            reason = "the roundings are the defined result; an overflow is refused below"
         )]
         let one = |(index, number): (usize, &Number)| match *number {
             Number::Int(v) => Ok(v as f64 as f32),
+            Number::Float(v) if v.is_finite() && !(v as f32).is_finite() => Err((
+                "input-overflow",
+                format!("value {v:e} at index {index} overflows float32; send a smaller value"),
+            )),
             Number::Float(v) => Ok(v as f32),
             Number::Null => Err((
                 "input-not-finite",
@@ -229,8 +233,8 @@ pub fn decode_inputs(
                 code: "input-unknown",
                 pointer: at("/name"),
                 detail: format!(
-                    "the model has no input {:?}; it has {}",
-                    input.name,
+                    "the model has no input {}; it has {}",
+                    echo(&input.name),
                     known.join(", ")
                 ),
             });
@@ -287,7 +291,9 @@ fn decode(
             .zip(&input.shape)
             .all(|(a, b)| u64::try_from(*a) == Ok(*b));
     if !same_shape {
-        let detail = format!("shape is {:?}, got {:?}", spec.shape, input.shape);
+        // A shape of a thousand dimensions is not given back.
+        let got = input.shape.get(..=MAX_RANK).unwrap_or(&input.shape);
+        let detail = format!("shape is {:?}, got {got:?}", spec.shape);
         return Err(("input-shape", "/shape", detail));
     }
     let data = &input.data;
@@ -311,8 +317,8 @@ fn decode(
                 .map_err(|e| in_data((e.code(), e.to_string())))
         }
         _ => {
-            let got = &input.datatype;
-            let detail = format!("datatype is {}, got {got:?}", datatypes(spec));
+            let got = echo(&input.datatype);
+            let detail = format!("datatype is {}, got {got}", datatypes(spec));
             Err(("input-type", "/datatype", detail))
         }
     }

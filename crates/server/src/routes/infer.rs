@@ -17,7 +17,7 @@ use crate::http::{deadline_of, parse_json, read_json_bytes};
 use crate::idempotency::{self, Known};
 use crate::metrics::Metrics;
 use crate::parameters::RequestParameters;
-use crate::problem::{Fault, Problem, ProblemBody};
+use crate::problem::{Fault, Problem, ProblemBody, echo};
 use crate::queue::{Refusal, Ticket};
 use crate::registry::Served;
 use crate::service::Shared;
@@ -269,8 +269,8 @@ fn wanted(model: &Served, outputs: Vec<RequestedOutput>) -> Result<Vec<String>, 
             code: "output-unknown",
             pointer: format!("/outputs/{index}/name"),
             detail: format!(
-                "the model has no output {:?}; GET /v2/models/{} lists all of them",
-                output.name,
+                "the model has no output {}; GET /v2/models/{} lists all of them",
+                echo(&output.name),
                 model.name()
             ),
         })
