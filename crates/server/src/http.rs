@@ -244,6 +244,20 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_becomes_a_problem_whose_cause_is_hidden() {
+        for payload in [
+            Box::new("boom") as Box<dyn Any + Send>,
+            Box::new("boom".to_owned()),
+        ] {
+            let response = caught(payload);
+            let problem = response.extensions().get::<Problem>().unwrap();
+            assert_eq!(problem.code(), "internal-panic");
+            assert_eq!(problem.cause(), Some("boom"));
+            assert_eq!(response.status(), 500);
+        }
+    }
+
+    #[test]
     fn media_types() {
         for good in [
             "application/json",

@@ -211,7 +211,7 @@ pub struct RequestInput {
     #[schema(example = "FP32")]
     pub datatype: String,
     /// The numbers, row-major, flat or nested as the shape says.
-    #[schema(value_type = Vec<Object>, example = json!([5.1, 3.5, 1.4, 0.2]))]
+    #[schema(value_type = Vec<serde_json::Value>, example = json!([5.1, 3.5, 1.4, 0.2]))]
     pub data: Elements,
 }
 
@@ -334,7 +334,7 @@ fn datatypes(spec: &InputSpec) -> String {
 }
 
 /// Values of an output or of a view of it.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum OutputData {
     /// `UINT8`, `INT8`, `INT32`.
@@ -360,7 +360,8 @@ pub struct OutputTensor {
     /// Dimensions, outermost first.
     #[schema(example = json!([1]))]
     pub shape: Vec<usize>,
-    /// The values, row-major and flat.
+    /// The values, row-major and flat: integers, floats or strings, as the datatype says.
+    #[schema(value_type = Vec<serde_json::Value>, example = json!(["owl"]))]
     pub data: OutputData,
 }
 
