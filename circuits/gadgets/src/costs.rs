@@ -92,7 +92,7 @@ fn sizes_are_the_committed_ones() {
     );
     let (affine_size, affine_cost, _, affine_name) = requantized(0.002_1, 7, ElemType::Uint8);
     assert_eq!(affine_size[0], affine_cost);
-    let (table_size, table_cost, _, table_name) = requantized(0.000_171, -3, ElemType::Int8);
+    let (table_size, table_cost, _, table_name) = requantized(1.0 / 512.0, -3, ElemType::Int8);
     assert_eq!(table_size[0], table_cost);
 
     let mut cx = Lowering::shape(Backend::Committed, 0).unwrap();

@@ -77,6 +77,8 @@ mod tests {
     use super::*;
     use crate::circuit::Backend;
     use crate::lowering::NoChallenge;
+    use crate::num::Num;
+    use crate::testing::Subject;
 
     fn lower(cx: &mut Lowering<'_>, inputs: usize) -> Signal {
         let signals: Vec<Signal> = (0..inputs).map(|i| cx.public(i).unwrap()).collect();
@@ -111,6 +113,44 @@ mod tests {
                 forged[wire] += Fr::from(1_u64);
                 assert!(!circuit.r1cs.is_satisfied_by(&forged), "wire {wire}");
             }
+        }
+    }
+
+    #[test]
+    fn the_permutation_is_sound() {
+        let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let x = x[0].to_signal(cx);
+            Ok(vec![hash(cx, &[x])?])
+        };
+        let expected = |v: &[i64]| Some(vec![poseidon::hash(&[Fr::from(v[0])]).unwrap()]);
+        let subject = Subject::new("poseidon", &[(-1, 1 << 40)], &build, &expected);
+        let points = [vec![-1], vec![0], vec![1 << 40]];
+        subject.check(&points).unwrap();
+        assert_eq!(subject.check_all_solutions(&points).unwrap(), 3);
+    }
+
+    #[test]
+    fn circomlibs_known_digests() {
+        // circomlibjs: poseidon([1]), poseidon([1, 2]) and poseidon([1, …, 16]).
+        let known = |digits: &str| digits.parse::<Fr>().unwrap();
+        for (inputs, digest) in [
+            (
+                1,
+                "18586133768512220936620570745912940619677854269274689475585506675881198879027",
+            ),
+            (
+                2,
+                "7853200120776062878684798364095072458815029376092732009249414926327459813530",
+            ),
+            (
+                16,
+                "9989051620750914585850546081941653841776809718687451684622678807385399211877",
+            ),
+        ] {
+            let values: Vec<Fr> = (1..=inputs as u64).map(Fr::from).collect();
+            let mut challenger = NoChallenge;
+            let mut cx = Lowering::witness(Backend::Plain, &values, &mut challenger).unwrap();
+            assert_eq!(lower(&mut cx, inputs).value, known(digest));
         }
     }
 

@@ -479,3 +479,86 @@ fn candidates(honest: &[Fr], wire: usize) -> Vec<Fr> {
     out.retain(|v| *v != value);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::{enforce_equal, product};
+
+    fn points() -> Vec<Vec<i64>> {
+        (0..4).map(|x| vec![x]).collect()
+    }
+
+    /// The harness has to find these, or its silence about the real gadgets means nothing.
+    #[test]
+    fn faulty_gadgets_are_found() {
+        let square = |v: &[i64]| Some(vec![Fr::from(v[0] * v[0])]);
+
+        // A hint that nothing constrains.
+        let unconstrained = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let value = x[0].value();
+            Ok(vec![cx.hint_signal("square", || Fr::from(value * value))?])
+        };
+        let subject = Subject::new("unconstrained", &[(0, 3)], &unconstrained, &square);
+        subject.check_honest(&points()).unwrap();
+        assert!(subject.check_mutations(&points()).is_err());
+        assert!(subject.check_rank(&points()).is_err());
+        assert!(subject.check_all_solutions(&points()).is_err());
+
+        // Two wires that only move together: single mutations do not see it, the rank does.
+        let jointly = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let value = x[0].value();
+            let a = cx.hint_signal("a", || Fr::from(value * value - 1))?;
+            let b = cx.hint_signal("b", || Fr::ONE)?;
+            let sum = Signal::linear(cx, [(Fr::ONE, &a), (Fr::ONE, &b)], Fr::ZERO);
+            let x = x[0].to_signal(cx);
+            let truth = product(cx, "truth", &x, &x)?;
+            enforce_equal(cx, "sum", sum.lc, truth.lc)?;
+            Ok(vec![a])
+        };
+        let less = |v: &[i64]| Some(vec![Fr::from(v[0] * v[0] - 1)]);
+        let subject = Subject::new("jointly", &[(0, 3)], &jointly, &less);
+        subject.check_mutations(&points()).unwrap();
+        assert!(subject.check_rank(&points()).is_err());
+
+        // A root where a square was asked for: every derivative is fine, but there are two.
+        let root = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let value = x[0].value();
+            let y = cx.hint_signal("root", || Fr::from(value))?;
+            let square = x[0].to_signal(cx);
+            let square = product(cx, "square", &square, &square)?;
+            cx.enforce("root", y.lc.clone(), y.lc.clone(), square.lc)?;
+            Ok(vec![y])
+        };
+        let same = |v: &[i64]| Some(vec![Fr::from(v[0])]);
+        let subject = Subject::new("root", &[(0, 3)], &root, &same);
+        subject.check_rank(&[vec![1], vec![2]]).unwrap();
+        assert!(subject.check_mutations(&points()).is_err());
+        assert!(subject.check_all_solutions(&points()).is_err());
+
+        // A constraint that says nothing new.
+        let redundant = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let x = x[0].to_signal(cx);
+            let y = product(cx, "square", &x, &x)?;
+            cx.enforce("again", x.lc.clone(), x.lc, y.lc.clone())?;
+            Ok(vec![y])
+        };
+        let subject = Subject::new("redundant", &[(0, 3)], &redundant, &square);
+        subject.check_mutations(&points()).unwrap();
+        subject.check_rank(&points()).unwrap();
+        assert!(subject.check_removals(&points()).is_err());
+
+        // A wrong function, and a witness where none may be.
+        let wrong = |v: &[i64]| (v[0] != 2).then(|| vec![Fr::from(v[0] * v[0])]);
+        let honest = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let x = x[0].to_signal(cx);
+            Ok(vec![product(cx, "square", &x, &x)?])
+        };
+        let subject = Subject::new("honest", &[(0, 3)], &honest, &wrong);
+        assert!(subject.check_honest(&points()).is_err());
+        assert!(subject.check_all_solutions(&points()).is_err());
+        Subject::new("honest", &[(0, 3)], &honest, &square)
+            .check(&points())
+            .unwrap();
+    }
+}
