@@ -1,0 +1,88 @@
+//! import.
+
+use std::fs;
+
+use crate::support::{MODEL, json, sample_file, text};
+
+#[test]
+fn a_float_model_becomes_a_draft() {
+    let root = tempfile::tempdir().unwrap();
+    let out = text(&root.path().join("draft"));
+    let (float, calibration, heldout) = (
+        sample_file("float.onnx"),
+        sample_file("calibration.npz"),
+        sample_file("heldout.npz"),
+    );
+    let arguments = [
+        "import",
+        &float,
+        "--calibration",
+        &calibration,
+        "--heldout",
+        &heldout,
+        "--name",
+        MODEL,
+        "--version",
+        "7",
+        "--labels",
+        "benign,malignant",
+        "--licence",
+        "MIT",
+        "--out",
+        &out,
+    ];
+    let imported = json(&arguments).ended(0, "").json();
+    assert_eq!(imported["version"], "7");
+    assert_eq!(imported["validation"]["checked_samples"], 171);
+    assert_eq!(imported["validation"]["calibration_samples"], 200);
+    let integer = imported["validation"]["integer_accuracy"].as_f64().unwrap();
+    let float_accuracy = imported["validation"]["float_accuracy"].as_f64().unwrap();
+    assert!(integer >= float_accuracy - 1.0 / 171.0);
+    json(&arguments).ended(2, "package-folder-not-empty");
+
+    let inspected = json(&["inspect", &out]).ended(0, "").json();
+    assert_eq!(inspected["kind"], "draft");
+    assert!(
+        inspected["package_digest"].is_null(),
+        "a draft is not to be pinned"
+    );
+}
+
+#[test]
+fn what_cannot_be_imported_says_why() {
+    let root = tempfile::tempdir().unwrap();
+    let out = text(&root.path().join("draft"));
+    let (float, calibration) = (sample_file("float.onnx"), sample_file("calibration.npz"));
+    let import = |model: &str, samples: &str, more: &[&str]| {
+        let arguments = [
+            "import",
+            model,
+            "--calibration",
+            samples,
+            "--name",
+            MODEL,
+            "--out",
+            &out,
+        ];
+        json(&[&arguments[..], more].concat())
+    };
+    let wrong = text(&root.path().join("wrong.json"));
+    fs::write(&wrong, "[[1, 2, 3]]").unwrap();
+    import(&float, &wrong, &[]).ended(2, "samples-mismatch");
+    import(&float, &calibration, &["--labels", "a,b,c"]).ended(2, "labels-mismatch");
+    import(&float, &calibration, &["--visibility", "nothing=private"]).ended(2, "input-mismatch");
+    import(
+        &float,
+        &calibration,
+        &[
+            "--visibility",
+            "logits=hashed",
+            "--visibility",
+            "logits=public",
+        ],
+    )
+    .ended(2, "visibility-duplicate");
+    import(&calibration, &calibration, &[]).ended(1, "onnx-malformed");
+    import(&text(&root.path().join("nothing.onnx")), &calibration, &[]).ended(3, "onnx-io");
+    assert!(!root.path().join("draft").join("manifest.json").exists());
+}

@@ -1,0 +1,13 @@
+//! The tool as its users run it: exit codes, JSON, files.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+mod import;
+mod inspect;
+mod prove;
+mod service;
+mod support;
