@@ -15,7 +15,7 @@ pub struct ServerConfig {
     /// Proofs made at the same time. A proof uses all cores by itself, so more than one worker
     /// evens out short and long proofs and costs memory.
     pub workers: usize,
-    /// Largest request body in bytes.
+    /// Largest request body in bytes. All bodies together take at most 16 times as much memory.
     pub body_limit: usize,
     /// Time for a whole request body to arrive.
     pub body_timeout: Duration,
@@ -58,8 +58,8 @@ impl ServerConfig {
         if self.workers == 0 || self.workers > 1024 {
             return refuse("workers", "it must be 1 to 1024");
         }
-        if self.body_limit < 1024 {
-            return refuse("body_limit", "it must be at least 1024 bytes");
+        if !(1024..=1 << 30).contains(&self.body_limit) {
+            return refuse("body_limit", "it must be 1 KiB to 1 GiB");
         }
         if self.default_deadline.is_zero() || self.default_deadline > self.max_deadline {
             return refuse(

@@ -4,13 +4,14 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 use crate::ServerConfig;
@@ -125,38 +126,38 @@ pub(crate) fn caught(payload: Box<dyn Any + Send + 'static>) -> Response {
     Problem::panicked(panic_text(payload.as_ref())).into_response()
 }
 
-/// Reads a body that must be JSON, within the configured size and time.
-pub(crate) async fn read_json_bytes(
-    config: &ServerConfig,
+/// Bodies that are held in memory at the same time, in multiples of the largest one.
+pub(crate) const BODIES_AT_ONCE: usize = 16;
+
+/// A body in memory, and its share of the room for bodies, which is free again when it is dropped.
+pub(crate) struct Buffered {
+    pub(crate) bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Reads a body that must be JSON, within the configured size and time, and within the room that
+/// all bodies share. Room is taken as bytes arrive: who only announces a body takes none.
+pub(crate) async fn read_json_body(
+    shared: &Shared,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Bytes, Problem> {
+) -> Result<Buffered, Problem> {
+    let config = &shared.config;
     if !is_json(headers) {
         return Err(Problem::client(
             "unsupported-media-type",
             "send JSON with Content-Type: application/json (curl --json does)",
         ));
     }
-    let too_large = || {
-        Problem::client(
-            "body-too-large",
-            format!("the body is larger than {} bytes", config.body_limit),
-        )
-    };
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > config.body_limit) {
-        return Err(too_large());
+        return Err(too_large(config.body_limit));
     }
-    let collect = Limited::new(body, config.body_limit).collect();
-    match tokio::time::timeout(config.body_timeout, collect).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::client(
-            "json-malformed",
-            "the connection ended before the body did",
-        )),
+    let collected = collect(Arc::clone(&shared.room), config.body_limit, body);
+    match tokio::time::timeout(config.body_timeout, collected).await {
+        Ok(collected) => collected,
         Err(_) => Err(Problem::client(
             "body-timeout",
             format!(
@@ -165,6 +166,47 @@ pub(crate) async fn read_json_bytes(
             ),
         )),
     }
+}
+
+fn too_large(limit: usize) -> Problem {
+    let detail = format!("the body is larger than {limit} bytes");
+    Problem::client("body-too-large", detail)
+}
+
+async fn collect(room: Arc<Semaphore>, limit: usize, mut body: Body) -> Result<Buffered, Problem> {
+    let overloaded = |_| {
+        Problem::client(
+            "overloaded",
+            "too many request bodies arrive at the same time; try again",
+        )
+        .retry_after(1)
+    };
+    let mut taken = Arc::clone(&room)
+        .try_acquire_many_owned(0)
+        .map_err(overloaded)?;
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            Problem::client("json-malformed", "the connection ended before the body did")
+        })?;
+        // Trailers say nothing here.
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.len() > limit.saturating_sub(bytes.len()) {
+            return Err(too_large(limit));
+        }
+        let more = u32::try_from(data.len()).map_err(|_| too_large(limit))?;
+        let more = Arc::clone(&room)
+            .try_acquire_many_owned(more)
+            .map_err(overloaded)?;
+        taken.merge(more);
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Buffered {
+        bytes,
+        _room: taken,
+    })
 }
 
 /// Parses JSON. Depth is bounded by the parser (128), size by the body limit.

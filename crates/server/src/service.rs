@@ -10,9 +10,10 @@ use axum::Router;
 use proofmark_store::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::backend::ProvingBackend;
+use crate::http::BODIES_AT_ONCE;
 use crate::idempotency::Keys;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
     pub(crate) keys: Keys,
+    /// Bytes of request bodies that may still be taken into memory.
+    pub(crate) room: Arc<Semaphore>,
     /// Turns true when the drain is aborted: whoever waits for a running proof waits no more.
     pub(crate) aborted: watch::Sender<bool>,
     pub(crate) runtime: Handle,
@@ -61,6 +64,7 @@ impl Service {
             registry.classes(),
         ));
         let workers = config.workers;
+        let room = BODIES_AT_ONCE * config.body_limit;
         let shared = Arc::new(Shared {
             config,
             registry,
@@ -68,6 +72,7 @@ impl Service {
             store,
             metrics: Metrics::new(),
             keys: Keys::default(),
+            room: Arc::new(Semaphore::new(room)),
             aborted: watch::Sender::new(false),
             runtime: Handle::current(),
             openapi: routes::openapi_json(),

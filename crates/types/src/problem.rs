@@ -285,6 +285,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("openings-malformed", 400, "File of openings is malformed"),
     ("output-closed", 500, "Output cannot be written"),
     ("output-unknown", 400, "The model has no such output"),
+    ("overloaded", 503, "Too many request bodies at once"),
     (
         "own-receipt-rejected",
         500,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::answer::{AnswerPlan, InferResponse};
 use crate::backend::ProveRequest;
-use crate::http::{deadline_of, parse_json, read_json_bytes};
+use crate::http::{deadline_of, parse_json, read_json_body};
 use crate::idempotency::{self, Known};
 use crate::metrics::Metrics;
 use crate::parameters::RequestParameters;
@@ -75,7 +75,7 @@ pub(crate) struct RequestedOutput {
         (status = UNPROCESSABLE_ENTITY, description = "`idempotency-key-reused`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = TOO_MANY_REQUESTS, description = "`queue-full`, with `Retry-After`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = INTERNAL_SERVER_ERROR, description = "`internal`, `proving-panicked`", content_type = "application/problem+json", body = ProblemBody<'static>),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `proving-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `proving-unavailable`, `overloaded`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = GATEWAY_TIMEOUT, description = "`deadline-exceeded`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
@@ -126,14 +126,14 @@ async fn answer(
         // A full queue is said before megabytes are read. With a key the answer may be there.
         shared.queue.would_accept().map_err(refusal)?;
     }
-    let bytes = read(shared, &parts.headers, body).await?;
+    let body = read_json_body(shared, &parts.headers, body).await?;
     let claim = match key {
         None => None,
         Some(key) => {
             let path = parts.uri.path();
             let known = shared
                 .keys
-                .claim(&shared.store, &model.package, key, path, &bytes)
+                .claim(&shared.store, &model.package, key, path, &body.bytes)
                 .await?;
             match known {
                 Known::New(claim) => Some(claim),
@@ -144,8 +144,8 @@ async fn answer(
             }
         }
     };
-    let request: InferRequest = parse_json(&bytes)?;
-    drop(bytes);
+    let request: InferRequest = parse_json(&body.bytes)?;
+    drop(body);
     let plan = AnswerPlan {
         inline_receipt: request.parameters.inline_receipt()?,
         wanted: wanted(&model, request.outputs)?,
@@ -174,10 +174,6 @@ async fn answer(
     let timing = HeaderValue::from_str(&answer.timing)
         .map_err(|e| Problem::internal(format!("timings are no header: {e}")))?;
     Ok(([(SERVER_TIMING, timing)], json(answer.body)).into_response())
-}
-
-async fn read(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    read_json_bytes(&shared.config, headers, body).await
 }
 
 fn json(body: Bytes) -> Response {

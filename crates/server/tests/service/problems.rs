@@ -230,22 +230,12 @@ impl futures_core::Stream for Chunks {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
-    struct Never;
-    impl futures_core::Stream for Never {
-        type Item = Result<Vec<u8>, std::convert::Infallible>;
-        fn poll_next(
-            self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Self::Item>> {
-            std::task::Poll::Pending
-        }
-    }
     let app = app_with(ServerConfig {
         body_timeout: Duration::from_millis(20),
         ..config()
     })
     .await;
-    let reply = app.infer(Body::from_stream(Never)).await;
+    let reply = app.infer(Body::from_stream(Stalled(1))).await;
     assert_eq!(reply.status, 408);
     assert_eq!(reply.code(), "body-timeout");
 }
@@ -414,6 +404,59 @@ async fn a_closed_service_is_not_ready_and_takes_nothing() {
     app.engine.open(true);
     assert_eq!(accepted.await.unwrap().status, 200);
     app.service.idle().await;
+}
+
+/// Bodies that never end take no more memory than is set aside for them, and those who send them
+/// all do not lock the service up.
+#[tokio::test]
+async fn bodies_share_their_room() {
+    let app = app().await;
+    let senders: Vec<_> = (0..17)
+        .map(|_| {
+            let body = Body::from_stream(Stalled(60));
+            let request = post("/v2/models/toy/infer", &[], body);
+            let router = app.router.clone();
+            tokio::spawn(async move {
+                tower::ServiceExt::oneshot(router, request)
+                    .await
+                    .unwrap()
+                    .status()
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    // 17 times 60 KiB leave 4 KiB of 16 times 64 KiB.
+    still_serves(&app).await;
+    let refused = app.infer(Body::from_stream(Stalled(5))).await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.code(), "overloaded");
+    assert_ne!(refused.header("retry-after"), "");
+    for sender in senders {
+        sender.abort();
+        assert!(sender.await.unwrap_err().is_cancelled());
+    }
+    let reply = app.infer(Body::from_stream(Chunks(60))).await;
+    assert_eq!(reply.code(), "json-malformed");
+}
+
+/// A body of so many KiB, and then nothing.
+struct Stalled(u32);
+
+impl futures_core::Stream for Stalled {
+    type Item = Result<Vec<u8>, std::convert::Infallible>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        match self.0.checked_sub(1) {
+            None => std::task::Poll::Pending,
+            Some(left) => {
+                self.0 = left;
+                std::task::Poll::Ready(Some(Ok(vec![b' '; 1024])))
+            }
+        }
+    }
 }
 
 /// What a client sends wrongly comes back cut, so no answer is larger than its request.
