@@ -209,7 +209,9 @@ impl Affine {
     reason = "the float is a small integer here: an exact float32 times a power of two, bounded"
 )]
 fn slopes(slope: f64, k: u32, steps: usize) -> Vec<i64> {
-    let scaled = (slope.min(256.0) * f64::from(k).exp2()).round();
+    // 2^k from its bits: exact on every machine, as the circuit has to be the same on all.
+    let power = f64::from_bits((1023 + u64::from(k)) << 52);
+    let scaled = (slope.min(256.0) * power).round();
     let mut out = Vec::new();
     if scaled < f64::from(MAX_MULTIPLIER) {
         let near = scaled as i64;
