@@ -7,6 +7,7 @@ use proofmark_package::PackageError;
 use proofmark_quantizer::QuantizeError;
 use proofmark_runtime::RuntimeError;
 use proofmark_verify::{Exit, Failure};
+use serde_json::json;
 
 /// An error with a place among the exit codes.
 pub(crate) trait Fail {
@@ -73,6 +74,11 @@ impl Fail for OnnxError {
 impl Fail for OpsError {
     fn fail(&self) -> Failure {
         let exit = match self {
+            Self::Unsupported(nodes) => {
+                let nodes = nodes.iter();
+                let parts = nodes.map(|n| [&n.node, &n.op_type, &n.reason, &n.remedy]);
+                return unsupported(self.code(), parts);
+            }
             Self::Input { .. } | Self::InputCount { .. } => Exit::Usage,
             _ => Exit::Rejected,
         };
@@ -108,12 +114,40 @@ impl Fail for QuantizeError {
         match self {
             Self::Onnx(error) => error.fail(),
             Self::Runtime(error) => error.fail(),
+            Self::Unsupported(nodes) => {
+                let nodes = nodes.iter();
+                let parts = nodes.map(|n| [&n.name, &n.op_type, &n.reason, &n.remedy]);
+                unsupported(self.code(), parts)
+            }
             Self::Calibration { .. } | Self::Labels { .. } | Self::Samples { .. } => {
                 Failure::of(Exit::Usage, self.code(), self)
             }
             _ => Failure::of(Exit::Rejected, self.code(), self),
         }
     }
+}
+
+/// A model that cannot be proven: every node that stands in the way, with its name, operator, the
+/// reason and the remedy.
+fn unsupported<'n>(code: &str, nodes: impl Iterator<Item = [&'n String; 4]>) -> Failure {
+    let mut causes = Vec::new();
+    let mut list = Vec::new();
+    for [node, op_type, reason, remedy] in nodes {
+        causes.push(format!("{op_type} {node:?}: {reason}; {remedy}"));
+        list.push(json!({
+            "node": node,
+            "op_type": op_type,
+            "reason": reason,
+            "remedy": remedy,
+        }));
+    }
+    let message = match list.len() {
+        1 => "1 node of the model cannot be proven".to_owned(),
+        count => format!("{count} nodes of the model cannot be proven"),
+    };
+    let mut failure = Failure::new(Exit::Rejected, code, message);
+    failure.causes = causes;
+    failure.member("unsupported", json!(list))
 }
 
 #[cfg(test)]

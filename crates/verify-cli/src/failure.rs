@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use proofmark_types::problem::{PROBLEM_BASE, Problem, lookup};
 use proofmark_verifier::Rejection;
+use serde_json::{Map, Value, json};
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,9 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// What to do about it, when the message does not say so already.
     pub hint: Option<String>,
+    /// Members that the problem object has beside those of RFC 9457; boxed, because few failures
+    /// have any and every result carries the room.
+    members: Option<Box<Map<String, Value>>>,
 }
 
 impl Failure {
@@ -62,6 +66,7 @@ impl Failure {
             message: message.into(),
             causes: Vec::new(),
             hint: None,
+            members: None,
         }
     }
 
@@ -93,7 +98,24 @@ impl Failure {
         self
     }
 
-    /// The problem object that `--json` prints.
+    /// With a further member of the problem object.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: Value) -> Self {
+        let members = self.members.get_or_insert_default();
+        members.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The problem object that `--json` prints, and its further members.
+    fn object(&self) -> Value {
+        let mut object = json!(self.problem());
+        if let Value::Object(members) = &mut object {
+            members.extend(self.members.iter().flat_map(|more| (**more).clone()));
+        }
+        object
+    }
+
+    /// The problem.
     pub fn problem(&self) -> Problem {
         let (status, title) = lookup(&self.code).unwrap_or(match self.exit {
             Exit::Success | Exit::Environment => (500, "The environment failed"),
@@ -120,7 +142,7 @@ impl Failure {
     /// and gives the exit code. Nothing can be done about a stream that is closed.
     pub fn finish(&self, json: bool) -> ExitCode {
         let text = if json {
-            serde_json::to_string(&self.problem()).unwrap_or_default()
+            self.object().to_string()
         } else {
             self.text()
         };
@@ -185,6 +207,9 @@ mod tests {
         assert_eq!(problem.code, "file-unreadable");
         assert_eq!(problem.status, 500);
         assert_eq!(problem.kind, format!("{PROBLEM_BASE}file-unreadable"));
+        let object = failure.member("nodes", json!([1])).object();
+        assert_eq!(object["code"], "file-unreadable");
+        assert_eq!(object["nodes"], json!([1]));
     }
 
     #[test]

@@ -6,18 +6,16 @@ use std::path::Path;
 use proofmark_engine::policy_of;
 use proofmark_gadgets::Circuit;
 use proofmark_onnx::{Limits, Model, ValueType};
-use proofmark_ops::{NodeCost, OpsError, Plan, Policy, plan};
+use proofmark_ops::{NodeCost, Plan, Policy, plan};
 use proofmark_package::Package;
-use proofmark_quantizer::{
-    Calibration, Options, QuantizeError, Quantized, import_quantized, quantize,
-};
+use proofmark_quantizer::{Calibration, Options, Quantized, import_quantized, quantize};
 use proofmark_types::Manifest;
 use proofmark_verify::{Exit, Failure};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::InspectArgs;
 use crate::commands::import;
-use crate::failures::{Fail as _, OrFail as _};
+use crate::failures::OrFail as _;
 use crate::output::{Output, bytes, grouped, seconds};
 
 /// Made-up samples for a float model that comes without calibration data.
@@ -41,20 +39,16 @@ struct Subject {
     plan: Plan,
 }
 
-/// A node that cannot be proven: name, operator, reason, remedy.
-type Refused = (String, String, String, String);
-
 pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
     let found = if args.path.is_dir() {
         package(&args.path)
     } else {
         onnx(args)
     };
-    let subject = match found {
-        Ok(subject) => subject,
-        Err(Refusal::Nodes { kind, nodes }) => return unsupported(kind, &nodes, output),
-        Err(Refusal::Failure(failure)) => return Err(failure),
-    };
+    let subject = found.map_err(|failure| match failure.exit {
+        Exit::Rejected => failure.member("provable", json!(false)),
+        _ => failure,
+    })?;
     let bars = output.bars();
     let spinner = bars.spinner("compiling the circuit");
     let (circuit, costs) = subject.plan.circuit_with_costs().or_fail()?;
@@ -62,61 +56,7 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
     report(subject, &circuit, &costs, output)
 }
 
-enum Refusal {
-    Nodes {
-        kind: &'static str,
-        nodes: Vec<Refused>,
-    },
-    Failure(Failure),
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
-}
-
-fn ops_refusal(kind: &'static str, error: &OpsError) -> Refusal {
-    match error {
-        OpsError::Unsupported(nodes) => Refusal::Nodes {
-            kind,
-            nodes: nodes
-                .iter()
-                .map(|n| {
-                    (
-                        n.node.clone(),
-                        n.op_type.clone(),
-                        n.reason.clone(),
-                        n.remedy.clone(),
-                    )
-                })
-                .collect(),
-        },
-        error => Refusal::Failure(error.fail()),
-    }
-}
-
-fn quantizer_refusal(kind: &'static str, error: &QuantizeError) -> Refusal {
-    match error {
-        QuantizeError::Unsupported(nodes) => Refusal::Nodes {
-            kind,
-            nodes: nodes
-                .iter()
-                .map(|n| {
-                    (
-                        n.name.clone(),
-                        n.op_type.clone(),
-                        n.reason.clone(),
-                        n.remedy.clone(),
-                    )
-                })
-                .collect(),
-        },
-        error => Refusal::Failure(error.fail()),
-    }
-}
-
-fn package(folder: &Path) -> Result<Subject, Refusal> {
+fn package(folder: &Path) -> Result<Subject, Failure> {
     let package = Package::open(folder).or_fail()?;
     let manifest = package.manifest();
     let kind = if manifest.sealed.is_some() {
@@ -125,7 +65,7 @@ fn package(folder: &Path) -> Result<Subject, Refusal> {
         "draft"
     };
     let model = parse(&package.integer_model().or_fail()?)?;
-    let plan = plan(&model, &policy_of(manifest)).map_err(|error| ops_refusal(kind, &error))?;
+    let plan = plan(&model, &policy_of(manifest)).or_fail()?;
     let digest = package.digest();
     let mut members = Map::new();
     let mut lines = vec![format!(
@@ -180,7 +120,7 @@ fn parse(bytes: &[u8]) -> Result<Model, Failure> {
     proofmark_onnx::parse(bytes, &Limits::default()).or_fail()
 }
 
-fn onnx(args: &InspectArgs) -> Result<Subject, Refusal> {
+fn onnx(args: &InspectArgs) -> Result<Subject, Failure> {
     let model = proofmark_onnx::load(&args.path, &Limits::default()).or_fail()?;
     let inputs = &model.graph.inputs;
     let integer = inputs
@@ -193,20 +133,16 @@ fn onnx(args: &InspectArgs) -> Result<Subject, Refusal> {
         .any(|node| node.op_type.starts_with("QLinear") || node.op_type == "QGemm");
     let mut lines = Vec::new();
     let (kind, plan) = if integer {
-        let kind = "integer-model";
         let policy = Policy::public(inputs.len(), model.graph.outputs.len());
-        let planned = plan(&model, &policy);
+        let planned = plan(&model, &policy).or_fail()?;
         lines.push("integer model; every input and output taken as public".to_owned());
-        (kind, planned.map_err(|error| ops_refusal(kind, &error))?)
+        ("integer-model", planned)
     } else if quantized {
-        let kind = "quantized-model";
-        let canonical = import_quantized(&model, &Options::default());
-        let canonical = canonical.map_err(|error| quantizer_refusal(kind, &error))?;
+        let canonical = import_quantized(&model, &Options::default()).or_fail()?;
         lines.push("quantized model; every input and output taken as public".to_owned());
         lines.extend(canonical.notes.iter().map(|note| format!("note: {note}")));
-        (kind, plan_quantized(kind, &canonical)?)
+        ("quantized-model", plan_quantized(&canonical)?)
     } else {
-        let kind = "float-model";
         let calibration = if let Some(path) = &args.calibration {
             import::calibration(&model, path)?
         } else {
@@ -218,9 +154,8 @@ fn onnx(args: &InspectArgs) -> Result<Subject, Refusal> {
             made_up(&model)
         };
         proofmark_runtime::init().or_fail()?;
-        let quantized = quantize(&model, &calibration, &Options::default());
-        let quantized = quantized.map_err(|error| quantizer_refusal(kind, &error))?;
-        (kind, plan_quantized(kind, &quantized)?)
+        let quantized = quantize(&model, &calibration, &Options::default()).or_fail()?;
+        ("float-model", plan_quantized(&quantized)?)
     };
     let mut members = Map::new();
     let exact = integer || quantized || args.calibration.is_some();
@@ -242,10 +177,10 @@ fn onnx(args: &InspectArgs) -> Result<Subject, Refusal> {
     })
 }
 
-fn plan_quantized(kind: &'static str, quantized: &Quantized) -> Result<Plan, Refusal> {
+fn plan_quantized(quantized: &Quantized) -> Result<Plan, Failure> {
     let model = parse(&quantized.model)?;
     let policy = Policy::public(quantized.inputs.len(), quantized.outputs.len());
-    plan(&model, &policy).map_err(|error| ops_refusal(kind, &error))
+    plan(&model, &policy).or_fail()
 }
 
 /// Samples spread evenly over 0 … 1, always the same: good enough to see the circuit's size, which
@@ -367,31 +302,6 @@ fn report(
         )
     }));
     output.result(&Value::Object(object), &lines.join("\n"))
-}
-
-/// A model that cannot be proven: everything that stands in the way, at once.
-fn unsupported(kind: &'static str, nodes: &[Refused], output: Output) -> Result<(), Failure> {
-    let list: Vec<Value> = nodes
-        .iter()
-        .map(|(node, op_type, reason, remedy)| {
-            json!({ "node": node, "op_type": op_type, "reason": reason, "remedy": remedy })
-        })
-        .collect();
-    let object = json!({ "kind": kind, "provable": false, "unsupported": list });
-    let text = nodes
-        .iter()
-        .map(|(node, op_type, reason, remedy)| {
-            format!("{op_type} {node:?}: {reason}\n  remedy: {remedy}")
-        })
-        .collect::<Vec<_>>()
-        .join("\n");
-    if output.json {
-        output.result(&object, &text)?;
-    }
-    let message = format!("{} of the model's nodes cannot be proven", nodes.len());
-    let mut failure = Failure::new(Exit::Rejected, "unsupported-node", message);
-    failure.causes = text.lines().map(str::to_owned).collect();
-    Err(failure)
 }
 
 #[cfg(test)]

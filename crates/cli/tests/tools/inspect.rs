@@ -95,9 +95,7 @@ fn all_nodes_that_cannot_be_proven_are_listed_at_once() {
     let path = folder.path().join("sinh.onnx");
     fs::write(&path, encode(&model)).unwrap();
     let ran = json(&["inspect", &text(&path)]);
-    assert_eq!(ran.code, 1);
-    let mut lines = ran.stdout.lines();
-    let found: serde_json::Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+    let found = ran.ended(1, "model-unsupported").json();
     assert_eq!(found["provable"], false);
     let listed = found["unsupported"].as_array().unwrap();
     assert_eq!(listed.len(), renamed);
