@@ -68,6 +68,23 @@ fn infer(address: SocketAddr) -> JoinHandle<String> {
     })
 }
 
+/// Returns when so many requests wait in the queue.
+async fn until_waiting(address: SocketAddr, count: usize) {
+    let line = format!("\nproofmark_queue_waiting {count}\n");
+    for _ in 0..500 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        if text.contains(&line) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never {count} requests in the queue");
+}
+
 async fn wait_for(what: impl Fn() -> bool) {
     for _ in 0..500 {
         if what() {
@@ -84,8 +101,7 @@ async fn what_was_accepted_is_finished() {
     running.engine.open(false);
     let requests: Vec<_> = (0..2).map(|_| infer(running.address)).collect();
     wait_for(|| running.engine.begun() == 1).await;
-    // The second one is on its way into the queue.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until_waiting(running.address, 1).await;
     running.stop.send(()).unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!running.server.is_finished());
@@ -111,7 +127,7 @@ async fn what_is_not_finished_in_time_fails_cleanly() {
     running.engine.open(false);
     let requests: Vec<_> = (0..3).map(|_| infer(running.address)).collect();
     wait_for(|| running.engine.begun() == 1).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until_waiting(running.address, 2).await;
     // A connection that never says anything must not hold the end up for longer.
     let silent = TcpStream::connect(running.address).await.unwrap();
     let began = Instant::now();
