@@ -127,6 +127,11 @@ impl Failure {
             detail.push_str(": ");
             detail.push_str(cause);
         }
+        // A program's user is to be told what to do as well.
+        if let Some(hint) = &self.hint {
+            detail.push_str("; ");
+            detail.push_str(hint);
+        }
         Problem {
             kind: format!("{PROBLEM_BASE}{}", self.code),
             title: title.to_owned(),
@@ -207,6 +212,7 @@ mod tests {
         assert_eq!(problem.code, "file-unreadable");
         assert_eq!(problem.status, 500);
         assert_eq!(problem.kind, format!("{PROBLEM_BASE}file-unreadable"));
+        assert_eq!(problem.detail, "no such file; look again");
         let object = failure.member("nodes", json!([1])).object();
         assert_eq!(object["code"], "file-unreadable");
         assert_eq!(object["nodes"], json!([1]));
