@@ -1,1 +1,107 @@
-//! crash
+//! SIGKILL at random points under load: whatever was handed out is still there and verifies.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use proofmark_tests::Random;
+use proofmark_tests::service::{Public, Reply, Service, Start, only};
+use proofmark_verifier::{Expectations, Pins, TrustedPackage};
+
+use crate::{RISK, stored};
+
+const INFER: &str = "/v2/models/risk-classifier/infer";
+
+#[test]
+fn a_receipt_that_was_handed_out_survives_a_crash() {
+    let rounds = match std::env::var_os("PROOFMARK_DEEP") {
+        Some(_) => 60,
+        None => 5,
+    };
+    let packages = only(RISK);
+    let model = Public::read(&packages.path().join(RISK));
+    let trusted = TrustedPackage::open(
+        &Pins::package(model.digest),
+        &model.manifest_bytes,
+        &model.key_bytes,
+    )
+    .unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let start = || {
+        Service::start(Start {
+            packages: packages.path(),
+            data: data.path(),
+            more: &[],
+        })
+    };
+    let requests: Vec<String> = (0..8).map(|s| model.request(s).to_string()).collect();
+    let next = AtomicU64::new(0);
+    let mut random = Random::new(0xDEAD);
+    let mut handed_out: Vec<(u64, Reply)> = Vec::new();
+    for round in 0..rounds {
+        let mut service = start();
+        let answers = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let key = format!("request-{number}");
+                        let headers = [("idempotency-key", key.as_str())];
+                        let body = &requests[number as usize % requests.len()];
+                        match service.try_post(INFER, &headers, body) {
+                            Ok(reply) if reply.status == 200 => {
+                                answers.lock().unwrap().push((number, reply));
+                            }
+                            Ok(reply) => panic!("{}", reply.text()),
+                            // The service is gone.
+                            Err(_) => break,
+                        }
+                    }
+                });
+            }
+            // Some work is done before the end comes at any moment.
+            while answers.lock().unwrap().is_empty() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(Duration::from_micros(random.between(0, 250_000) as u64));
+            service.kill();
+        });
+        assert_eq!(service.wait(), None, "ended by the signal");
+        let answers = answers.into_inner().unwrap();
+        assert!(!answers.is_empty(), "round {round}");
+        handed_out.extend(answers);
+    }
+
+    let mut service = start();
+    let mut ids = BTreeSet::new();
+    for (number, reply) in &handed_out {
+        let id = reply.receipt_id();
+        let receipt = service.receipt(&id);
+        assert!(
+            reply.body.windows(receipt.len()).any(|w| w == receipt),
+            "the stored receipt is the one that was handed out"
+        );
+        let verdict = trusted.verify(&receipt, &Expectations::default()).unwrap();
+        assert_eq!(verdict.receipt_id.to_string(), id);
+        assert!(ids.insert(id));
+        // And whoever repeats the request gets the same answer.
+        let key = format!("request-{number}");
+        let headers = [("idempotency-key", key.as_str())];
+        let body = &requests[*number as usize % requests.len()];
+        let again = service.try_post(INFER, &headers, body).unwrap();
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        assert_eq!(again.body, reply.body);
+    }
+    service.assert_healthy(&model);
+    service.terminate();
+    assert_eq!(service.wait(), Some(0), "{}", service.log());
+    // What was stored and not handed out any more is whole as well.
+    let receipts = stored(data.path(), RISK);
+    assert!(receipts.len() > handed_out.len());
+    for receipt in &receipts {
+        trusted.verify(receipt, &Expectations::default()).unwrap();
+    }
+}

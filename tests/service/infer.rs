@@ -9,7 +9,7 @@ use ed25519_dalek::SigningKey;
 use proofmark_runtime::{IntSession, OptLevel};
 use proofmark_tests::Random;
 use proofmark_tests::samples;
-use proofmark_tests::service::{Public, Service, Start, packages, program, proofmark, run};
+use proofmark_tests::service::{Public, SERVED, Service, Start, packages, program, proofmark, run};
 use proofmark_types::problem::lookup;
 use proofmark_types::receipt::{Envelope, RecordValue};
 use proofmark_types::{Digest, IntTensor};
@@ -25,7 +25,8 @@ fn floats_and_integers_get_the_runtimes_answer_with_a_receipt() {
         data: data.path(),
         more: &[],
     });
-    for (at, name) in [RISK, DIGITS].into_iter().enumerate() {
+    for (at, (name, classes)) in SERVED.into_iter().enumerate() {
+        let classes: Vec<&str> = classes.split(',').collect();
         let model = Public::of(name);
         let spec = &model.manifest.inputs[0];
         let output = &model.manifest.outputs[0];
@@ -64,12 +65,17 @@ fn floats_and_integers_get_the_runtimes_answer_with_a_receipt() {
             let receipt = envelope.receipt();
             assert_eq!(*public(&receipt.inputs[0].value), integers);
             assert_eq!(*public(&receipt.outputs[0].value), expected);
-            let class = values(&answer, &format!("{}:class", output.name));
-            let label = samples::arg_max(&expected);
-            if !class.is_null() {
-                assert_eq!(class[0], label);
-            }
-            assert!(label == labels[0] || name == RISK, "{name}: {label}");
+            // The views are of these very integers.
+            let index = samples::arg_max(&expected);
+            assert_eq!(
+                values(&answer, &format!("{}:argmax", output.name))[0],
+                index
+            );
+            assert_eq!(
+                values(&answer, &format!("{}:label", output.name))[0],
+                classes[index]
+            );
+            assert_eq!(index, labels[0], "{name} knows the first held-out sample");
 
             let path = data.path().join("receipt.json");
             fs::write(&path, &bytes).unwrap();
@@ -97,13 +103,15 @@ fn case() -> Case {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("receipt.json");
     let nonce = format!("0x{}", "5a".repeat(32));
-    let proven = run(proofmark(&["prove", "--json", "--sample", "0", "--nonce", &nonce])
-        .arg("--package")
-        .arg(packages().join(RISK))
-        .arg("--input")
-        .arg(samples::folder(RISK).join("heldout.npz"))
-        .arg("--receipt")
-        .arg(&path));
+    let proven = run(
+        proofmark(&["prove", "--json", "--sample", "0", "--nonce", &nonce])
+            .arg("--package")
+            .arg(packages().join(RISK))
+            .arg("--input")
+            .arg(samples::folder(RISK).join("heldout.npz"))
+            .arg("--receipt")
+            .arg(&path),
+    );
     assert_eq!(proven.exit, 0, "{proven:?}");
     let bytes = fs::read(&path).unwrap();
     Case {
@@ -183,16 +191,8 @@ fn a_tampered_receipt_is_rejected_with_the_same_code_by_both_programs() {
         r.inputs[0].value = RecordValue::Public(bumped(public(&r.inputs[0].value)));
     });
     case.rejected(&changed_input, &[], "proof-invalid");
-    case.rejected(
-        &signed(&|r| r.context.nonce[31] ^= 1),
-        &[],
-        "proof-invalid",
-    );
-    case.rejected(
-        &signed(&|r| r.context.deadline += 1),
-        &[],
-        "proof-invalid",
-    );
+    case.rejected(&signed(&|r| r.context.nonce[31] ^= 1), &[], "proof-invalid");
+    case.rejected(&signed(&|r| r.context.deadline += 1), &[], "proof-invalid");
     case.rejected(&signed(&|r| r.proof[255] ^= 1), &[], "proof-malformed");
     case.rejected(&signed(&|r| r.proof = [0; 256]), &[], "proof-malformed");
     case.rejected(
@@ -230,10 +230,7 @@ fn a_flipped_bit_anywhere_in_a_receipt_is_rejected() {
     let path = case.folder.path().join("flipped.json");
     let mut random = Random::new(0x00C0_FFEE);
     for _ in 0..60 {
-        let (byte, bit) = (
-            random.size(0, case.bytes.len() - 1),
-            random.between(0, 7),
-        );
+        let (byte, bit) = (random.size(0, case.bytes.len() - 1), random.between(0, 7));
         let mut flipped = case.bytes.clone();
         flipped[byte] ^= 1 << bit;
         fs::write(&path, &flipped).unwrap();
@@ -248,7 +245,9 @@ fn a_flipped_bit_anywhere_in_a_receipt_is_rejected() {
 fn a_receipt_proves_nothing_to_whoever_pinned_another_package() {
     let case = case();
     let other = Public::of(DIGITS);
-    other.verify(&case.path, &[]).refused(1, "package-not-pinned");
+    other
+        .verify(&case.path, &[])
+        .refused(1, "package-not-pinned");
     // The pinned digest of one package, the manifest of another.
     let mixed = Public {
         manifest_path: other.manifest_path.clone(),
@@ -300,10 +299,7 @@ fn usage_is_exit_2_and_a_missing_file_exit_3() {
     assert!(text.contains("sha256:00"), "{text}");
     assert_eq!(verify(&[receipt, "--no-such-option"]).0, 2);
     assert_eq!(verify(&["--help"]).0, 0);
-    assert_eq!(
-        case.model.verify(&case.path, &["--nonce", "0x12"]).exit,
-        2
-    );
+    assert_eq!(case.model.verify(&case.path, &["--nonce", "0x12"]).exit, 2);
 
     let gone = case.folder.path().join("gone.json");
     case.refused(&gone, &[], 3, "file-unreadable");
