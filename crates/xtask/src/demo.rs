@@ -18,7 +18,7 @@ const MODELS: [&str; 4] = [
     "risk-classifier",
     "digits-mlp",
     "lenet5-mnist",
-    "resnet-fashion",
+    "resnet-animals",
 ];
 /// The model the answer is shown for.
 const SHOWN: &str = "digits-mlp";
