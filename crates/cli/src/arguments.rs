@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Quantize a float ONNX model into a draft package
+    /// Make a draft package of a float model, or of one that is quantized already
     Import(ImportArgs),
     /// Show what proving a model takes, before any setup: float or integer ONNX, draft, package
     Inspect(InspectArgs),
@@ -44,12 +44,12 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// The float model
-    #[arg(value_name = "FLOAT.onnx")]
+    /// The model: float, or quantized by ONNX Runtime's static quantizer (QOperator format)
+    #[arg(value_name = "MODEL.onnx")]
     pub(crate) model: PathBuf,
-    /// Samples that the quantization ranges are taken from (.npz, .npy or .json)
+    /// Samples that the quantization ranges of a float model are taken from (.npz, .npy or .json)
     #[arg(long, value_name = "FILE")]
-    pub(crate) calibration: PathBuf,
+    pub(crate) calibration: Option<PathBuf>,
     /// Samples that both models are compared on; labels under `y` (default: the calibration samples)
     #[arg(long, value_name = "FILE")]
     pub(crate) heldout: Option<PathBuf>,
@@ -74,6 +74,10 @@ pub(crate) struct ImportArgs {
     /// Who learns an input or output: public (default), hashed or private
     #[arg(long, value_name = "TENSOR=WHO", value_parser = visibility)]
     pub(crate) visibility: Vec<(String, Visibility)>,
+    /// For a quantized model: largest share, 0 to 1, of output integers that may differ from what
+    /// the original computes on this machine
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    pub(crate) accept_drift: f64,
 }
 
 #[derive(Debug, Args)]

@@ -49,6 +49,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Calibration data do not fit the model",
     ),
     (
+        "calibration-missing",
+        400,
+        "Float model comes without calibration data",
+    ),
+    (
         "calibration-not-finite",
         422,
         "Calibration data hold NaN or an infinity",
@@ -195,6 +200,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "model-boundary",
         422,
         "Inputs or outputs of the model cannot be proven",
+    ),
+    (
+        "model-drift",
+        422,
+        "Original computes other integers on this machine",
     ),
     ("model-folder-missing", 400, "Folder has no such model"),
     (

@@ -168,16 +168,8 @@ const FORGERIES: [Forgery; 15] = [
         |r| r.package = Digest::of(b"x"),
         "package-not-pinned",
     ),
-    (
-        "name",
-        |r| r.model.name = "other".to_owned(),
-        "model-mismatch",
-    ),
-    (
-        "version",
-        |r| r.model.version = "2".to_owned(),
-        "model-mismatch",
-    ),
+    ("name", |r| r.model.name.push('x'), "model-mismatch"),
+    ("version", |r| r.model.version.push('0'), "model-mismatch"),
     (
         "model",
         |r| r.model.integer_model = Digest::of(b"x"),
@@ -205,7 +197,7 @@ const FORGERIES: [Forgery; 15] = [
     ),
     (
         "runtime",
-        |r| r.runtime.onnxruntime = "1.31.0".to_owned(),
+        |r| r.runtime.onnxruntime.push('0'),
         "runtime-mismatch",
     ),
     ("nonce", |r| r.context.nonce[31] ^= 1, "proof-invalid"),

@@ -1,13 +1,15 @@
-//! `proofmark import`: a float model to a draft package.
+//! `proofmark import`: a float or quantized model to a draft package.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use proofmark_engine::{ImportOptions, import};
 use proofmark_onnx::{Limits, Model};
-use proofmark_quantizer::{Calibration, Samples};
+use proofmark_quantizer::{
+    Calibration, Drift, Options, Samples, drift, import_quantized, is_quantized,
+};
 use proofmark_types::manifest::ValidationReport;
-use proofmark_verify::Failure;
+use proofmark_verify::{Exit, Failure};
 use serde_json::json;
 
 use crate::arguments::ImportArgs;
@@ -24,7 +26,15 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         }
     }
     let model = proofmark_onnx::load(&args.model, &Limits::default()).or_fail()?;
-    let calibration = calibration(&model, &args.calibration)?;
+    let calibration = match &args.calibration {
+        Some(path) => calibration(&model, path)?,
+        None if is_quantized(&model) => Calibration::default(),
+        None => {
+            let message = "a float model needs samples to take its ranges from";
+            return Err(Failure::usage("calibration-missing", message)
+                .hint("give some hundred typical inputs with --calibration FILE"));
+        }
+    };
     let samples = match &args.heldout {
         Some(path) => {
             let content = samples::read(path)?;
@@ -34,6 +44,11 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
             })
         }
         None => None,
+    };
+    let drift = if is_quantized(&model) {
+        check_drift(args, &model, samples.as_ref(), &calibration)?
+    } else {
+        None
     };
     let options = ImportOptions {
         name: args.name.clone(),
@@ -58,6 +73,12 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         "inputs": manifest.inputs,
         "outputs": manifest.outputs,
         "validation": manifest.validation,
+        "drift": drift.map(|drift| json!({
+            "compared": drift.compared,
+            "different": drift.different,
+            "rate": drift.rate(),
+            "largest_step": drift.largest_step,
+        })),
     });
     let mut lines = vec![format!(
         "imported {} version {} into {}",
@@ -66,6 +87,12 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         args.out.display()
     )];
     lines.extend(validation(&manifest.validation));
+    if let Some(drift) = drift {
+        lines.push(format!(
+            "drift      {} of {} output integers differ from the original's",
+            drift.different, drift.compared
+        ));
+    }
     lines.push(format!(
         "next: proofmark inspect {0}; proofmark setup {0} --out PACKAGE_DIR",
         args.out.display()
@@ -73,16 +100,62 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
     output.result(&object, &lines.join("\n"))
 }
 
+/// Compares what the original of a quantized model computes here with what will be proven; nothing
+/// when there are no samples to compare on.
+fn check_drift(
+    args: &ImportArgs,
+    model: &Model,
+    samples: Option<&Samples>,
+    calibration: &Calibration,
+) -> Result<Option<Drift>, Failure> {
+    if !(0.0..=1.0).contains(&args.accept_drift) {
+        let message = format!("--accept-drift is 0 to 1, got {}", args.accept_drift);
+        return Err(Failure::usage("model-drift", message));
+    }
+    let calibration = Samples {
+        inputs: calibration.inputs.clone(),
+        labels: None,
+    };
+    let samples = samples.unwrap_or(&calibration);
+    if samples.inputs.is_empty() {
+        return Ok(None);
+    }
+    proofmark_runtime::init().or_fail()?;
+    let imported = import_quantized(model, &Options::default()).or_fail()?;
+    let drift = drift(model, &imported, samples).or_fail()?;
+    if drift.rate() > args.accept_drift {
+        let message = format!(
+            "{} of {} output integers differ from what the original computes here, by up to {}",
+            drift.different, drift.compared, drift.largest_step
+        );
+        let failure = Failure::new(Exit::Rejected, "model-drift", message);
+        return Err(failure.hint(format!(
+            "this processor does not compute the original as written (uint8 times int8 saturates \
+             without VNNI); accept that with --accept-drift {:.4}, or import on another machine",
+            drift.rate()
+        )));
+    }
+    Ok(Some(drift))
+}
+
 /// What `import` measured, a line each.
 pub(crate) fn validation(report: &ValidationReport) -> Vec<String> {
+    if report.checked_samples == 0 {
+        return report.notes.iter().map(|n| format!("note: {n}")).collect();
+    }
     let mut lines = vec![format!(
-        "compared on {} samples, ranges from {}",
-        grouped(report.checked_samples),
-        grouped(report.calibration_samples)
+        "compared on {} samples",
+        grouped(report.checked_samples)
     )];
+    if report.calibration_samples > 0 {
+        lines.push(format!(
+            "ranges taken from {} samples",
+            grouped(report.calibration_samples)
+        ));
+    }
     if let (Some(float), Some(integer)) = (report.float_accuracy, report.integer_accuracy) {
         lines.push(format!(
-            "accuracy   float {:.2} %, integer {:.2} %",
+            "accuracy   original {:.2} %, integer {:.2} %",
             float * 100.0,
             integer * 100.0
         ));

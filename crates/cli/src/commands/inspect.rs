@@ -8,7 +8,9 @@ use proofmark_gadgets::Circuit;
 use proofmark_onnx::{Limits, Model, ValueType};
 use proofmark_ops::{NodeCost, Plan, Policy, plan};
 use proofmark_package::Package;
-use proofmark_quantizer::{Calibration, Options, Quantized, import_quantized, quantize};
+use proofmark_quantizer::{
+    Calibration, Options, Quantized, import_quantized, is_quantized, quantize,
+};
 use proofmark_types::Manifest;
 use proofmark_verify::{Exit, Failure};
 use serde_json::{Map, Value, json};
@@ -126,11 +128,7 @@ fn onnx(args: &InspectArgs) -> Result<Subject, Failure> {
     let integer = inputs
         .iter()
         .all(|input| matches!(input.ty, ValueType::Int(_)));
-    let quantized = model
-        .graph
-        .nodes
-        .iter()
-        .any(|node| node.op_type.starts_with("QLinear") || node.op_type == "QGemm");
+    let quantized = is_quantized(&model);
     let mut lines = Vec::new();
     let (kind, plan) = if integer {
         let policy = Policy::public(inputs.len(), model.graph.outputs.len());

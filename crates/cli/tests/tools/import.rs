@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{MODEL, json, sample_file, text};
+use crate::support::{MODEL, json, models, sample_file, text};
 
 #[test]
 fn a_float_model_becomes_a_draft() {
@@ -82,7 +82,47 @@ fn what_cannot_be_imported_says_why() {
         ],
     )
     .ended(2, "visibility-duplicate");
+    json(&["import", &float, "--name", MODEL, "--out", &out]).ended(2, "calibration-missing");
     import(&calibration, &calibration, &[]).ended(1, "onnx-malformed");
     import(&text(&root.path().join("nothing.onnx")), &calibration, &[]).ended(3, "onnx-io");
     assert!(!root.path().join("draft").join("manifest.json").exists());
+}
+
+#[test]
+fn a_model_that_is_quantized_already_is_imported_and_proven() {
+    let root = tempfile::tempdir().unwrap();
+    let (models, draft) = (models(), text(&root.path().join("draft")));
+    let model = text(&models.join("third-party/mlp-qop-u8s8-perchannel.onnx"));
+    let heldout = text(&models.join("digits-mlp/heldout.npz"));
+    let import = ["import", &model, "--name", "mlp", "--out", &draft];
+    let imported = json(&[&import[..], &["--heldout", &heldout]].concat())
+        .ended(0, "")
+        .json();
+    assert_eq!(imported["drift"]["different"], 0);
+    assert_eq!(imported["drift"]["compared"], 10_000);
+    let report = &imported["validation"];
+    assert_eq!(report["integer_accuracy"], report["float_accuracy"]);
+
+    let package = text(&root.path().join("package"));
+    let receipt = text(&root.path().join("r.json"));
+    json(&["setup", &draft, "--out", &package]).ended(0, "");
+    let proven = json(&[
+        "prove",
+        "--package",
+        &package,
+        "--input",
+        &heldout,
+        "--sample",
+        "5",
+        "--receipt",
+        &receipt,
+    ]);
+    assert_eq!(proven.ended(0, "").json()["verdict"], "accepted");
+
+    // Without any sample there is nothing to compare, and nothing is claimed.
+    let bare = text(&root.path().join("bare"));
+    let imported = json(&["import", &model, "--name", "mlp", "--out", &bare]);
+    let imported = imported.ended(0, "").json();
+    assert!(imported["drift"].is_null());
+    assert_eq!(imported["validation"]["checked_samples"], 0);
 }
