@@ -141,7 +141,7 @@ fn runtime_evaluator_and_witness_agree() {
         }
         let compared: usize = inputs
             .iter()
-            .map(|input| checked.check(&[input.clone()]))
+            .map(|input| checked.check(std::slice::from_ref(input)))
             .sum();
         println!(
             "{name}: {} inputs, {compared} outputs compared, 0 different",
