@@ -12,7 +12,8 @@ use proofmark_tests::service::{Ended, program, run};
 
 use crate::RISK;
 
-/// A megabyte of anything takes less; a model of 2 GB that was believed takes more.
+/// Address space that the program may take: enough for itself and the runtime, not for a claim of
+/// gigabytes that was believed.
 const MEMORY_KIB: u64 = 3 << 20;
 const TIME: Duration = Duration::from_secs(15);
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::samples;
 
-/// The two models that the tests serve: name, float input, class names.
+/// The two models that the tests serve: name and class names.
 pub const SERVED: [(&str, &str); 2] = [
     ("risk-classifier", "benign,malignant"),
     ("digits-mlp", "0,1,2,3,4,5,6,7,8,9"),
