@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proofmark_engine::Progress;
-use proofmark_verify::Failure;
+use proofmark_verify::{Failure, printable};
 use serde_json::Value;
 
 /// Where and how a command speaks.
@@ -22,7 +22,7 @@ impl Output {
         if self.json {
             line(&object.to_string())
         } else {
-            line(text)
+            line(&printable(text))
         }
     }
 
@@ -30,7 +30,7 @@ impl Output {
     pub(crate) fn note(self, text: &str) {
         if !self.json {
             // Nothing can be done about a closed stderr, and nothing depends on it.
-            drop(writeln!(io::stderr().lock(), "{text}"));
+            drop(writeln!(io::stderr().lock(), "{}", printable(text)));
         }
     }
 

@@ -8,6 +8,8 @@ use proofmark_types::problem::{PROBLEM_BASE, Problem, lookup};
 use proofmark_verifier::Rejection;
 use serde_json::{Map, Value, json};
 
+use crate::text::printable;
+
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -171,7 +173,7 @@ impl Failure {
             text.push_str("\nhint: ");
             text.push_str(hint);
         }
-        text
+        printable(&text)
     }
 }
 

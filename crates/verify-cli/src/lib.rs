@@ -10,6 +10,7 @@ mod files;
 mod hex;
 mod opening;
 mod report;
+mod text;
 mod time;
 
 pub use command::{Request, Verified, VerifyArgs, verify};
@@ -18,4 +19,5 @@ pub use files::{MAX_KEY_BYTES, read_bounded};
 pub use hex::{bytes_from_hex, bytes_to_hex};
 pub use opening::{MAX_OPENINGS_BYTES, read_openings, write_openings};
 pub use report::Report;
+pub use text::printable;
 pub use time::utc;

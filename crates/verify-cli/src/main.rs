@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use proofmark_verify::{Exit, Failure, Request, VerifyArgs, verify};
+use proofmark_verify::{Exit, Failure, Request, VerifyArgs, printable, verify};
 
 /// Verifies that a receipt proves what it says, against a package that you pin.
 ///
@@ -59,7 +59,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let text = if cli.json {
         report.json().to_string()
     } else {
-        report.text()
+        printable(&report.text())
     };
     writeln!(io::stdout().lock(), "{text}")
         .map_err(|error| Failure::environment("output-closed", error.to_string()))

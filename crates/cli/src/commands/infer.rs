@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::InferArgs;
 use crate::commands::prove::hidden;
-use crate::commands::{package_files, random_bytes, write, write_secret};
+use crate::commands::{check_secret, package_files, random_bytes, write, write_secret};
 use crate::failures::OrFail as _;
 use crate::inputs::{self, Input, Reading};
 use crate::output::Output;
@@ -42,6 +42,7 @@ struct Salt {
 }
 
 pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
+    check_secret(args.openings.as_deref())?;
     let (manifest, verifying_key) = package_files(&args.files)?;
     let manifest = read_bounded(&manifest, MAX_MANIFEST_BYTES as u64).or_fail()?;
     let verifying_key = read_bounded(&verifying_key, MAX_FILE_BYTES).or_fail()?;
@@ -91,9 +92,6 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         verdict,
         openings: expectations.openings,
     };
-    if let Some(path) = &args.receipt {
-        write(path, receipt)?;
-    }
     if let Some(path) = &args.openings {
         let hidden: Vec<Opening> = verified
             .openings
@@ -102,6 +100,9 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
             .cloned()
             .collect();
         write_secret(path, write_openings(&hidden).as_bytes())?;
+    }
+    if let Some(path) = &args.receipt {
+        write(path, receipt)?;
     }
     let report = verified.report();
     let mut object = report.json();
@@ -181,7 +182,12 @@ fn ask(args: &InferArgs, inputs: &[Input], nonce: &[u8; 32]) -> Result<Vec<u8>, 
         let message = format!("no answer from {address}");
         let mut failure = Failure::environment("service-unreachable", message);
         failure.causes.push(error.to_string());
-        failure.hint("is the service running, and is --url right? (`proofmark serve` prints it)")
+        failure.hint(if url.starts_with("https:") {
+            "this tool speaks plain HTTP; ask through a proxy that ends TLS, or fetch the receipt \
+             with another client and use `proofmark verify`"
+        } else {
+            "is the service running, and is --url right? (`proofmark serve` prints it)"
+        })
     };
     let mut response = agent
         .post(&address)

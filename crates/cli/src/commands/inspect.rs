@@ -28,9 +28,9 @@ const KEY_FIXED_BYTES: u64 = 100 + 576;
 const GAS_FIXED: u64 = 181_000;
 const GAS_PER_INPUT: u64 = 6_200;
 /// Seconds of proving on two cores of a present-day server: for any proof and for each row of the
-/// domain. `proofmark bench` measures the machine at hand.
-const PROVING_FIXED_SECONDS: f64 = 0.004;
-const PROVING_SECONDS_PER_ROW: f64 = 6.0e-6;
+/// domain, fitted to the sample models. `proofmark bench` measures the machine at hand.
+const PROVING_FIXED_SECONDS: f64 = 0.015;
+const PROVING_SECONDS_PER_ROW: f64 = 4.5e-6;
 
 /// What was found at a path.
 struct Subject {

@@ -47,6 +47,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write_atomic(path, bytes).or_fail()
 }
 
+/// Refuses a file for salts that is there already, before any work is done for it.
+fn check_secret(path: Option<&Path>) -> Result<(), Failure> {
+    match path {
+        Some(path) if path.exists() => Err(unwritable(path, "it exists")),
+        _ => Ok(()),
+    }
+}
+
 /// Writes what is for its owner alone: nobody else may read the file.
 fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     use std::io::Write as _;
@@ -60,12 +68,14 @@ fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     options
         .open(path)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .map_err(|error| {
-            let message = format!("cannot write {}", path.display());
-            let mut failure = Failure::environment("file-unwritable", message);
-            failure.causes.push(error.to_string());
-            failure.hint("salts are never written over a file that exists; choose a new name")
-        })
+        .map_err(|error| unwritable(path, &error.to_string()))
+}
+
+fn unwritable(path: &Path, reason: &str) -> Failure {
+    let message = format!("cannot write {}", path.display());
+    let mut failure = Failure::environment("file-unwritable", message);
+    failure.causes.push(reason.to_owned());
+    failure.hint("salts are never written over a file that exists; choose a new name")
 }
 
 /// Unix seconds.

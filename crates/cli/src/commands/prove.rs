@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::arguments::ProveArgs;
-use crate::commands::{now, random_bytes, write, write_secret};
+use crate::commands::{check_secret, now, random_bytes, write, write_secret};
 use crate::failures::OrFail as _;
 use crate::inputs::{self, Input, Reading};
 use crate::output::{Output, seconds};
 
 pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
+    check_secret(args.openings.as_deref())?;
     let bars = output.bars();
     let spinner = bars.spinner("loading and checking the package");
     let engine = Engine::load(&args.package, args.package_digest).or_fail()?;
@@ -75,10 +76,11 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
         verdict,
         openings: expectations.openings,
     };
-    write(&args.receipt, &proven.bytes)?;
+    // First what cannot be had again.
     if let Some(path) = &args.openings {
         write_secret(path, write_openings(&verified.openings).as_bytes())?;
     }
+    write(&args.receipt, &proven.bytes)?;
 
     let report = verified.report();
     let mut object = report.json();

@@ -203,10 +203,12 @@ fn hidden_tensors_open_to_their_owner() {
     sealed
         .verify("r.json", &["--openings", &wrong_path])
         .ended(1, "opening-mismatch");
-    // Salts are never overwritten.
+    // Salts are never overwritten, and nothing is proven whose salts would be lost.
     sealed
-        .prove("1", "r.json", &["--openings", &openings])
+        .prove("1", "other.json", &["--openings", &openings])
         .ended(3, "file-unwritable");
+    assert!(!fs::exists(sealed.file("other.json")).unwrap());
+    assert_eq!(fs::read_to_string(&openings).unwrap(), text);
 }
 
 #[test]
