@@ -172,7 +172,13 @@ impl AnySession {
             });
         }
         self.pool.with(|session| {
-            let results = session.run(feeds).map_err(|error| RuntimeError::Run {
+            // Lent, not given: an output that is an input itself shares its memory, which has to
+            // live until the outputs are copied.
+            let lent: Vec<(&str, SessionInputValue<'_>)> = feeds
+                .iter()
+                .map(|(name, value)| (*name, SessionInputValue::from(&**value)))
+                .collect();
+            let results = session.run(lent).map_err(|error| RuntimeError::Run {
                 source: Box::new(error),
             })?;
             self.outputs

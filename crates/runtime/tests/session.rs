@@ -35,6 +35,21 @@ fn an_integer_model_runs() {
     assert_eq!(y["y"], ints(U8, &[1, 1, 2, 2], vec![5, 7, 13, 15]));
 }
 
+/// The runtime hands the input's own memory out: it must outlive the copy.
+#[test]
+fn an_output_that_is_an_input_is_that_input() {
+    let int8 = ValueType::Int(ElemType::Int8);
+    let model = Builder::new()
+        .input("x", int8, &[64])
+        .output("x", int8, &[64]);
+    let session = IntSession::load(&model.bytes(), OptLevel::DisableAll).unwrap();
+    for round in 0..50 {
+        let x = ints(ElemType::Int8, &[64], (0..64).map(|i| i - round).collect());
+        let y = session.run(&feeds([("x", x.clone())])).unwrap();
+        assert_eq!(y["x"], x);
+    }
+}
+
 #[test]
 fn inputs_are_checked_before_the_run() {
     let session = IntSession::load(&pool_model(), OptLevel::DisableAll).unwrap();
