@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proofmark_onnx::{Node, Tensor, TensorData};
 use proofmark_tensor::{ElemType, IntTensor, Requantize};
 
-use crate::operator::Fact;
+use crate::operator::{Fact, MAX_ELEMENTS};
 
 /// Why a node is refused, and what the user can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +100,20 @@ impl NodeContext<'_> {
             _ => Err(Refusal::new(
                 format!("input {position} is no scalar scale"),
                 "use one scale for the whole tensor",
+            )),
+        }
+    }
+
+    /// A computed shape, before anything of its size is allocated.
+    ///
+    /// # Errors
+    /// [`Refusal`] above [`MAX_ELEMENTS`].
+    pub fn bounded(&self, shape: Vec<usize>) -> Result<Vec<usize>, Refusal> {
+        match proofmark_tensor::element_count(&shape) {
+            Ok(count) if count <= MAX_ELEMENTS => Ok(shape),
+            _ => Err(Refusal::new(
+                format!("a tensor of shape {shape:?} has more than {MAX_ELEMENTS} elements"),
+                "split the model",
             )),
         }
     }

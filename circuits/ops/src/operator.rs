@@ -17,6 +17,12 @@ use proofmark_tensor::{ElemType, IntTensor};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 
+/// Most elements of one computed tensor, far beyond any circuit that a key can be made for. It is
+/// checked before memory is taken, because a few bytes of model can ask for any amount.
+pub const MAX_ELEMENTS: usize = 1 << 24;
+/// Most elements of all tensors of a graph together.
+pub const MAX_GRAPH_ELEMENTS: usize = 1 << 27;
+
 /// What the compiler knows of a tensor before it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {

@@ -13,7 +13,9 @@ use proofmark_types::statement::{LayoutTensor, PublicLayout, PublicValue, tensor
 use crate::boundary::{Publics, bind_context, bind_input, bind_output};
 use crate::context::{NodeContext, Refusal};
 use crate::error::{OpsError, UnsupportedNode};
-use crate::operator::{Fact, OpSpec, Operator, TensorVar};
+use crate::operator::{
+    Fact, MAX_ELEMENTS, MAX_GRAPH_ELEMENTS, OpSpec, Operator, Parsed, TensorVar,
+};
 use crate::ops::OPERATORS;
 
 /// Version of the compiler's output. Frozen: a change of any lowering makes a new epoch.
@@ -122,6 +124,7 @@ pub fn plan(model: &Model, policy: &Policy) -> Result<Plan, OpsError> {
     let mut unknown: Vec<&str> = Vec::new();
     let mut refused = Vec::new();
     let mut steps = Vec::new();
+    let mut elements = inputs.iter().map(|i| i.fact.len()).sum();
     for node in &graph.nodes {
         let depends_on_refused = node
             .inputs
@@ -138,7 +141,8 @@ pub fn plan(model: &Model, policy: &Policy) -> Result<Plan, OpsError> {
                 opset,
                 constants: &graph.initializers,
                 facts: &facts,
-            }),
+            })
+            .and_then(|parsed| sized(parsed, &mut elements)),
         };
         match parsed {
             Ok(parsed) => {
@@ -185,6 +189,26 @@ pub fn plan(model: &Model, policy: &Policy) -> Result<Plan, OpsError> {
         layout,
         readers,
     })
+}
+
+/// Refuses a result without elements, and one that makes the graph too large.
+fn sized(parsed: Parsed, elements: &mut usize) -> Result<Parsed, Refusal> {
+    let shape = &parsed.operator.output().shape;
+    let count = proofmark_tensor::element_count(shape).unwrap_or(usize::MAX);
+    if count == 0 {
+        return Err(Refusal::new(
+            format!("the result has shape {shape:?}, without elements"),
+            "remove the node",
+        ));
+    }
+    *elements = elements.saturating_add(count);
+    if *elements > MAX_GRAPH_ELEMENTS {
+        return Err(Refusal::new(
+            format!("the tensors so far have more than {MAX_GRAPH_ELEMENTS} elements together"),
+            "split the model",
+        ));
+    }
+    Ok(parsed)
 }
 
 fn layout_tensors(tensors: &[TensorInfo]) -> Vec<LayoutTensor> {
@@ -265,6 +289,9 @@ fn boundary_inputs(model: &Model, policy: &Policy) -> Result<Vec<TensorInfo>, Op
             let count = proofmark_tensor::element_count(&shape)?;
             if count == 0 {
                 return Err(refuse("has no elements"));
+            }
+            if count > MAX_ELEMENTS {
+                return Err(refuse("has more elements than can be proven"));
             }
             Ok(TensorInfo {
                 name: info.name.clone(),

@@ -96,7 +96,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     int32(x.elem)?;
     if let Ok((right, y)) = cx.data(constant_at) {
         int32(y.elem)?;
-        let shape = broadcast(&x.shape, &y.shape)?;
+        let shape = cx.bounded(broadcast(&x.shape, &y.shape)?)?;
         let add = Add {
             node: cx.node.name.clone(),
             left: positions(&shape, &x.shape),
@@ -107,7 +107,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     }
     let constant = cx.ints(constant_at)?;
     int32(constant.elem())?;
-    let shape = broadcast(&x.shape, constant.shape())?;
+    let shape = cx.bounded(broadcast(&x.shape, constant.shape())?)?;
     let values = positions(&shape, constant.shape())
         .into_iter()
         .map(|at| constant.data().get(at).map_or(0, |&v| i64::from(v)))

@@ -32,7 +32,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     let dim = |fact: &Fact| fact.shape.get(at).copied().unwrap_or_default();
     let mut shape = first.shape.clone();
     if let Some(total) = shape.get_mut(at) {
-        *total = inputs.iter().map(|(_, fact)| dim(fact)).sum();
+        *total = inputs.iter().fold(0, |sum, (_, fact)| sum.saturating_add(dim(fact)));
     }
     let same_elsewhere = inputs.iter().all(|(_, fact)| {
         fact.elem == first.elem
@@ -45,6 +45,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
             "make them equal",
         ));
     }
+    let shape = cx.bounded(shape)?;
     let outer: usize = first.shape.iter().take(at).product();
     let inner: usize = first.shape.iter().skip(at + 1).product();
     let mut source = Vec::with_capacity(shape.iter().product());

@@ -116,6 +116,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     let window = Window::parse(cx, spatial, &kernel)?;
     let mut shape = vec![1, *channels];
     shape.extend_from_slice(&window.output);
+    let shape = cx.bounded(shape)?;
     let pool = MaxPool {
         node: cx.node.name.clone(),
         output: Fact { elem: x.elem, shape },

@@ -71,6 +71,7 @@ impl Dense {
         let weights = (0..columns).flat_map(|c| (0..inner).map(move |d| (c, d))).map(|(c, d)| weight(c, d)).collect();
         let mut shape = leading.to_vec();
         shape.push(columns);
+        let shape = cx.bounded(shape)?;
         let dense = Self {
             node: cx.node.name.clone(),
             output: Fact { elem: ElemType::Int32, shape },

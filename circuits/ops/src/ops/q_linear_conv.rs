@@ -79,6 +79,7 @@ impl Conv {
         let window = Window::parse(cx, spatial, kernel)?;
         let mut shape = vec![1, *out_channels];
         shape.extend_from_slice(&window.output);
+        let shape = cx.bounded(shape)?;
         let w_zero_points = cx.weight_zero_points(at.w_zero_point, w.elem(), *out_channels)?;
         let row = kernel.iter().product::<usize>() * per_group;
         let rows = w.data().chunks(row.max(1)).zip(&w_zero_points);
