@@ -1,0 +1,239 @@
+//! Small models that reach every operator, encoding and boundary form.
+
+use proofmark_onnx::{Attribute, Model};
+use proofmark_tensor::ElemType;
+use proofmark_tensor::requantize::shift_multiplier;
+use proofmark_tests::build::Builder;
+
+use ElemType::{Int8, Int32, Uint8};
+
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) model: Model,
+}
+
+fn case(name: &'static str, b: Builder) -> Case {
+    Case {
+        name,
+        model: b.finish(),
+    }
+}
+
+fn ints(list: &[i64]) -> Attribute {
+    Attribute::Ints(list.to_vec())
+}
+
+fn shift(k: u32) -> f32 {
+    shift_multiplier(k).expect("a shift")
+}
+
+/// A fully connected layer as `QLinearMatMul`; `m` and zero points choose the encoding.
+fn dense(
+    b: &mut Builder,
+    x: &str,
+    elem: ElemType,
+    (depth, columns): (usize, usize),
+    m: f32,
+    (zx, zw, zy): (i32, i32, i32),
+) -> String {
+    let span = i64::from(elem.max()) - i64::from(elem.min()) + 1;
+    let weights = (0..depth * columns)
+        .map(|i| ((i as i64 * 97 + 31) % span) as i32 + elem.min())
+        .collect();
+    let w = b.ints(elem, &[depth, columns], weights);
+    let (one, m) = (b.floats(&[1.0]), b.floats(&[m]));
+    let [zx, zw, zy] = [zx, zw, zy].map(|z| b.int(elem, z));
+    b.node(
+        "",
+        "QLinearMatMul",
+        &[x, &one, &zx, &w, &m, &zw, &one, &zy],
+        &[],
+    )
+}
+
+/// Every operator that allocates a wire, and both boundary forms of every type.
+pub(crate) fn operators() -> Vec<Case> {
+    let mut out = Vec::new();
+
+    for (name, elem, m, zero_points) in [
+        ("matmul: shift, both clamps", Uint8, shift(6), (3, 120, 0)),
+        ("matmul: shift, int8", Int8, shift(7), (-1, 5, -128)),
+        ("matmul: shift 1", Uint8, shift(1), (0, 0, 0)),
+        ("matmul: shift 15", Uint8, shift(15), (0, 0, 0)),
+        ("matmul: affine or table", Uint8, 0.0171, (7, 130, 13)),
+        ("matmul: affine or table, int8", Int8, 0.0203, (5, -9, 9)),
+        ("matmul: steep", Uint8, 60.0, (9, 131, 100)),
+        ("matmul: power of two", Int8, 0.125, (0, 0, 0)),
+        ("matmul: huge", Uint8, f32::MAX, (0, 128, 17)),
+        ("matmul: denormal", Uint8, f32::from_bits(1), (0, 128, 17)),
+    ] {
+        let mut b = Builder::new();
+        let x = b.input(elem, &[1, 3]);
+        let y = dense(&mut b, &x, elem, (3, 2), m, zero_points);
+        b.output(&y, elem, &[1, 2]);
+        out.push(case(name, b));
+    }
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 11]);
+    let y = dense(&mut b, &x, Uint8, (11, 9), shift(9), (128, 100, 0));
+    let z = dense(&mut b, &y, Uint8, (9, 2), 0.011, (4, 127, 60));
+    b.output(&z, Uint8, &[1, 2]);
+    out.push(case("two layers, packed input", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 60]);
+    let y = dense(&mut b, &x, Uint8, (60, 1), shift(10), (128, 100, 0));
+    b.output(&y, Uint8, &[1, 1]);
+    out.push(case("sixty terms: explicit low bit", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Int8, &[1, 2]);
+    let w = b.ints(Int8, &[3, 2], vec![3, -128, 127, 5, -7, 9]);
+    let (one, m) = (b.floats(&[1.0]), b.floats(&[shift(5), 0.021, 1.5]));
+    let (zx, zy) = (b.int(Int8, -128), b.int(Int8, -128));
+    let zw = b.ints(Int8, &[3], vec![4; 3]);
+    let c = b.ints(Int32, &[3], vec![-900, 40_000, 7]);
+    let y = b.node(
+        "com.microsoft",
+        "QGemm",
+        &[&x, &one, &zx, &w, &m, &zw, &c, &one, &zy],
+        &[("transB", Attribute::Int(1))],
+    );
+    b.output(&y, Int8, &[1, 3]);
+    out.push(case("gemm with three encodings", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 2, 3, 3]);
+    let w = b.ints(Uint8, &[2, 1, 2, 2], vec![3, 250, 128, 9, 0, 255, 77, 130]);
+    let (one, m) = (b.floats(&[1.0]), b.floats(&[shift(7), 0.0061]));
+    let (zx, zw, zy) = (b.int(Uint8, 3), b.int(Uint8, 128), b.int(Uint8, 0));
+    let c = b.ints(Int32, &[2], vec![500, -500]);
+    let y = b.node(
+        "",
+        "QLinearConv",
+        &[&x, &one, &zx, &w, &m, &zw, &one, &zy, &c],
+        &[
+            ("group", Attribute::Int(2)),
+            ("kernel_shape", ints(&[2, 2])),
+            ("pads", ints(&[1, 0, 0, 0])),
+            ("strides", ints(&[2, 1])),
+        ],
+    );
+    b.output(&y, Uint8, &[1, 2, 2, 2]);
+    out.push(case("grouped convolution, packed in, raw out", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 1, 3]);
+    let w = b.ints(Uint8, &[1, 1, 2], vec![200, 3]);
+    let (zx, zw) = (b.int(Uint8, 255), b.int(Uint8, 7));
+    let y = b.node(
+        "",
+        "ConvInteger",
+        &[&x, &w, &zx, &zw],
+        &[("kernel_shape", ints(&[2]))],
+    );
+    b.output(&y, Int32, &[1, 1, 2]);
+    out.push(case("convolution to int32", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 2]);
+    let w = b.ints(Uint8, &[2, 9], (0..18).map(|i| i * 14).collect());
+    let acc = b.node("", "MatMulInteger", &[&x, &w], &[]);
+    let c = b.ints(Int32, &[9], (0..9).map(|i| (i - 4) * 500_000_000).collect());
+    let y = b.node("", "Add", &[&acc, &c], &[]);
+    b.output(&y, Int32, &[1, 9]);
+    out.push(case("int32 logits, packed", b));
+
+    for elem in [Uint8, Int8] {
+        let mut b = Builder::new();
+        let x = b.input(elem, &[1, 1, 2, 3]);
+        let y = b.node(
+            "",
+            "MaxPool",
+            &[&x],
+            &[
+                ("kernel_shape", ints(&[2, 2])),
+                ("pads", ints(&[0, 1, 0, 0])),
+            ],
+        );
+        b.output(&y, elem, &[1, 1, 1, 3]);
+        out.push(case("max pool", b));
+    }
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 2]);
+    let y = b.node("", "Concat", &[&x, &x], &[("axis", Attribute::Int(1))]);
+    let y = b.node("", "Transpose", &[&y], &[]);
+    let shape = b.int64s(&[1, 1, 2, 2]);
+    let y = b.node("", "Reshape", &[&y, &shape], &[]);
+    let y = b.node(
+        "",
+        "MaxPool",
+        &[&y],
+        &[
+            ("kernel_shape", ints(&[2, 2])),
+            ("pads", ints(&[1, 1, 1, 1])),
+        ],
+    );
+    b.output(&y, Uint8, &[1, 1, 3, 3]);
+    out.push(case("one tensor twice, maximum of itself, packed out", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Int32, &[1, 3]);
+    let y = b.node("", "Flatten", &[&x], &[]);
+    let zero = b.int64s(&[0]);
+    let y = b.node("", "Squeeze", &[&y, &zero], &[]);
+    let y = b.node("", "Unsqueeze", &[&y, &zero], &[]);
+    b.output(&y, Int32, &[1, 3]);
+    out.push(case("int32 moved only", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Int32, &[1, 9]);
+    let y = b.node("", "Flatten", &[&x], &[]);
+    b.output(&y, Int32, &[1, 9]);
+    out.push(case("int32 moved only, packed", b));
+
+    out.extend(boundaries());
+    out
+}
+
+/// Odd graphs that are inside the dialect.
+fn boundaries() -> Vec<Case> {
+    let mut out = Vec::new();
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[2]);
+    let unused = b.input(Int8, &[3]);
+    let packed = b.input(Int8, &[10]);
+    let y = b.node("", "Flatten", &[&x], &[("axis", Attribute::Int(0))]);
+    b.output(&y, Uint8, &[1, 2]);
+    assert_ne!(unused, packed);
+    out.push(case("inputs that nothing reads", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 2]);
+    let left = b.node("", "Flatten", &[&x], &[]);
+    let right = b.node("", "Transpose", &[&x], &[]);
+    b.output(&left, Uint8, &[1, 2]);
+    b.output(&right, Uint8, &[2, 1]);
+    out.push(case("one input, two outputs", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 2]);
+    let dead = dense(&mut b, &x, Uint8, (2, 1), shift(4), (0, 100, 0));
+    let y = dense(&mut b, &x, Uint8, (2, 1), 1e-30, (0, 0, 77));
+    b.output(&y, Uint8, &[1, 1]);
+    assert_ne!(dead, y);
+    out.push(case("a constant output and a dead layer", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Uint8, &[1, 2]);
+    let y = dense(&mut b, &x, Uint8, (2, 1), shift(3), (0, 100, 0));
+    let z = dense(&mut b, &y, Uint8, (1, 1), shift(2), (1, 29, 0));
+    b.output(&y, Uint8, &[1, 1]);
+    b.output(&z, Uint8, &[1, 1]);
+    out.push(case("an inner tensor is an output too", b));
+
+    out
+}

@@ -1,0 +1,428 @@
+//! How many assignments there are, over the whole field, for some fixed wires: a solver that knows
+//! nothing of gadgets. It reads the matrices alone, and draws four kinds of conclusions:
+//!
+//! * a row in which one unknown is left, linearly, determines it;
+//! * `L·(L − 1) = 0` makes `L` 0 or 1;
+//! * `k = Σ 2^{e_i}·u_i` with known `k` and ranges `u_i ≤ m_i` that never overlap (and a largest
+//!   sum below the field's order) has one solution or none, digit by digit;
+//! * a row without unknowns holds or does not.
+//!
+//! Where none applies, it tries 0 and 1 for the earliest wire that is known to be a bit.
+
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
+use proofmark_gadgets::R1cs;
+
+/// What was found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// No assignment.
+    None,
+    /// One, but for wires that occur in no row any more at that assignment.
+    One { idle: Vec<usize> },
+    /// Two assignments that satisfy every row, which differ in these wires.
+    Many(Vec<usize>),
+    /// The solver does not know: these wires are open.
+    Open(Vec<usize>),
+}
+
+/// Why a search ends early.
+enum Stop {
+    Many(Vec<usize>),
+    Open(Vec<usize>),
+}
+
+/// Guesses of one search.
+const GUESSES: usize = 300;
+
+pub(crate) struct Solver<'r> {
+    r1cs: &'r R1cs,
+    rows_of: Vec<Vec<u32>>,
+}
+
+#[derive(Clone)]
+struct State {
+    values: Vec<Option<Fr>>,
+    /// Largest value of a wire as an integer, where constraints prove one.
+    most: Vec<Option<u64>>,
+}
+
+struct Contradiction;
+
+/// A linear form in unknown wires.
+#[derive(Clone, Default, PartialEq)]
+struct Form {
+    constant: Fr,
+    terms: Vec<(usize, Fr)>,
+}
+
+impl Form {
+    fn add(&mut self, factor: Fr, other: &Self) {
+        self.constant += factor * other.constant;
+        for &(wire, value) in &other.terms {
+            match self.terms.iter_mut().find(|(w, _)| *w == wire) {
+                Some((_, sum)) => *sum += factor * value,
+                None => self.terms.push((wire, factor * value)),
+            }
+        }
+        self.terms.retain(|(_, v)| *v != Fr::ZERO);
+    }
+}
+
+impl<'r> Solver<'r> {
+    pub(crate) fn new(r1cs: &'r R1cs) -> Self {
+        let mut rows_of = vec![Vec::new(); r1cs.num_wires];
+        for row in 0..r1cs.num_constraints() {
+            for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
+                for &column in matrix.row(row).0 {
+                    let rows: &mut Vec<u32> = &mut rows_of[column as usize];
+                    if rows.last() != Some(&(row as u32)) {
+                        rows.push(row as u32);
+                    }
+                }
+            }
+        }
+        Self { r1cs, rows_of }
+    }
+
+    /// Counts, given the values of some wires, and leaving out one row if asked.
+    pub(crate) fn count(&self, fixed: &[Option<Fr>], without: Option<usize>) -> Count {
+        let state = State {
+            values: fixed.to_vec(),
+            most: vec![None; fixed.len()],
+        };
+        let all: Vec<u32> = (0..self.r1cs.num_constraints() as u32).collect();
+        let (mut found, mut guesses) = (None, GUESSES);
+        match self.search(state, all, without, &mut found, &mut guesses) {
+            Err(Stop::Open(open)) => Count::Open(open),
+            Err(Stop::Many(differ)) => Count::Many(differ),
+            Ok(()) => match found {
+                None => Count::None,
+                Some(values) => Count::One {
+                    idle: (0..values.len()).filter(|&w| values[w].is_none()).collect(),
+                },
+            },
+        }
+    }
+
+    fn search(
+        &self,
+        mut state: State,
+        queue: Vec<u32>,
+        without: Option<usize>,
+        found: &mut Option<Vec<Option<Fr>>>,
+        guesses: &mut usize,
+    ) -> Result<(), Stop> {
+        if self.propagate(&mut state, queue, without).is_err() {
+            return Ok(());
+        }
+        let bit = (0..state.values.len())
+            .find(|&w| state.values[w].is_none() && state.most[w] == Some(1))
+            .map(|w| (w, [Fr::ZERO, Fr::ONE]));
+        if let Some((wire, values)) = bit.or_else(|| self.two_roots(&state, without)) {
+            if *guesses == 0 {
+                return Err(Stop::Open(vec![wire]));
+            }
+            *guesses -= 1;
+            for value in values {
+                let mut guess = state.clone();
+                guess.values[wire] = Some(value);
+                self.search(guess, self.rows_of[wire].clone(), without, found, guesses)?;
+            }
+            return Ok(());
+        }
+        // What is left must occur nowhere any more.
+        let mut open = Vec::new();
+        for row in 0..self.r1cs.num_constraints() {
+            if Some(row) == without {
+                continue;
+            }
+            if let Some((a, b, c)) = self.quadratic(&state, row) {
+                open.extend(
+                    [a, b, c]
+                        .iter()
+                        .flat_map(|form| form.terms.iter().map(|(w, _)| *w)),
+                );
+            } else {
+                open.extend(self.linear(&state, row).terms.iter().map(|(w, _)| *w));
+            }
+        }
+        open.sort_unstable();
+        open.dedup();
+        if !open.is_empty() {
+            return Err(Stop::Open(open));
+        }
+        match found {
+            None => *found = Some(state.values),
+            Some(other) => {
+                let differ: Vec<usize> = (0..other.len())
+                    .filter(|&w| other[w] != state.values[w])
+                    .collect();
+                if !differ.is_empty() {
+                    return Err(Stop::Many(differ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The wire of some `L·(L − 1) = 0` with one unknown, and its two values.
+    fn two_roots(&self, state: &State, without: Option<usize>) -> Option<(usize, [Fr; 2])> {
+        (0..self.r1cs.num_constraints())
+            .filter(|&row| Some(row) != without)
+            .find_map(|row| {
+                let (a, b, c) = self.quadratic(state, row)?;
+                let (&[(wire, x)], &[(other, y)]) = (a.terms.as_slice(), b.terms.as_slice()) else {
+                    return None;
+                };
+                let zero = c.terms.is_empty() && c.constant == Fr::ZERO;
+                (zero && wire == other).then(|| {
+                    let root = |form: &Form, factor: Fr| {
+                        -form.constant * factor.inverse().expect("not zero")
+                    };
+                    (wire, [root(&a, x), root(&b, y)])
+                })
+            })
+    }
+
+    fn form(&self, state: &State, matrix: usize, row: usize) -> Form {
+        let matrix = [&self.r1cs.a, &self.r1cs.b, &self.r1cs.c][matrix];
+        let (columns, values) = matrix.row(row);
+        let mut form = Form::default();
+        for (&column, &value) in columns.iter().zip(values) {
+            match state.values[column as usize] {
+                Some(known) => form.constant += known * value,
+                None => form.terms.push((column as usize, value)),
+            }
+        }
+        form
+    }
+
+    /// The three forms of a row that is not linear.
+    fn quadratic(&self, state: &State, row: usize) -> Option<(Form, Form, Form)> {
+        let [a, b, c] = [0, 1, 2].map(|m| self.form(state, m, row));
+        (!a.terms.is_empty() && !b.terms.is_empty()).then_some((a, b, c))
+    }
+
+    /// `A·B − C` of a row that is linear.
+    fn linear(&self, state: &State, row: usize) -> Form {
+        let [a, b, c] = [0, 1, 2].map(|m| self.form(state, m, row));
+        let mut sum = Form::default();
+        if a.terms.is_empty() {
+            sum.add(a.constant, &b);
+        } else {
+            sum.add(b.constant, &a);
+        }
+        sum.add(-Fr::ONE, &c);
+        sum
+    }
+
+    fn propagate(
+        &self,
+        state: &mut State,
+        mut queue: Vec<u32>,
+        without: Option<usize>,
+    ) -> Result<(), Contradiction> {
+        queue.reverse();
+        let mut queued = vec![false; self.r1cs.num_constraints()];
+        queue.iter().for_each(|&r| queued[r as usize] = true);
+        while let Some(row) = queue.pop() {
+            let row = row as usize;
+            queued[row] = false;
+            if Some(row) == without {
+                continue;
+            }
+            let mut touched = Vec::new();
+            if let Some((a, b, c)) = self.quadratic(state, row) {
+                Self::boolean(state, &a, &b, &c, &mut touched)?;
+            } else {
+                let form = self.linear(state, row);
+                Self::solve(state, &form, &mut touched)?;
+            }
+            for wire in touched {
+                for &next in &self.rows_of[wire] {
+                    if !queued[next as usize] {
+                        queued[next as usize] = true;
+                        queue.push(next);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn assign(
+        state: &mut State,
+        wire: usize,
+        value: Fr,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), Contradiction> {
+        if state.most[wire].is_some_and(|most| value > Fr::from(most)) {
+            return Err(Contradiction);
+        }
+        state.values[wire] = Some(value);
+        touched.push(wire);
+        Ok(())
+    }
+
+    /// `form = 0`.
+    fn solve(
+        state: &mut State,
+        form: &Form,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), Contradiction> {
+        match form.terms.as_slice() {
+            [] if form.constant == Fr::ZERO => Ok(()),
+            [] => Err(Contradiction),
+            &[(wire, value)] => {
+                let inverse = value.inverse().expect("not zero");
+                Self::assign(state, wire, -form.constant * inverse, touched)
+            }
+            terms => {
+                let ranged: Option<Vec<(usize, Fr, u64)>> = terms
+                    .iter()
+                    .map(|&(w, c)| state.most[w].map(|m| (w, c, m)))
+                    .collect();
+                let Some(ranged) = ranged else { return Ok(()) };
+                for digit in digits(&ranged, form.constant)?.unwrap_or_default() {
+                    Self::assign(state, digit.0, digit.1, touched)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A row of the form `L·(L − 1) = 0`, or with both factors negated.
+    fn boolean(
+        state: &mut State,
+        a: &Form,
+        b: &Form,
+        c: &Form,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), Contradiction> {
+        let one_apart = a.terms == b.terms && (a.constant - b.constant).square() == Fr::ONE;
+        if !one_apart || !c.terms.is_empty() || c.constant != Fr::ZERO {
+            return Ok(());
+        }
+        // The factor that is larger by one is 0 or 1.
+        let bit = if a.constant - b.constant == Fr::ONE {
+            a
+        } else {
+            b
+        };
+        if let &[(wire, value)] = bit.terms.as_slice() {
+            let inverse = value.inverse().expect("not zero");
+            let roots = [-bit.constant * inverse, (Fr::ONE - bit.constant) * inverse];
+            let inside = |r: &Fr| state.most[wire].is_none_or(|m| *r <= Fr::from(m));
+            let left: Vec<Fr> = roots.into_iter().filter(inside).collect();
+            if roots.contains(&Fr::ZERO) && roots.contains(&Fr::ONE) {
+                Self::bound(state, wire, 1, touched);
+                return Ok(());
+            }
+            return match left.as_slice() {
+                [] => Err(Contradiction),
+                &[only] => Self::assign(state, wire, only, touched),
+                _ => Ok(()),
+            };
+        }
+        let unbounded: Vec<(usize, Fr)> = bit
+            .terms
+            .iter()
+            .copied()
+            .filter(|(w, _)| state.most[*w].is_none())
+            .collect();
+        match unbounded.as_slice() {
+            [] => {
+                // bit − v = 0 with a further digit v in 0 ..= 1, which is no wire.
+                let mut ranged: Vec<(usize, Fr, u64)> = bit
+                    .terms
+                    .iter()
+                    .map(|&(w, c)| (w, c, state.most[w].unwrap_or_default()))
+                    .collect();
+                ranged.push((usize::MAX, -Fr::ONE, 1));
+                for (wire, value) in digits(&ranged, bit.constant)?.unwrap_or_default() {
+                    if wire != usize::MAX {
+                        Self::assign(state, wire, value, touched)?;
+                    }
+                }
+                Ok(())
+            }
+            // wire = v + Σ 2^e·bits: its range is theirs.
+            &[(wire, value)] if value == Fr::ONE && bit.constant == Fr::ZERO => {
+                let mut most = 1_u64;
+                for &(w, c) in bit.terms.iter().filter(|(w, _)| *w != wire) {
+                    let (Some(e), Some(m)) = (power_of_two(-c), state.most[w]) else {
+                        return Ok(());
+                    };
+                    if e > 40 || m > 1 << 20 {
+                        return Ok(());
+                    }
+                    most += m << e;
+                }
+                Self::bound(state, wire, most, touched);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn bound(state: &mut State, wire: usize, most: u64, touched: &mut Vec<usize>) {
+        if state.most[wire].is_none_or(|known| known > most) {
+            state.most[wire] = Some(most);
+            touched.push(wire);
+        }
+    }
+}
+
+fn power_of_two(value: Fr) -> Option<u32> {
+    let bits = value.into_bigint();
+    let ones: u32 = bits.0.iter().map(|l| l.count_ones()).sum();
+    (ones == 1).then(|| bits.num_bits() - 1)
+}
+
+/// Solves `Σ c·u + constant = 0` for ranged unknowns whose digits do not overlap. `None` when the
+/// form is not of that kind.
+fn digits(
+    ranged: &[(usize, Fr, u64)],
+    constant: Fr,
+) -> Result<Option<Vec<(usize, Fr)>>, Contradiction> {
+    let units = [Fr::ONE, -Fr::ONE].into_iter().chain(
+        ranged
+            .iter()
+            .take(3)
+            .map(|(_, c, _)| c.inverse().expect("not zero")),
+    );
+    for unit in units {
+        let places: Option<Vec<(u32, u64, usize)>> = ranged
+            .iter()
+            .map(|&(w, c, m)| power_of_two(c * unit).map(|e| (e, m, w)))
+            .collect();
+        let Some(mut places) = places else { continue };
+        places.sort_unstable();
+        let width = |m: u64| 64 - m.leading_zeros();
+        let apart = places
+            .windows(2)
+            .all(|pair| pair[0].0 + width(pair[0].1) <= pair[1].0);
+        let below_order = places.last().is_some_and(|&(e, m, _)| e + width(m) <= 253);
+        if !apart || !below_order {
+            continue;
+        }
+        let mut rest = -constant * unit;
+        let mut out = Vec::with_capacity(places.len());
+        for &(e, m, wire) in places.iter().rev() {
+            let mut high = rest.into_bigint();
+            high >>= e;
+            let digit = Fr::from_bigint(high).expect("smaller than before");
+            if digit > Fr::from(m) {
+                return Err(Contradiction);
+            }
+            rest -= digit * Fr::from(2_u64).pow([u64::from(e)]);
+            out.push((wire, digit));
+        }
+        if rest != Fr::ZERO {
+            return Err(Contradiction);
+        }
+        return Ok(Some(out));
+    }
+    Ok(None)
+}
