@@ -333,4 +333,27 @@ mod tests {
             assert_eq!(read(&content).unwrap_err().code, code);
         }
     }
+
+    #[test]
+    fn the_sample_requests_are_the_first_held_out_samples() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        for model in [
+            "risk-classifier",
+            "digits-mlp",
+            "lenet5-mnist",
+            "resnet-animals",
+        ] {
+            let folder = models.join(model);
+            let manifest = std::fs::read(folder.join("manifest.json")).unwrap();
+            let manifest = Manifest::parse(&manifest).unwrap();
+            let request = folder.join("request.json");
+            let request = read(&request, &manifest, Reading::default()).unwrap();
+            let first = Reading {
+                sample: Some(0),
+                quantized: false,
+            };
+            let heldout = read(&folder.join("heldout.npz"), &manifest, first).unwrap();
+            assert_eq!(request, heldout, "{model}");
+        }
+    }
 }
