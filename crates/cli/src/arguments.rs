@@ -53,7 +53,7 @@ pub(crate) struct ImportArgs {
     /// Samples that both models are compared on; labels under `y` (default: the calibration samples)
     #[arg(long, value_name = "FILE")]
     pub(crate) heldout: Option<PathBuf>,
-    /// Package name: [a-z0-9][a-z0-9._-]*
+    /// Package name: lower-case letters, digits, dots, hyphens and underscores, at most 64
     #[arg(long)]
     pub(crate) name: String,
     /// Folder for the draft; new or empty
@@ -189,7 +189,7 @@ pub(crate) struct ServeArgs {
     /// Seconds that a request may take when it does not say
     #[arg(long, value_name = "S", default_value_t = 60)]
     pub(crate) deadline: u64,
-    /// What receipt addresses begin with, e.g. https://proofs.example
+    /// What receipt addresses begin with, as clients see this service
     #[arg(long, value_name = "URL", default_value = "")]
     pub(crate) public_url: String,
 }
