@@ -34,6 +34,11 @@ use unique::{Count, Solver};
 /// stands nowhere else.
 const IDLE: [&str; 2] = ["requantize-inverse", "is-equal-inverse"];
 
+/// Enough for the index of every threshold table in a case.
+const GUESSES: usize = 100_000;
+/// Where a search has to be made for each constraint.
+const FEW: usize = 300;
+
 fn deep() -> bool {
     std::env::var_os("PROOFMARK_DEEP").is_some_and(|v| v == "1")
 }
@@ -191,8 +196,8 @@ fn runtime_evaluator_and_witness_agree() {
 
 #[test]
 fn every_wire_occurs_in_a_constraint() {
-    for case in operators() {
-        for (inputs, outputs) in PLAIN.into_iter().chain(HIDDEN) {
+    for (at, case) in operators().into_iter().enumerate() {
+        for (inputs, outputs) in PLAIN.into_iter().chain([HIDDEN[at % 4]]) {
             let target = Target::new(&case, inputs, outputs);
             let r1cs = &target.circuit.r1cs;
             let mut occurs = vec![false; r1cs.num_wires];
@@ -212,7 +217,7 @@ fn every_wire_occurs_in_a_constraint() {
 }
 
 fn exactly_one(target: &Target, solver: &Solver<'_>, z: &[Fr]) {
-    match solver.count(&target.fixed(z), None) {
+    match solver.count(&target.fixed(z), None, GUESSES) {
         Count::One { idle } => {
             let unexplained: Vec<String> = idle
                 .into_iter()
@@ -276,7 +281,7 @@ fn public_inputs_out_of_range_admit_none() {
                 let mut fixed = target.fixed(&z);
                 fixed[wire] = Some(value);
                 assert_eq!(
-                    solver.count(&fixed, None),
+                    solver.count(&fixed, None, GUESSES),
                     Count::None,
                     "{}: public input {wire} = {value}",
                     target.name
@@ -304,7 +309,7 @@ fn raw_bytes_end_at_255() {
             for value in [limit, limit + 1, 2 * limit - 1, 1 << 62] {
                 let mut fixed = target.fixed(&z);
                 fixed[wire] = Some(Fr::from(value));
-                let count = solver.count(&fixed, None);
+                let count = solver.count(&fixed, None, GUESSES);
                 assert_eq!(count, Count::None, "{}: {value}", target.name);
             }
             wire += count;
@@ -353,7 +358,7 @@ enum Without {
 
 fn without(target: &Target, solver: &Solver<'_>, row: usize, z: &[Fr]) -> Without {
     let fixed = target.fixed(z);
-    match solver.count(&fixed, Some(row)) {
+    match solver.count(&fixed, Some(row), FEW) {
         Count::Many(_) => return Without::Forged,
         Count::Open(_) => return Without::Unproven,
         Count::None | Count::One { .. } => {}
@@ -362,7 +367,7 @@ fn without(target: &Target, solver: &Solver<'_>, row: usize, z: &[Fr]) -> Withou
         for wrong in [z[wire] + Fr::from(256_u64), z[wire] + Fr::from(1_u64 << 32)] {
             let mut moved = fixed.clone();
             moved[wire] = Some(wrong);
-            if solver.count(&moved, Some(row)) != Count::None {
+            if solver.count(&moved, Some(row), FEW) != Count::None {
                 return Without::OutOfRange;
             }
         }

@@ -32,9 +32,6 @@ enum Stop {
     Open(Vec<usize>),
 }
 
-/// Guesses of one search.
-const GUESSES: usize = 300;
-
 pub(crate) struct Solver<'r> {
     r1cs: &'r R1cs,
     rows_of: Vec<Vec<u32>>,
@@ -85,14 +82,20 @@ impl<'r> Solver<'r> {
         Self { r1cs, rows_of }
     }
 
-    /// Counts, given the values of some wires, and leaving out one row if asked.
-    pub(crate) fn count(&self, fixed: &[Option<Fr>], without: Option<usize>) -> Count {
+    /// Counts, given the values of some wires, and leaving out one row if asked; gives up after so
+    /// many guesses.
+    pub(crate) fn count(
+        &self,
+        fixed: &[Option<Fr>],
+        without: Option<usize>,
+        mut guesses: usize,
+    ) -> Count {
         let state = State {
             values: fixed.to_vec(),
             most: vec![None; fixed.len()],
         };
         let all: Vec<u32> = (0..self.r1cs.num_constraints() as u32).collect();
-        let (mut found, mut guesses) = (None, GUESSES);
+        let mut found = None;
         match self.search(state, all, without, &mut found, &mut guesses) {
             Err(Stop::Open(open)) => Count::Open(open),
             Err(Stop::Many(differ)) => Count::Many(differ),
