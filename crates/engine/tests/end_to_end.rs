@@ -1,5 +1,11 @@
 //! The whole way on a real model: import, seal, load, prove, verify; and what must be refused.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a test that panics has failed; counts of samples are small"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
