@@ -104,6 +104,17 @@ impl NodeContext<'_> {
         }
     }
 
+    /// That a scale or zero point is a scalar or a vector, as the runtime's kernels demand.
+    fn flat(&self, position: usize) -> Result<(), Refusal> {
+        match self.constant(position)? {
+            Some(tensor) if tensor.shape.len() > 1 => Err(Refusal::new(
+                format!("input {position} has shape {:?}", tensor.shape),
+                "give scales and zero points as a scalar or a vector",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// A computed shape, before anything of its size is allocated.
     ///
     /// # Errors
@@ -123,6 +134,7 @@ impl NodeContext<'_> {
     /// # Errors
     /// [`Refusal`] when the length fits neither, or a scale is not finite and positive.
     pub fn scales(&self, position: usize, channels: usize) -> Result<Vec<f32>, Refusal> {
+        self.flat(position)?;
         let tensor = self.constant(position)?;
         let floats = tensor.and_then(Tensor::floats).ok_or_else(|| {
             Refusal::new(
@@ -148,14 +160,15 @@ impl NodeContext<'_> {
         Ok(floats.to_vec())
     }
 
-    /// A zero point of the given type: a scalar, or equal values one per channel; 0 when absent.
+    /// A zero point of the given type, one value; 0 when absent.
     ///
     /// # Errors
-    /// [`Refusal`] for another type, or for values that differ between channels.
+    /// [`Refusal`] for another type, or another number of values.
     pub fn zero_point(&self, position: usize, elem: ElemType) -> Result<i32, Refusal> {
         if self.node.input(position).is_none() {
             return Ok(0);
         }
+        self.flat(position)?;
         let tensor = self.ints(position)?;
         if tensor.elem() != elem {
             return Err(Refusal::new(
@@ -167,10 +180,10 @@ impl NodeContext<'_> {
             ));
         }
         match tensor.data() {
-            [first, rest @ ..] if rest.iter().all(|v| v == first) => Ok(*first),
-            _ => Err(Refusal::new(
-                format!("zero point {position} differs between channels"),
-                "quantize the weights with one zero point",
+            &[one] => Ok(one),
+            several => Err(Refusal::new(
+                format!("zero point {position} has {} values", several.len()),
+                "quantize the tensor with one zero point",
             )),
         }
     }
@@ -187,6 +200,7 @@ impl NodeContext<'_> {
         elem: ElemType,
         channels: usize,
     ) -> Result<Vec<i64>, Refusal> {
+        self.flat(position)?;
         match self.node.input(position) {
             Some(_)
                 if self.ints(position)?.len() == channels

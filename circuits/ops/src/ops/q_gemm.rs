@@ -151,6 +151,14 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
             "use MatMulInteger and an int32 Add for integer outputs",
         ));
     }
+    if let (Some(scale), Some(zero_point)) = (cx.constant(4)?, cx.constant(5)?)
+        && scale.shape != zero_point.shape
+    {
+        return Err(Refusal::new(
+            format!("scales of B of shape {:?}, zero points of shape {:?}", scale.shape, zero_point.shape),
+            "give both the same shape, as the runtime demands",
+        ));
+    }
     let (x_scale, y_scale) = (cx.scale(1)?, cx.scale(7)?);
     let elem = cx.zero_point_elem(8)?;
     let y_zero_point = cx.zero_point(8, elem)?;
