@@ -386,3 +386,64 @@ fn one_value_is_never_two_things() {
     b.output(&y, Uint8, &[2]);
     assert_eq!(refusal(&b.finish()), Some("unsupported-node"));
 }
+
+/// Weight scales and zero points in shapes that some exporter or attacker may write: what is
+/// accepted runs, and agrees.
+#[test]
+fn shapes_of_scales_and_zero_points() {
+    let shapes: [&[usize]; 5] = [&[], &[1], &[2], &[1, 2], &[1, 1]];
+    let (mut accepted, mut disagree) = (0, Vec::new());
+    for op in ["QGemm", "QLinearMatMul", "QLinearConv"] {
+        for scale_shape in shapes {
+            for zero_shape in shapes {
+                for x_shape in [&[][..], &[1], &[1, 1]] {
+                    let mut b = Builder::new();
+                    let conv = op == "QLinearConv";
+                    let (x_dims, w_dims): (&[usize], &[usize]) = if conv {
+                        (&[1, 2, 3], &[2, 2, 1])
+                    } else {
+                        (&[1, 2], &[2, 2])
+                    };
+                    let x = b.input(Uint8, x_dims);
+                    let w = b.ints(Uint8, w_dims, vec![255, 3, 0, 200]);
+                    let count = |shape: &[usize]| shape.iter().product::<usize>();
+                    let data = [0.011, 0.05][..count(scale_shape)].to_vec();
+                    let w_scale = b.constant(
+                        Tensor::new(scale_shape.to_vec(), TensorData::Float(data)).expect("scales"),
+                    );
+                    let w_zero = b.ints(Uint8, zero_shape, vec![100; count(zero_shape)]);
+                    let x_scale = b.constant(
+                        Tensor::new(x_shape.to_vec(), TensorData::Float(vec![0.7])).expect("scale"),
+                    );
+                    let x_zero = b.ints(Uint8, x_shape, vec![3]);
+                    let (one, zy) = (b.floats(&[1.0]), b.int(Uint8, 19));
+                    let y = if op == "QGemm" {
+                        let c = b.ints(Int32, &[2], vec![5, -5]);
+                        let inputs = [&x, &x_scale, &x_zero, &w, &w_scale, &w_zero, &c, &one, &zy];
+                        b.node("com.microsoft", op, &inputs.map(String::as_str), &[])
+                    } else {
+                        let inputs = [&x, &x_scale, &x_zero, &w, &w_scale, &w_zero, &one, &zy];
+                        b.node("", op, &inputs.map(String::as_str), &[])
+                    };
+                    b.output(&y, Uint8, x_dims);
+                    let model = b.finish();
+                    if refusal(&model).is_some() {
+                        continue;
+                    }
+                    accepted += 1;
+                    let name = format!("{op} {scale_shape:?} {zero_shape:?} {x_shape:?}");
+                    let checked = std::panic::catch_unwind(|| proven_exactly(&name, &model));
+                    if checked.is_err() {
+                        disagree.push(name);
+                    }
+                }
+            }
+        }
+    }
+    assert!(accepted > 20);
+    assert!(
+        disagree.is_empty(),
+        "{} of {accepted}: {disagree:#?}",
+        disagree.len()
+    );
+}

@@ -25,6 +25,7 @@ use proofmark_gadgets::Circuit;
 use proofmark_ops::{Plan, Policy, Salts, Witness, plan};
 use proofmark_tensor::IntTensor;
 use proofmark_tests::build::random_tensor;
+use proofmark_tests::samples::{self, SAMPLES};
 use proofmark_tests::{Checked, Random};
 use proofmark_types::manifest::Visibility;
 use rank::jacobian;
@@ -247,6 +248,25 @@ fn inputs_admit_one_assignment_over_the_whole_field() {
         for point in points(&case, &mut random, if deep() { 40 } else { 2 }) {
             exactly_one(&target, &solver, &target.witness(&point).assignment);
         }
+    }
+}
+
+/// The sample models themselves, as they are served.
+#[test]
+fn the_sample_models_admit_one_assignment() {
+    for name in &SAMPLES {
+        let manifest = samples::manifest(name);
+        let model = proofmark_onnx::parse(
+            &samples::integer_model(name),
+            &proofmark_onnx::Limits::default(),
+        )
+        .expect("parses");
+        let case = Case { name, model };
+        let target = Target::new(&case, Visibility::Public, Visibility::Public);
+        let (inputs, _) = samples::heldout(name);
+        let point = samples::quantized(&manifest, &inputs[0]);
+        let solver = Solver::new(&target.circuit.r1cs);
+        exactly_one(&target, &solver, &target.witness(&[point]).assignment);
     }
 }
 
