@@ -50,6 +50,10 @@ impl Signal {
     }
 }
 
+/// Combinations with more terms than this are merged when they are made. The bound on the number
+/// of terms ([`Num::weight`]) does not depend on it, since it must be the same in both modes.
+const MERGE_FROM: usize = 4096;
+
 /// An integer inside a circuit with a **proven** interval: for every assignment that satisfies the
 /// constraints emitted so far, its value, read as an integer of absolute value below 2^63, lies in
 /// `lo ..= hi`. Only gadgets that enforce a range may make one from a wire.
@@ -155,6 +159,10 @@ impl Num {
             } else {
                 value = value.wrapping_add(coefficient.wrapping_mul(num.value));
             }
+        }
+        // A sum of sums of itself would double its terms each time. Merging changes no row.
+        if lc.terms().len() > MERGE_FROM {
+            lc = lc.normalised();
         }
         // |value| < 2^63 keeps every sum and difference unique modulo the 254-bit field order, and
         // makes the wrapping arithmetic above exact.

@@ -11,10 +11,18 @@ use anyhow::{Context as _, Result, bail};
 use crate::{fetch_runtime, say};
 
 /// Test targets of the package of tests that have a long version.
-const TARGETS: [&str; 3] = ["exactness", "models", "soundness"];
+const TARGETS: [&str; 4] = ["exactness", "models", "service", "soundness"];
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only these (all without): exactness, models, service, soundness
+    #[arg(value_parser = TARGETS)]
+    only: Vec<String>,
+}
 
 /// Runs the long checks and writes their result.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     say(&fetch_runtime::run()?.to_string())?;
     let mut report = format!(
         "# Deep checks, {}\n\nMade by `cargo xtask deep` at commit {} on {} processors.\n",
@@ -22,7 +30,8 @@ pub(crate) fn run() -> Result<()> {
         output("git", &["rev-parse", "--short", "HEAD"])?,
         std::thread::available_parallelism()?,
     );
-    for target in TARGETS {
+    let wanted = |t: &&str| options.only.is_empty() || options.only.iter().any(|only| only == t);
+    for target in TARGETS.iter().filter(|t| wanted(t)) {
         say(&format!("{target} …"))?;
         let start = Instant::now();
         let run = Command::new("cargo")
@@ -56,7 +65,12 @@ pub(crate) fn run() -> Result<()> {
         }
         report.push_str("```\n");
     }
-    let path = format!("docs/results/deep-{}.md", today()?);
+    let what = if options.only.is_empty() {
+        "all".to_owned()
+    } else {
+        options.only.join("-")
+    };
+    let path = format!("docs/results/deep-{what}-{}.md", today()?);
     fs::create_dir_all("docs/results")?;
     fs::write(&path, report)?;
     say(&format!("written to {path}"))

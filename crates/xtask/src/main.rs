@@ -29,7 +29,7 @@ enum Chore {
     /// Make the integer models and manifests of models/ again
     ImportSamples,
     /// Run the long versions of the checks and write their dated result
-    Deep,
+    Deep(deep::Options),
     /// Fetch what the tests need and run them all
     Test,
 }
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Chore::FetchRuntime => fetch_runtime::run().and_then(|outcome| say(&outcome.to_string())),
         Chore::Demo(options) => demo::run(&options),
         Chore::ImportSamples => import_samples::run(),
-        Chore::Deep => deep::run(),
+        Chore::Deep(options) => deep::run(&options),
         Chore::Test => test::run(),
     };
     match done {

@@ -292,10 +292,7 @@ async fn a_proof_that_was_late_is_found_by_its_key() {
     let app = app().await;
     app.engine.open(false);
     let key = ("idempotency-key", "k");
-    let late = app
-        .spawn(&[("request-timeout", "0.05"), key])
-        .await
-        .unwrap();
+    let late = app.spawn(&[("request-timeout", "3"), key]).await.unwrap();
     assert_eq!(late.status, 504);
     assert!(late.json()["detail"].as_str().unwrap().contains("goes on"));
     let busy = app.infer_with(&[key], request()).await;
