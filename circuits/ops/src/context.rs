@@ -35,6 +35,7 @@ pub struct NodeContext<'a> {
     pub opset: i64,
     pub(crate) constants: &'a BTreeMap<String, Tensor>,
     pub(crate) facts: &'a BTreeMap<String, Fact>,
+    pub(crate) nodes: &'a [Node],
 }
 
 impl NodeContext<'_> {
@@ -55,6 +56,22 @@ impl NodeContext<'_> {
                 "fold constants before the import",
             )
         })
+    }
+
+    /// The node that makes a tensor, so that an operator may read a pattern of nodes as one.
+    pub fn producer(&self, tensor: &str) -> Option<&Node> {
+        let makes = |node: &&Node| node.outputs.iter().any(|output| output == tensor);
+        self.nodes.iter().find(makes)
+    }
+
+    /// The stored tensor of a name.
+    pub fn stored(&self, name: &str) -> Option<&Tensor> {
+        self.constants.get(name)
+    }
+
+    /// The fact about a tensor that exists at run time.
+    pub fn fact(&self, name: &str) -> Option<&Fact> {
+        self.facts.get(name)
     }
 
     /// The constant at a position, `None` when the input is absent.

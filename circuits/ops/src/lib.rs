@@ -10,6 +10,7 @@ pub mod error;
 pub mod operator;
 pub mod ops;
 pub mod plan;
+pub mod vector;
 mod window;
 
 pub use context::{NodeContext, Refusal};
@@ -17,3 +18,4 @@ pub use error::{OpsError, UnsupportedNode};
 pub use operator::{Fact, OpSpec, Operator, TensorVar};
 pub use ops::OPERATORS;
 pub use plan::{COMPILER_EPOCH, NodeCost, Plan, Policy, Salts, TensorInfo, Witness, plan};
+pub use vector::{Expect, Vector};

@@ -16,6 +16,7 @@ use proofmark_tensor::{ElemType, IntTensor};
 
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
+use crate::vector::Vector;
 
 /// Most elements of one computed tensor, far beyond any circuit that a key can be made for. It is
 /// checked before memory is taken, because a few bytes of model can ask for any amount.
@@ -98,8 +99,13 @@ pub struct OpSpec {
     pub summary: &'static str,
     /// What of the operator is not accepted.
     pub limits: &'static str,
-    /// Constraints a unit, plain backend.
+    /// Constraints a unit, plain backend, and the encodings that are chosen from.
     pub cost: &'static str,
+    /// On which processors ONNX Runtime computes it as evaluated here.
+    pub portability: &'static str,
+    /// Worked examples: at least one output, one refusal, and where the operator requantizes one
+    /// that saturates.
+    pub vectors: fn() -> Vec<Vector>,
     /// Reads a node, or says why it cannot be proven.
     pub parse: fn(&NodeContext<'_>) -> Result<Parsed, Refusal>,
 }

@@ -141,6 +141,7 @@ pub fn plan(model: &Model, policy: &Policy) -> Result<Plan, OpsError> {
                 opset,
                 constants: &graph.initializers,
                 facts: &facts,
+                nodes: &graph.nodes,
             })
             .and_then(|parsed| sized(parsed, &mut elements)),
         };

@@ -16,6 +16,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "int32 sum of two tensors, or of a tensor and a constant, broadcast",
     limits: "int32 only; the sum must fit int32",
     cost: "0",
+    portability: "every processor",
+    vectors: Vec::new,
     parse,
 };
 

@@ -11,6 +11,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "tensors side by side along an axis",
     limits: "no constant operands; equal element types",
     cost: "0",
+    portability: "every processor",
+    vectors: Vec::new,
     parse,
 };
 

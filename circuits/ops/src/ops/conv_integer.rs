@@ -11,6 +11,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "1-D and 2-D convolution to int32 accumulators",
     limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads; one weight zero point",
     cost: "0",
+    portability: "every processor, because u8×s8 is refused",
+    vectors: Vec::new,
     parse,
 };
 

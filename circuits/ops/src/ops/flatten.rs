@@ -11,6 +11,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "the same elements as a matrix, split at an axis",
     limits: "none",
     cost: "0",
+    portability: "every processor",
+    vectors: Vec::new,
     parse,
 };
 

@@ -11,6 +11,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "matrix product with a constant right side, int32 accumulators",
     limits: "constant right side of rank 2; u8×u8 or s8×s8",
     cost: "0",
+    portability: "every processor, because u8×s8 is refused",
+    vectors: Vec::new,
     parse,
 };
 

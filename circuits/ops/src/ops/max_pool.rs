@@ -15,6 +15,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "largest value of each window, strides, pads, dilations; padding never wins",
     limits: "8-bit tensors; batch 1; 1 or 2 spatial dimensions; no ceil_mode, no indices output",
     cost: "10 for each window element after the first",
+    portability: "every processor",
+    vectors: Vec::new,
     parse,
 };
 

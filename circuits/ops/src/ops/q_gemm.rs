@@ -16,6 +16,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "fully connected layer: A·B + C with per-channel scales and int32 bias, requantized",
     limits: "constant B and C; u8×u8 or s8×s8; transA = 0; y_scale given (no float output)",
     cost: "0 for the products; one requantize an output element",
+    portability: "every processor, because u8×s8 is refused",
+    vectors: Vec::new,
     parse,
 };
 

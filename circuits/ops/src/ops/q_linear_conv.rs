@@ -17,6 +17,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "1-D and 2-D convolution, strides, pads, dilations, groups, per-channel scales, int32 bias",
     limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads",
     cost: "0 for the products; one requantize an output element",
+    portability: "every processor, because u8×s8 is refused",
+    vectors: Vec::new,
     parse,
 };
 

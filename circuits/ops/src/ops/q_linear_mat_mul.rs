@@ -14,6 +14,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "matrix product with a constant right side, requantized",
     limits: "constant right side of rank 2; u8×u8 or s8×s8",
     cost: "0 for the products; one requantize an output element",
+    portability: "every processor, because u8×s8 is refused",
+    vectors: Vec::new,
     parse,
 };
 

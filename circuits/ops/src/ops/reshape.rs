@@ -11,6 +11,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "the same elements under another shape",
     limits: "constant shape",
     cost: "0",
+    portability: "every processor",
+    vectors: Vec::new,
     parse,
 };
 

@@ -11,6 +11,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "the same elements without some dimensions of size 1",
     limits: "constant axes",
     cost: "0",
+    portability: "every processor",
+    vectors: Vec::new,
     parse,
 };
 
