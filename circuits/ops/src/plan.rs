@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
-use proofmark_gadgets::{Backend, Circuit, Lowering, NoChallenge};
+use proofmark_gadgets::{Backend, Circuit, Lowering, NoChallenge, Num};
 use proofmark_onnx::{Model, ValueType};
 use proofmark_tensor::IntTensor;
 use proofmark_types::manifest::Visibility;
@@ -87,6 +87,9 @@ pub struct NodeCost {
     /// Constraints.
     pub constraints: usize,
 }
+
+/// Smallest and largest value of each element of each tensor, by name.
+pub type Ranges = BTreeMap<String, Vec<(i64, i64)>>;
 
 #[derive(Debug)]
 struct Step {
@@ -362,6 +365,14 @@ impl Plan {
         &self.outputs
     }
 
+    /// Type and shape of each input and of each tensor that a node makes, by name.
+    pub fn facts(&self) -> BTreeMap<&str, &Fact> {
+        let inputs = self.inputs.iter().map(|i| (i.name.as_str(), &i.fact));
+        let steps = self.steps.iter();
+        let made = steps.map(|s| (s.output.as_str(), s.operator.output()));
+        inputs.chain(made).collect()
+    }
+
     /// What each public input means.
     pub const fn layout(&self) -> &PublicLayout {
         &self.layout
@@ -380,28 +391,46 @@ impl Plan {
     /// # Errors
     /// Those of [`circuit`](Self::circuit).
     pub fn circuit_with_costs(&self) -> Result<(Circuit, Vec<NodeCost>), OpsError> {
-        let mut cx = Lowering::shape(Backend::Plain, self.layout.len())?;
         let mut costs = Vec::new();
-        self.lower(
-            &mut cx,
-            None,
-            &Salts::default(),
-            |node, op_type, elements, constraints| {
-                costs.push(NodeCost {
-                    node: node.to_owned(),
-                    op_type: op_type.to_owned(),
-                    elements,
-                    constraints,
-                });
-            },
-        )?;
-        let circuit = cx
-            .into_circuit(COMPILER_EPOCH, self.layout.encode())
+        let report = |node: &str, op_type: &str, elements, constraints| {
+            costs.push(NodeCost {
+                node: node.to_owned(),
+                op_type: op_type.to_owned(),
+                elements,
+                constraints,
+            });
+        };
+        let circuit = self.compile(report, |_, _| {})?;
+        Ok((circuit, costs))
+    }
+
+    /// The circuit and, for each input and each tensor that a node makes, the smallest and the
+    /// largest value of every element, row-major, as the circuit's constraints enforce them.
+    ///
+    /// # Errors
+    /// Those of [`circuit`](Self::circuit).
+    pub fn circuit_with_ranges(&self) -> Result<(Circuit, Ranges), OpsError> {
+        let mut ranges = Ranges::new();
+        let observe = |tensor: &str, nums: &[Num]| {
+            let element = nums.iter().map(|num| (num.lo(), num.hi()));
+            ranges.insert(tensor.to_owned(), element.collect());
+        };
+        let circuit = self.compile(|_, _, _, _| {}, observe)?;
+        Ok((circuit, ranges))
+    }
+
+    fn compile(
+        &self,
+        report: impl FnMut(&str, &str, usize, usize),
+        observe: impl FnMut(&str, &[Num]),
+    ) -> Result<Circuit, OpsError> {
+        let mut cx = Lowering::shape(Backend::Plain, self.layout.len())?;
+        self.lower(&mut cx, None, &Salts::default(), report, observe)?;
+        cx.into_circuit(COMPILER_EPOCH, self.layout.encode())
             .ok_or_else(|| OpsError::Internal {
                 node: "circuit".to_owned(),
                 reason: "not in shape mode".to_owned(),
-            })?;
-        Ok((circuit, costs))
+            })
     }
 
     /// The integer evaluation, independent of the circuit.
@@ -452,7 +481,7 @@ impl Plan {
         )?;
         let mut challenger = NoChallenge;
         let mut cx = Lowering::witness(Backend::Plain, &public_inputs, &mut challenger)?;
-        let tensors = self.lower(&mut cx, Some(inputs), salts, |_, _, _, _| {})?;
+        let tensors = self.lower(&mut cx, Some(inputs), salts, |_, _, _, _| {}, |_, _| {})?;
         let mut outputs = Vec::with_capacity(tensors.len());
         for ((info, tensor), expected) in self.outputs.iter().zip(tensors).zip(&evaluated) {
             let mut values = Vec::with_capacity(tensor.nums.len());
@@ -492,6 +521,7 @@ impl Plan {
         inputs: Option<&[IntTensor]>,
         salts: &Salts,
         mut report: impl FnMut(&str, &str, usize, usize),
+        mut observe: impl FnMut(&str, &[Num]),
     ) -> Result<Vec<TensorVar>, OpsError> {
         let mut publics = Publics::new();
         let mut live = Live::new(&self.readers);
@@ -505,6 +535,7 @@ impl Plan {
                 |cx| bind_input(cx, &mut publics, info, values, salt),
             )?;
             elements += tensor.nums.len();
+            observe(&info.name, &tensor.nums);
             live.insert(&info.name, tensor);
         }
         report("(inputs)", "", elements, cx.num_constraints());
@@ -525,6 +556,7 @@ impl Plan {
                 nums.len(),
                 cx.num_constraints() - before,
             );
+            observe(&step.output, &nums);
             live.release(&step.data);
             live.insert(&step.output, TensorVar { fact, nums });
         }
