@@ -14,21 +14,27 @@ macro_rules! operators {
 
 operators! {
     add,
+    cast,
     concat,
     conv_integer,
     flatten,
+    gather,
     mat_mul_integer,
     max_pool,
+    mul,
     q_gemm,
     q_linear_conv,
     q_linear_mat_mul,
     reshape,
     squeeze,
+    sub,
     transpose,
     unsqueeze,
 }
 
 mod accumulate;
+mod broadcast;
+mod elementwise;
 mod relabel;
 
 #[cfg(test)]
