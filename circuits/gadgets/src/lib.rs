@@ -17,12 +17,14 @@ pub mod logup;
 pub mod lookup;
 pub mod lowering;
 pub mod max;
+pub mod multiply;
 pub mod num;
 pub mod poseidon;
 pub mod r1cs;
 pub mod requantize;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod univariate;
 
 pub use ark_bn254::Fr;
 pub use circuit::{Backend, Circuit};

@@ -82,6 +82,16 @@ pub enum OpsError {
         /// Largest possible value.
         hi: i64,
     },
+    /// A value's proven interval is wider than an operator can prove exactly.
+    #[error("node {node:?}: {reason}; {remedy}")]
+    Interval {
+        /// The node.
+        node: String,
+        /// Which interval, and what it does not fit.
+        reason: String,
+        /// What the user can do.
+        remedy: &'static str,
+    },
     /// The evaluator and the circuit's witness disagree: a bug, never served.
     #[error(
         "evaluator and witness differ at element {index} of output {output:?}: {evaluator} and {witness}"
@@ -133,6 +143,7 @@ impl OpsError {
             Self::Input { .. } | Self::InputCount { .. } => "input-mismatch",
             Self::Salt { .. } => "salt-mismatch",
             Self::AccumulatorOverflow { .. } => "accumulator-overflow",
+            Self::Interval { .. } => "interval-too-wide",
             Self::Divergence { .. } => "engine-divergence",
             Self::Internal { .. } => "compiler-internal",
             Self::Lower(error) => error.code(),

@@ -1,0 +1,259 @@
+//! Any function of one integer over a known interval, by the cheapest encoding of what it is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use crate::error::LowerError;
+use crate::limbs::{self, limbs};
+use crate::lookup::{MAX_INDEX_BITS, Table, lookup};
+use crate::lowering::Lowering;
+use crate::num::Num;
+
+/// How a function is put into constraints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// `slope · x + offset`: no constraint (a slope of 0 is a constant).
+    Linear {
+        /// The factor.
+        slope: i64,
+        /// What is added.
+        offset: i64,
+    },
+    /// A table of up to 256 entries.
+    Table(Table),
+}
+
+impl Form {
+    /// Short stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Linear { slope: 0, .. } => "constant",
+            Self::Linear { .. } => "linear",
+            Self::Table(_) => "table",
+        }
+    }
+}
+
+/// A function given by its values on an interval of integers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    lo: i64,
+    hi: i64,
+    /// Smallest and largest value.
+    out: (i64, i64),
+    form: Form,
+}
+
+type Key = (i64, Vec<i64>);
+static FUNCTIONS: LazyLock<RwLock<HashMap<Key, Arc<Function>>>> = LazyLock::new(RwLock::default);
+/// Functions kept a process; past it the cache starts anew.
+const MOST_FUNCTIONS: usize = 1 << 14;
+
+impl Function {
+    /// The function with value `values[i]` at `lo + i`, in the cheapest form; deterministic,
+    /// checked at every entry, and kept for the process, since every witness asks again.
+    ///
+    /// # Errors
+    /// [`LowerError::BadTable`] for no value, one of 2^40 or more, or more than 256 values of a
+    /// function that is not linear.
+    pub fn new(lo: i64, values: &[i64]) -> Result<Arc<Self>, LowerError> {
+        let key = (lo, values.to_vec());
+        let known = FUNCTIONS.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = known.get(&key) {
+            return Ok(Arc::clone(function));
+        }
+        drop(known);
+        let function = Arc::new(Self::choose(lo, values)?);
+        let mut known = FUNCTIONS.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_FUNCTIONS {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&function));
+        Ok(function)
+    }
+
+    fn choose(lo: i64, values: &[i64]) -> Result<Self, LowerError> {
+        let bad = |reason: String| LowerError::BadTable {
+            path: "function".to_owned(),
+            reason,
+        };
+        let length = i64::try_from(values.len()).unwrap_or(i64::MAX);
+        let hi = lo
+            .checked_add(length - 1)
+            .filter(|hi| lo.unsigned_abs().max(hi.unsigned_abs()) < 1 << 31)
+            .ok_or_else(|| bad(format!("{length} values from {lo} on leave int32")))?;
+        let (Some(&least), Some(&most)) = (values.iter().min(), values.iter().max()) else {
+            return Err(bad("a function without a value".to_owned()));
+        };
+        if least.unsigned_abs().max(most.unsigned_abs()) >= 1 << 40 {
+            return Err(bad("a value of 2^40 or more".to_owned()));
+        }
+        let form = match linear(lo, values) {
+            Some(linear) => linear,
+            None => Form::Table(table(values)?),
+        };
+        let function = Self {
+            lo,
+            hi,
+            out: (least, most),
+            form,
+        };
+        for (x, &value) in (lo..).zip(values) {
+            if function.apply(x) != Some(value) {
+                return Err(LowerError::Encoding {
+                    path: "function".to_owned(),
+                    reason: format!("the {} form is wrong at {x}", function.form.name()),
+                });
+            }
+        }
+        Ok(function)
+    }
+
+    /// Which form it is.
+    pub const fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// The value that the constraints give an `x` inside the interval.
+    pub fn apply(&self, x: i64) -> Option<i64> {
+        match &self.form {
+            Form::Linear { slope, offset } => Some(slope * x + offset),
+            Form::Table(table) => table.entry(0, usize::try_from(x - self.lo).ok()?),
+        }
+    }
+
+    /// Constraints, for an `x` of at most 40 terms.
+    pub fn cost(&self) -> usize {
+        match &self.form {
+            Form::Linear { .. } => 0,
+            Form::Table(table) => match table.bits() {
+                1 => table.cost(),
+                bits => limbs::cost(bits, false) + table.cost(),
+            },
+        }
+    }
+
+    /// Emits the constraints and returns the value at `x`.
+    ///
+    /// # Soundness
+    /// The linear form is the very number. For a table, see [`lookup`]: its index is `x − lo`,
+    /// whose bits are proven.
+    ///
+    /// # Errors
+    /// [`LowerError::IntervalUnfit`] when the interval of `x` is not inside that of the function;
+    /// those of the gadgets used.
+    pub fn lower(&self, cx: &mut Lowering<'_>, x: &Num) -> Result<Num, LowerError> {
+        if x.lo() < self.lo || x.hi() > self.hi {
+            return Err(LowerError::IntervalUnfit {
+                path: cx.path("function"),
+                lo: x.lo(),
+                hi: x.hi(),
+                bits: MAX_INDEX_BITS,
+            });
+        }
+        x.check(cx, "function")?;
+        match &self.form {
+            Form::Linear { slope: 0, offset } => Ok(Num::constant(cx, *offset)),
+            Form::Linear { slope, offset } => Num::linear(cx, [(*slope, x)], *offset),
+            Form::Table(table) => {
+                let index = x.plus(cx, -self.lo)?;
+                let bits = limbs(cx, "table-index", &index, &vec![1; table.bits() as usize])?;
+                let mut columns = lookup(cx, "table", &bits, table)?;
+                let value = columns.pop().ok_or_else(|| LowerError::BadTable {
+                    path: cx.path("table"),
+                    reason: "no column".to_owned(),
+                })?;
+                Ok(value.narrowed(self.out.0, self.out.1))
+            }
+        }
+    }
+}
+
+/// `slope · x + offset`, where the values are on a line.
+fn linear(lo: i64, values: &[i64]) -> Option<Form> {
+    let first = *values.first()?;
+    let slope = values.get(1).map_or(0, |second| second - first);
+    let straight = values
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if b - a == slope));
+    straight.then_some(Form::Linear {
+        slope,
+        offset: first - slope * lo,
+    })
+}
+
+/// The values by index bits; past the last one, where no index gets, the last one again.
+fn table(values: &[i64]) -> Result<Table, LowerError> {
+    let size = values.len().next_power_of_two();
+    let mut column = values.to_vec();
+    column.resize(size, values.last().copied().unwrap_or_default());
+    Table::new(size.ilog2(), &[column])
+}
+
+#[cfg(test)]
+mod tests {
+    use ark_bn254::Fr;
+
+    use super::*;
+    use crate::testing::Subject;
+
+    fn sound(lo: i64, values: &[i64], form: &str, most: usize) {
+        let function = Function::new(lo, values).unwrap();
+        assert_eq!(function.form().name(), form, "{values:?}");
+        let hi = lo + i64::try_from(values.len()).unwrap() - 1;
+        let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let y = function.lower(cx, &x[0])?;
+            assert!(values.iter().all(|&v| y.lo() <= v && v <= y.hi()));
+            Ok(vec![y.to_signal(cx)])
+        };
+        let expected = |v: &[i64]| {
+            let at = usize::try_from(v[0] - lo).unwrap();
+            Some(vec![Fr::from(values[at])])
+        };
+        let subject = Subject::new(form, &[(lo, hi)], &build, &expected);
+        assert_eq!(subject.constraints().unwrap(), function.cost());
+        assert!(function.cost() <= most, "{} > {most}", function.cost());
+        let all: Vec<Vec<i64>> = (lo..=hi).map(|x| vec![x]).collect();
+        subject.check_honest(&all).unwrap();
+        let some: Vec<Vec<i64>> = all
+            .iter()
+            .step_by(all.len().div_ceil(16) | 1)
+            .cloned()
+            .collect();
+        subject.check(&some).unwrap();
+        assert_eq!(subject.check_all_solutions(&all).unwrap(), all.len());
+    }
+
+    #[test]
+    fn lines_are_free() {
+        sound(-128, &(0..256).collect::<Vec<_>>(), "linear", 0);
+        sound(0, &(0..256).rev().collect::<Vec<_>>(), "linear", 0);
+        sound(0, &[9; 256], "constant", 0);
+        sound(5, &[-7], "constant", 0);
+        sound(5, &[-7, 9], "linear", 0);
+        sound(-1, &[-7, 0, 7], "linear", 0);
+    }
+
+    #[test]
+    fn any_values_are_a_table() {
+        let scrambled =
+            |n: i64| -> Vec<i64> { (0..n).map(|i| (i * i * i + 41 * i) % 257).collect() };
+        for n in [3, 5, 16, 21] {
+            sound(-9, &scrambled(n), "table", 22);
+        }
+        sound(256 * 7, &scrambled(256), "table", 45);
+    }
+
+    #[test]
+    fn what_is_no_small_function_is_refused() {
+        assert!(Function::new(0, &[]).is_err());
+        assert!(Function::new(0, &[0, 1 << 40]).is_err());
+        assert!(Function::new(i64::MAX, &[0, 1, 0]).is_err());
+        let squares: Vec<i64> = (0..257).map(|x| x * x).collect();
+        assert!(Function::new(0, &squares).is_err());
+        let function = Function::new(0, &squares[..256]).unwrap();
+        let cx = &mut Lowering::shape(crate::Backend::Plain, 1).unwrap();
+        let x = Num::claimed(cx, crate::Wire(1), 0, 0, 256);
+        assert!(function.lower(cx, &x).is_err());
+    }
+}

@@ -1,0 +1,218 @@
+//! `Gather`: elements of a computed tensor at constant indices (a data mover), or entries of a
+//! constant table at computed indices (any function of an 8-bit value).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proofmark_gadgets::univariate::Function;
+use proofmark_gadgets::{Lowering, Num};
+use proofmark_onnx::TensorData;
+use proofmark_tensor::{ElemType, IntTensor};
+
+use super::relabel::{Relabel, axis};
+use crate::context::{NodeContext, Refusal};
+use crate::error::OpsError;
+use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar};
+
+pub(super) static SPEC: OpSpec = OpSpec {
+    op_type: "Gather",
+    domain: "",
+    since: 1,
+    summary: "elements at constant indices along an axis; or entries of a constant table of rank 1 at computed int32 indices",
+    limits: "either the indices or the data are constant; computed indices are proven to stay in the table, 256 entries of it an element",
+    cost: "0 at constant indices; in a table 0 where the slice is constant or linear, at most 45 for 256 entries",
+    portability: "every processor",
+    vectors: Vec::new,
+    parse,
+};
+
+/// Entries of a constant table.
+#[derive(Debug)]
+struct TableRead {
+    node: String,
+    output: Fact,
+    entries: Vec<i64>,
+}
+
+impl TableRead {
+    /// The entry at an index as ONNX counts: from the end where it is negative.
+    fn entry(&self, index: i64) -> Option<i64> {
+        let length = i64::try_from(self.entries.len()).ok()?;
+        let at = if index < 0 { index + length } else { index };
+        self.entries.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// The function on the indices that the constraints allow.
+    fn function(&self, path: String, lo: i64, hi: i64) -> Result<Arc<Function>, OpsError> {
+        let inside = usize::try_from(lo).ok().zip(usize::try_from(hi).ok());
+        let slice = inside.and_then(|(lo, hi)| self.entries.get(lo..=hi));
+        let Some(slice) = slice else {
+            return Err(OpsError::Interval {
+                node: path,
+                reason: format!(
+                    "an index of {lo} ..= {hi} may leave the table of {} entries",
+                    self.entries.len()
+                ),
+                remedy: "clip the index to the table first",
+            });
+        };
+        Function::new(lo, slice).map_err(|error| OpsError::Interval {
+            node: path,
+            reason: error.to_string(),
+            remedy: "index the table with one 8-bit value, plus a constant",
+        })
+    }
+}
+
+impl Operator for TableRead {
+    fn output(&self) -> &Fact {
+        &self.output
+    }
+
+    fn eval(&self, inputs: &[&IntTensor]) -> Result<Vec<i32>, OpsError> {
+        let x = inputs.first().map(|t| t.data()).unwrap_or_default();
+        x.iter()
+            .map(|&index| {
+                let entry = self.entry(index.into());
+                let entry = entry.and_then(|entry| i32::try_from(entry).ok());
+                entry.ok_or_else(|| OpsError::Interval {
+                    node: self.node.clone(),
+                    reason: format!(
+                        "index {index} is outside of the table of {} entries",
+                        self.entries.len()
+                    ),
+                    remedy: "clip the index to the table first",
+                })
+            })
+            .collect()
+    }
+
+    fn synthesize(
+        &self,
+        cx: &mut Lowering<'_>,
+        inputs: &[&TensorVar],
+    ) -> Result<Vec<Num>, OpsError> {
+        let x = inputs
+            .first()
+            .map(|t| t.nums.as_slice())
+            .unwrap_or_default();
+        let mut functions: BTreeMap<(i64, i64), Arc<Function>> = BTreeMap::new();
+        let mut out = Vec::with_capacity(x.len());
+        for index in x {
+            let interval = (index.lo(), index.hi());
+            let function = match functions.get(&interval) {
+                Some(function) => Arc::clone(function),
+                None => {
+                    let path = cx.path(&self.node);
+                    let function = self.function(path, interval.0, interval.1)?;
+                    functions.insert(interval, Arc::clone(&function));
+                    function
+                }
+            };
+            out.push(function.lower(cx, index)?);
+        }
+        Ok(out)
+    }
+}
+
+fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    cx.only_attributes(&["axis"])?;
+    match cx.data(0) {
+        Ok((name, x)) => mover(cx, name, &x),
+        Err(_) => table(cx),
+    }
+}
+
+/// Constant indices, a computed tensor.
+fn mover(cx: &NodeContext<'_>, name: String, x: &Fact) -> Result<Parsed, Refusal> {
+    let stored = cx.constant(1)?;
+    let (indices, index_shape): (Vec<i64>, &[usize]) = match stored.map(|t| (&t.data, &t.shape)) {
+        Some((TensorData::Int64(values), shape)) => (values.clone(), shape),
+        Some((TensorData::Int(values), shape)) if values.elem() == ElemType::Int32 => {
+            (values.data().iter().map(|&v| v.into()).collect(), shape)
+        }
+        _ => {
+            return Err(Refusal::new(
+                "indices that are no int32 or int64 constant",
+                "export the indices as a constant",
+            ));
+        }
+    };
+    let rank = x.shape.len();
+    let wanted = cx.int("axis", 0)?;
+    let along = axis(wanted, rank).ok_or_else(|| {
+        Refusal::new(
+            format!("axis {wanted} of rank {rank}"),
+            "give an axis inside the rank",
+        )
+    })?;
+    let length = x.shape.get(along).copied().unwrap_or_default();
+    let picked = indices
+        .iter()
+        .map(|&index| {
+            axis(index, length).ok_or_else(|| {
+                Refusal::new(
+                    format!("index {index} into a dimension of {length}"),
+                    "give indices inside the dimension",
+                )
+            })
+        })
+        .collect::<Result<Vec<usize>, _>>()?;
+    let (outer, inner) = (x.shape.get(..along), x.shape.get(along + 1..));
+    let (outer, inner) = (outer.unwrap_or_default(), inner.unwrap_or_default());
+    let shape = cx.bounded([outer, index_shape, inner].concat())?;
+    let run: usize = inner.iter().product();
+    let mut source = Vec::with_capacity(shape.iter().product());
+    for o in 0..outer.iter().product() {
+        for &at in &picked {
+            source.extend((0..run).map(|i| (0, (o * length + at) * run + i)));
+        }
+    }
+    let output = Fact {
+        elem: x.elem,
+        shape,
+    };
+    Ok(Parsed {
+        operator: Box::new(Relabel { output, source }),
+        data: vec![name],
+    })
+}
+
+/// A constant table, computed indices.
+fn table(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
+    let stored = cx.ints(0)?;
+    let (name, index) = cx.data(1)?;
+    if stored.shape().len() != 1 {
+        return Err(Refusal::new(
+            format!(
+                "computed indices into a constant of shape {:?}",
+                stored.shape()
+            ),
+            "give the table rank 1",
+        ));
+    }
+    if !matches!(cx.int("axis", 0)?, 0 | -1) {
+        return Err(Refusal::new(
+            "an axis outside of the table's rank 1",
+            "use axis 0",
+        ));
+    }
+    if index.elem != ElemType::Int32 {
+        return Err(Refusal::new(
+            format!("{} indices", index.elem),
+            "cast the indices to int32",
+        ));
+    }
+    let read = TableRead {
+        node: cx.node.name.clone(),
+        output: Fact {
+            elem: stored.elem(),
+            shape: index.shape,
+        },
+        entries: stored.data().iter().map(|&v| v.into()).collect(),
+    };
+    Ok(Parsed {
+        operator: Box::new(read),
+        data: vec![name],
+    })
+}
