@@ -50,6 +50,7 @@ pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Packa
     let original_bytes = self_contained(model, &original)?;
     let labels = Options {
         labels: options.labels.clone(),
+        ..Options::default()
     };
     let is_quantized = is_quantized(&original);
     let quantized = if is_quantized {
@@ -102,6 +103,7 @@ fn draft(
         mut inputs,
         mut outputs,
         notes,
+        ..
     } = quantized;
     validation.notes.extend(notes);
     let mut unknown: Vec<&String> = options.visibility.keys().collect();

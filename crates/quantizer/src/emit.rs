@@ -182,6 +182,8 @@ pub(crate) fn emit(
         inputs,
         outputs,
         notes: emitter.notes,
+        reference: None,
+        inexact: Vec::new(),
     })
 }
 

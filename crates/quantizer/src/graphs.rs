@@ -584,6 +584,7 @@ fn labels_go_to_the_output_they_fit() {
     build.gemm("x", "y", [3, 6]).output("y");
     let calibration = build.calibration(8);
     let labels = |n: usize| Options {
+        reference: proofmark_types::manifest::ReferenceLevel::All,
         labels: (0..n).map(|i| format!("class {i}")).collect(),
     };
     let made = crate::quantize(&build.model, &calibration, &labels(3)).unwrap();

@@ -23,7 +23,7 @@ mod validate;
 use std::collections::BTreeMap;
 
 use proofmark_onnx::Model;
-use proofmark_types::manifest::{InputSpec, OutputSpec};
+use proofmark_types::manifest::{InexactRewrite, InputSpec, OutputSpec, ReferenceLevel};
 
 pub use error::{QuantizeError, UnsupportedNode};
 pub use import::{Drift, drift, import_quantized, is_quantized};
@@ -42,6 +42,9 @@ pub struct Calibration {
 pub struct Options {
     /// Class names for outputs whose last dimension is as long; empty for none.
     pub labels: Vec<String>,
+    /// For a model that is quantized already: the optimisation level at which ONNX Runtime runs it
+    /// as the reference.
+    pub reference: ReferenceLevel,
 }
 
 /// An integer model and what its inputs and outputs mean.
@@ -55,6 +58,11 @@ pub struct Quantized {
     pub outputs: Vec<OutputSpec>,
     /// What a reader should know, a sentence each.
     pub notes: Vec<String>,
+    /// The level that tables of a model quantized elsewhere were filled at; `None` for a float
+    /// model.
+    pub reference: Option<ReferenceLevel>,
+    /// Rewrites that may change an integer of a model quantized elsewhere.
+    pub inexact: Vec<InexactRewrite>,
 }
 
 /// Quantizes a float model.

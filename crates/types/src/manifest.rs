@@ -504,6 +504,44 @@ pub struct CompilerPin {
     pub backend: Backend,
 }
 
+/// How far ONNX Runtime may rewrite a model quantized elsewhere before it runs it as the reference
+/// of an import. Results of such models depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferenceLevel {
+    /// `ORT_DISABLE_ALL`: as written.
+    Disabled,
+    /// `ORT_ENABLE_BASIC`.
+    Basic,
+    /// `ORT_ENABLE_EXTENDED`: groups of dequantize, operator and quantize become integer operators.
+    Extended,
+    /// `ORT_ENABLE_ALL`: what users of ONNX Runtime run unless they ask for less.
+    #[default]
+    All,
+}
+
+impl ReferenceLevel {
+    /// The kebab-case name, as in the manifest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Basic => "basic",
+            Self::Extended => "extended",
+            Self::All => "all",
+        }
+    }
+}
+
+/// A rewrite of a model quantized elsewhere that may change an integer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InexactRewrite {
+    /// Name of the node in the original.
+    pub node: String,
+    /// What is computed otherwise.
+    pub reason: String,
+}
+
 /// What `import` measured. It informs people and is bound by the package digest like the rest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,63 +1,66 @@
-//! Where floats become integers and back.
+//! Where floats become integers and back: `QuantizeLinear`, `DequantizeLinear`, and what stands
+//! behind the last one.
 
 use proofmark_onnx::Node;
 use proofmark_types::ElemType;
 use proofmark_types::manifest::InputQuantizer;
 
-use super::{Importer, Int, Value, input_spec};
-use crate::read::{Stop, axis_of, only_attributes, refuse};
+use super::island::plain;
+use super::value::{Grid, Int, Pending, Shown, Target, Value, What};
+use super::{Importer, input_spec};
+use crate::net::Head;
+use crate::read::{Constants as _, Stop, axis_of, only_attributes, refuse};
 
 impl Importer<'_> {
     pub(super) fn quantize(&mut self, node: &Node) -> Result<Value, Stop> {
-        only_attributes(node, &["axis", "saturate"])?;
-        let shape = match self.value(node, 0)? {
-            Value::FloatInput { shape } => shape.clone(),
-            Value::Shown { .. } => {
-                return Err(refuse(
-                    "it quantizes again what was dequantized inside the model",
-                    "quantize in the QOperator format (quant_format=QuantFormat.QOperator), or import the float model",
-                ));
+        match self.value(node, 0)?.clone() {
+            Value::FloatInput { shape } => {
+                let name = node.input(0).unwrap_or_default();
+                let (quantizer, elem) = self.quantizer(node, &shape)?;
+                self.input_integers(name, shape, quantizer, elem)
+                    .map(Value::Int)
             }
-            Value::Int(_) | Value::Unknown => {
-                return Err(refuse(
-                    "its input is no float tensor",
-                    "quantize a float input",
-                ));
+            Value::Shown(shown) => {
+                self.headless(&shown)?;
+                let target = self.target(node, &shown.source.shape)?;
+                self.quantize_shown(&shown, target, node).map(Value::Int)
             }
-        };
-        let scale = self.scales(node, 1)?;
-        let (elem, zero_point) = self
-            .zero_points(node, 2)?
-            .unwrap_or_else(|| (ElemType::Uint8, vec![0; scale.len()]));
-        if zero_point.len() != scale.len() {
-            return Err(refuse(
-                format!(
-                    "{} scales and {} zero points",
-                    scale.len(),
-                    zero_point.len()
-                ),
-                "give one zero point a scale",
-            ));
+            Value::Pending(pending) => {
+                let target = self.target(node, &pending.shape)?;
+                self.quantize_pending(&pending, target, node)
+                    .map(Value::Int)
+            }
+            other @ (Value::Int(_) | Value::ConstantShown(_)) => Err(refuse(
+                format!("it quantizes {}", other.kind()),
+                "quantize float tensors",
+            )),
+            Value::Unknown => Err(Stop::Unknown),
         }
-        let axis = if scale.len() == 1 {
-            None
-        } else {
-            let axis = axis_of(node.attr_int("axis")?.unwrap_or(1), shape.len())?;
-            if shape.get(axis) != Some(&scale.len()) {
-                return Err(refuse(
-                    format!("{} scales along dimension {axis} of {shape:?}", scale.len()),
-                    "give one scale an index",
-                ));
-            }
-            Some(axis)
-        };
-        let quantizer = InputQuantizer {
-            scale,
-            zero_point,
-            axis,
-        };
-        let name = node.input(0).unwrap_or_default();
-        // The integers take the place of the float input under its name.
+    }
+
+    /// What a `QuantizeLinear` inside the model asks for: one scale.
+    fn target(&self, node: &Node, shape: &[usize]) -> Result<Target, Stop> {
+        let (quantizer, elem) = self.quantizer(node, shape)?;
+        match (quantizer.scale.as_slice(), quantizer.zero_point.as_slice()) {
+            (&[scale], &[zero_point]) => Ok(Target {
+                grid: Grid { scale, zero_point },
+                elem,
+            }),
+            (scales, _) => Err(refuse(
+                format!("it quantizes an activation with {} scales", scales.len()),
+                "quantize activations per tensor",
+            )),
+        }
+    }
+
+    /// The integers of a float input take its place under its name.
+    fn input_integers(
+        &mut self,
+        name: &str,
+        shape: Vec<usize>,
+        quantizer: InputQuantizer,
+        elem: ElemType,
+    ) -> Result<Int, Stop> {
         let int = Int {
             name: name.to_owned(),
             elem,
@@ -74,11 +77,62 @@ impl Importer<'_> {
                 ));
             }
         }
-        Ok(Value::Int(int))
+        Ok(int)
+    }
+
+    /// Quantizes what was dequantized: nothing where the grids agree, else a table.
+    pub(super) fn quantize_shown(
+        &mut self,
+        shown: &Shown,
+        target: Target,
+        node: &Node,
+    ) -> Result<Int, Stop> {
+        // `q − zero_point` times the scale and divided by it again comes back, unless it overflows.
+        let finite = (shown.grid.scale * 255.0).is_finite();
+        if shown.grid == target.grid && shown.source.elem == target.elem && finite {
+            return Ok(shown.source.clone());
+        }
+        let output = self.output_name(node, 0)?;
+        let island = plain(&shown.source, shown.grid, &shown.name);
+        self.quantize_island(&island, target, node, &output)
+    }
+
+    /// Writes a float tensor as the integers that a `QuantizeLinear` asks for.
+    pub(super) fn quantize_pending(
+        &mut self,
+        pending: &Pending,
+        target: Target,
+        node: &Node,
+    ) -> Result<Int, Stop> {
+        let int = match &pending.what {
+            What::Island(island) => {
+                let output = self.pending_name(pending, &island.output, node)?;
+                self.quantize_island(island, target, node, &output)?
+            }
+            What::Input { name, shape } => {
+                let quantizer =
+                    InputQuantizer::per_tensor(target.grid.scale, target.grid.zero_point);
+                self.input_integers(name, shape.clone(), quantizer, target.elem)?
+            }
+        };
+        self.replay(pending, int, target.grid)
+    }
+
+    /// The name of a pending tensor's integers: the `QuantizeLinear`'s where nothing moves them.
+    pub(super) fn pending_name(
+        &mut self,
+        pending: &Pending,
+        float: &str,
+        node: &Node,
+    ) -> Result<String, Stop> {
+        if pending.moves.is_empty() {
+            return self.output_name(node, 0);
+        }
+        Ok(self.writer.fresh(&format!("{float}.quantized")))
     }
 
     pub(super) fn dequantize(&mut self, node: &Node) -> Result<Value, Stop> {
-        only_attributes(node, &["axis"])?;
+        self.only_quantizer_attributes(node)?;
         let source = self.int(node, 0)?;
         let scale = self.scale(node, 1)?;
         let zero_point = if source.elem == ElemType::Int32 {
@@ -95,13 +149,12 @@ impl Importer<'_> {
         } else {
             self.zero_point(node, 2, source.elem)?
         };
-        Ok(Value::Shown {
+        Ok(Value::Shown(Shown {
             source,
-            scale,
-            zero_point,
+            grid: Grid { scale, zero_point },
             name: node.output(0).unwrap_or_default().to_owned(),
-            head: crate::net::Head::default(),
-        })
+            head: Head::default(),
+        }))
     }
 
     /// Softmax and arg-max behind the last `DequantizeLinear`.
@@ -113,20 +166,14 @@ impl Importer<'_> {
             &["axis"]
         };
         only_attributes(node, known)?;
-        let Value::Shown {
-            source,
-            scale,
-            zero_point,
-            name,
-            mut head,
-        } = self.value(node, 0)?.clone()
-        else {
+        let Value::Shown(mut shown) = self.value(node, 0)?.clone() else {
             return Err(refuse(
                 "it does not stand at the end of the model, behind DequantizeLinear",
                 "remove it, or place it at the end",
             ));
         };
-        let rank = source.shape.len();
+        let rank = shown.source.shape.len();
+        let head = &mut shown.head;
         let old = self.opset < 13;
         let default = if arg_max {
             0
@@ -147,12 +194,6 @@ impl Importer<'_> {
         } else {
             head.softmax = Some(axis);
         }
-        Ok(Value::Shown {
-            source,
-            scale,
-            zero_point,
-            name,
-            head,
-        })
+        Ok(Value::Shown(shown))
     }
 }

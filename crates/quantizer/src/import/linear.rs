@@ -5,10 +5,13 @@ use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_tensor::requantize::{conv_multiplier, gemm_multiplier};
 use proofmark_types::{ElemType, IntTensor};
 
-use super::{Importer, Int, Value};
+use super::Importer;
+use super::value::{Grid, Int, Shown, Value};
 use crate::emit::{MICROSOFT, ints};
 use crate::num::i64_of_dim;
-use crate::read::{Stop, image, kernel_shape, only_attributes, refuse, sized, window};
+use crate::read::{
+    Constants as _, Stop, image, kernel_shape, only_attributes, refuse, sized, window,
+};
 
 /// Constant weights in the signedness of the input, and their zero points as stored.
 struct Weights {
@@ -372,13 +375,15 @@ impl Importer<'_> {
             elem: ElemType::Int32,
             shape,
         };
-        Ok(Value::Shown {
+        Ok(Value::Shown(Shown {
             source,
-            scale: shown,
-            zero_point: 0,
+            grid: Grid {
+                scale: shown,
+                zero_point: 0,
+            },
             name: output.to_owned(),
             head: crate::net::Head::default(),
-        })
+        }))
     }
 
     pub(super) fn q_linear_mat_mul(&mut self, node: &Node) -> Result<Value, Stop> {

@@ -1,69 +1,87 @@
-//! Models that someone else quantized, in ONNX Runtime's `QOperator` format: brought into the
-//! canonical form of the dialect without changing one integer.
+//! Models that someone else quantized, in the `QOperator` and the QDQ format: brought into the
+//! canonical form of the dialect.
+//!
+//! One walk over the original's nodes, in order. Each value of the original becomes a [`Value`]:
+//!
+//! * a constant, where the node reads constants only ([`constants`]): never written unless read;
+//! * `Int`, an integer tensor of the model that is written;
+//! * `Shown`, a float tensor that shows integers (`DequantizeLinear`);
+//! * `ConstantShown`, weights behind `DequantizeLinear`, still integers;
+//! * `Pending`, a float tensor that becomes integers at the `QuantizeLinear` that reads it, because
+//!   what is written depends on its scale: an island of element-wise nodes ([`island`]), a product
+//!   ([`linear`]) or an input; with the movers behind it, replayed on the integers.
+//!
+//! How to add an operator:
+//!
+//! * One that only chooses or moves elements: an arm in [`Importer::moves`] (which canonical node,
+//!   which constants, which shape) and its name in [`Importer::node`]'s line of movers. It then
+//!   works on `Int`, `Shown`, `Pending`, and a float input alike.
+//! * One that is a function of one or two 8-bit tensors, element by element: its name in
+//!   [`island::is_elementwise`] or [`island::is_integer_elementwise`]. Others may call
+//!   [`Importer::tabulate`] and [`Importer::write_table`] with a [`cut::Cut`] of their own.
+//! * One that reads floats and whose integer form depends on the scale asked for: a variant of
+//!   [`value::What`], made where the node is met and written in [`Importer::quantize_pending`].
+//! * Anything else: a function from the node to its values (one an output).
+//!
+//! A rewrite that may change an integer is listed with [`Importer::inexact`]; what has no form is
+//! refused with [`refuse`], never guessed.
 //!
 //! `QuantizeLinear` at the inputs becomes the manifest's input quantizer, `DequantizeLinear` (and
 //! Softmax or arg-max behind it) the output's views. Each product carries its requantize multiplier
 //! as the one scale, and weights of the other signedness than their input are rewritten, because
 //! u8×s8 saturates on some processors.
 
+mod concat;
+mod constants;
+mod cut;
 mod drift;
 mod ends;
-mod layout;
+mod island;
 mod linear;
+mod movers;
+mod operands;
+mod sum;
+mod table;
+mod value;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proofmark_onnx::{Dim, Model, Node, Tensor, ValueInfo, ValueType, encode};
+use proofmark_runtime::OptLevel;
 use proofmark_types::ElemType;
-use proofmark_types::manifest::{InputQuantizer, InputSpec, OutputSpec, View, Visibility};
+use proofmark_types::manifest::{
+    InexactRewrite, InputQuantizer, InputSpec, OutputSpec, ReferenceLevel, View, Visibility,
+};
 
 pub use drift::{Drift, drift};
+use island::{is_elementwise, is_integer_elementwise};
+use value::{Int, Shown, Value};
 
-use crate::emit::{Writer, views};
+use crate::emit::{MICROSOFT, Writer, views};
 use crate::error::{QuantizeError, UnsupportedNode};
-use crate::net::Head;
 use crate::read::{Stop, check_shape, refuse};
 use crate::{Options, Quantized};
 
-/// An integer tensor of the graph that is written.
-#[derive(Debug, Clone, PartialEq)]
-struct Int {
-    name: String,
-    elem: ElemType,
-    shape: Vec<usize>,
-}
-
-/// What is known of a value of the original.
-#[derive(Debug, Clone)]
-enum Value {
-    /// A float input that only `QuantizeLinear` may read.
-    FloatInput { shape: Vec<usize> },
-    /// Integers.
-    Int(Int),
-    /// A view of integers: `scale · (q − zero_point)`, and what stands behind it.
-    Shown {
-        source: Int,
-        scale: f32,
-        zero_point: i32,
-        /// The float tensor of the original that shows the integers.
-        name: String,
-        head: Head,
-    },
-    /// Made by a refused node.
-    Unknown,
-}
-
 struct Importer<'a> {
-    constants: &'a BTreeMap<String, Tensor>,
+    model: &'a Model,
+    reference: ReferenceLevel,
+    /// Level at which the original's own nodes are run.
+    level: OptLevel,
+    /// Stored tensors, and those folded from them.
+    constants: BTreeMap<String, Cow<'a, Tensor>>,
     opset: i64,
     values: BTreeMap<String, Value>,
     writer: Writer,
+    /// Names of values and nodes that are written under a name of the original.
+    taken: BTreeSet<String>,
     inputs: Vec<InputSpec>,
     /// Names of integer tensors that take over the name of the float tensor they stand for.
     renamed: BTreeMap<String, String>,
     refused: Vec<UnsupportedNode>,
     /// Layers whose weights changed their signedness.
     rewritten: Vec<String>,
+    inexact: Vec<InexactRewrite>,
 }
 
 /// Whether a model is quantized already, so that it is imported rather than quantized.
@@ -98,15 +116,23 @@ pub fn import_quantized(model: &Model, options: &Options) -> Result<Quantized, Q
     });
     let names = names.chain(graph.initializers.keys());
     let names = names.chain(graph.inputs.iter().map(|input| &input.name));
+    let constants = graph.initializers.iter();
     let mut importer = Importer {
-        constants: &graph.initializers,
+        model,
+        reference: options.reference,
+        level: level_of(options.reference),
+        constants: constants
+            .map(|(name, tensor)| (name.clone(), Cow::Borrowed(tensor)))
+            .collect(),
         opset: model.opset("").unwrap_or_default(),
         values: BTreeMap::new(),
         writer: Writer::new(names),
+        taken: BTreeSet::new(),
         inputs: Vec::new(),
         renamed: BTreeMap::new(),
         refused: Vec::new(),
         rewritten: Vec::new(),
+        inexact: Vec::new(),
     };
     for input in &graph.inputs {
         let value = match importer.input(input) {
@@ -115,20 +141,26 @@ pub fn import_quantized(model: &Model, options: &Options) -> Result<Quantized, Q
         };
         importer.values.insert(input.name.clone(), value);
     }
-    for node in &graph.nodes {
-        let value = match importer.node(node) {
-            Ok(value) => value,
-            Err(stop) => importer.note(&node.name, &node.op_type, stop),
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let made = match importer.node(index, node) {
+            Ok(values) => values,
+            Err(stop) => {
+                importer.note(&node.name, &node.op_type, stop);
+                vec![Value::Unknown; node.outputs.len()]
+            }
         };
-        if let Some(output) = node.output(0) {
-            importer.values.insert(output.to_owned(), value);
-        }
-        if let Some(output) = (1..node.outputs.len()).find_map(|at| node.output(at)) {
+        let further = (made.len()..node.outputs.len()).find_map(|at| node.output(at));
+        if let Some(output) = further.filter(|name| !importer.is_constant(name)) {
             let stop = refuse(
                 format!("its further output {output:?} is not supported"),
                 "export the node with one output",
             );
             importer.note(&node.name, &node.op_type, stop);
+        }
+        for (name, value) in node.outputs.iter().zip(made) {
+            if !name.is_empty() {
+                importer.values.insert(name.clone(), value);
+            }
         }
     }
     let mut outputs: Vec<(Int, OutputSpec)> = Vec::new();
@@ -230,157 +262,90 @@ impl Importer<'_> {
         }
     }
 
-    fn node(&mut self, node: &Node) -> Result<Value, Stop> {
-        match (node.domain.as_str(), node.op_type.as_str()) {
-            ("", "Add") => self.add(node),
+    /// The values that a node makes, one an output; none where they are constants.
+    fn node(&mut self, index: usize, node: &Node) -> Result<Vec<Value>, Stop> {
+        if self.fold(node)? {
+            return Ok(Vec::new());
+        }
+        let one = match (node.domain.as_str(), node.op_type.as_str()) {
+            (
+                "",
+                "Flatten" | "Identity" | "MaxPool" | "Reshape" | "Squeeze" | "Transpose"
+                | "Unsqueeze",
+            ) => return self.mover(node),
             ("", "ArgMax" | "LogSoftmax" | "Softmax") => self.head(node),
             ("", "Concat") => self.concat(node),
             ("", "ConvInteger") => self.conv_integer(node),
-            ("", "DequantizeLinear") => self.dequantize(node),
-            ("", "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze") => self.reshape(node),
-            ("", "Identity") => self.value(node, 0).cloned(),
+            ("" | MICROSOFT, "DequantizeLinear") => self.dequantize(node),
             ("", "MatMulInteger") => self.mat_mul_integer(node),
-            ("", "MaxPool") => self.max_pool(node),
             ("", "QLinearConv") => self.q_linear_conv(node),
             ("", "QLinearMatMul") => self.q_linear_mat_mul(node),
-            ("", "QuantizeLinear") => self.quantize(node),
-            ("", "Transpose") => self.transpose(node),
-            ("com.microsoft", "QGemm") => self.q_gemm(node),
-            ("com.microsoft", "QLinearAdd" | "QLinearMul" | "QLinearAveragePool") => Err(refuse(
-                "its result depends on the processor",
-                "import the float model instead: its sums and averages become convolutions",
+            ("" | MICROSOFT, "QuantizeLinear") => self.quantize(node),
+            (MICROSOFT, "QGemm") => self.q_gemm(node),
+            ("", "DynamicQuantizeLinear") => Err(refuse(
+                "it takes its scale from the values of each input",
+                "quantize statically (onnxruntime.quantization.quantize_static)",
             )),
-            ("", "Conv" | "Gemm" | "MatMul" | "Relu" | "AveragePool" | "BatchNormalization") => {
-                Err(refuse(
-                    "it computes with floats",
-                    "quantize the whole model in the QOperator format (quant_format=QuantFormat.QOperator), or import the float model",
-                ))
-            }
+            _ if is_integer_elementwise(node) => self.integer_elementwise(node),
+            _ if is_elementwise(node) => self.elementwise(index, node),
             _ => Err(refuse(
                 "the operator is not supported in a quantized model",
                 "import the float model instead",
             )),
-        }
-    }
-
-    fn value(&self, node: &Node, position: usize) -> Result<&Value, Stop> {
-        let name = node.input(position).ok_or_else(|| {
-            refuse(
-                format!("input {position} is missing"),
-                "give the node all its inputs",
-            )
-        })?;
-        match self.values.get(name) {
-            Some(Value::Unknown) => Err(Stop::Unknown),
-            Some(value) => Ok(value),
-            None => Err(refuse(
-                format!("input {position} ({name:?}) is a constant"),
-                "fold constants before the import, for example with onnxsim",
-            )),
-        }
-    }
-
-    /// An integer input.
-    fn int(&self, node: &Node, position: usize) -> Result<Int, Stop> {
-        match self.value(node, position)? {
-            Value::Int(int) => Ok(int.clone()),
-            _ => Err(refuse(
-                format!("input {position} is a float tensor"),
-                "quantize the whole model in the QOperator format (quant_format=QuantFormat.QOperator), or import the float model",
-            )),
-        }
-    }
-
-    /// A constant input; `None` when it is left out.
-    fn constant(&self, node: &Node, position: usize) -> Result<Option<&Tensor>, Stop> {
-        let Some(name) = node.input(position) else {
-            return Ok(None);
         };
-        self.constants.get(name).map(Some).ok_or_else(|| {
-            refuse(
-                format!("input {position} ({name:?}) is computed at run time"),
-                "export the model with constant weights, scales, zero points and shapes",
-            )
-        })
+        Ok(vec![one?])
     }
 
-    /// Scales: finite and above 0.
-    fn scales(&self, node: &Node, position: usize) -> Result<Vec<f32>, Stop> {
-        let tensor = self.constant(node, position)?;
-        let scales = tensor.and_then(Tensor::floats).unwrap_or_default();
-        if scales.is_empty() || scales.iter().any(|s| !s.is_finite() || *s <= 0.0) {
-            return Err(refuse(
-                format!("input {position} is no float32 scale, finite and above 0"),
-                "quantize the model again",
-            ));
-        }
-        Ok(scales.to_vec())
+    /// Whether the reference level fuses groups of `DequantizeLinear`, operator and
+    /// `QuantizeLinear` into integer operators.
+    fn fuses(&self) -> bool {
+        matches!(self.level, OptLevel::Extended | OptLevel::All)
     }
 
-    fn scale(&self, node: &Node, position: usize) -> Result<f32, Stop> {
-        match self.scales(node, position)?.as_slice() {
-            &[scale] => Ok(scale),
-            other => Err(refuse(
-                format!("input {position} has {} scales", other.len()),
-                "quantize activations per tensor",
-            )),
-        }
-    }
-
-    /// Zero points and their type; `None` when left out.
-    fn zero_points(
-        &self,
-        node: &Node,
-        position: usize,
-    ) -> Result<Option<(ElemType, Vec<i32>)>, Stop> {
-        let Some(tensor) = self.constant(node, position)? else {
-            return Ok(None);
+    /// Lists a rewrite that may change an integer.
+    fn inexact(&mut self, node: &str, reason: impl Into<String>) {
+        let rewrite = InexactRewrite {
+            node: node.to_owned(),
+            reason: reason.into(),
         };
-        match tensor.ints() {
-            Some(ints) if ints.elem().bits() == 8 && !ints.is_empty() => {
-                Ok(Some((ints.elem(), ints.data().to_vec())))
-            }
-            _ => Err(refuse(
-                format!("input {position} is no 8-bit zero point"),
-                "quantize the model to 8 bits",
-            )),
+        if !self.inexact.contains(&rewrite) {
+            self.inexact.push(rewrite);
         }
     }
 
-    /// A scalar zero point of the type that is expected; 0 when left out.
-    fn zero_point(&self, node: &Node, position: usize, elem: ElemType) -> Result<i32, Stop> {
-        match self.zero_points(node, position)? {
-            None => Ok(0),
-            Some((found, values)) if found == elem && values.len() == 1 => Ok(values[0]),
-            Some((found, values)) => Err(refuse(
-                format!(
-                    "input {position} is {} zero points of {found}, not one of {elem}",
-                    values.len()
-                ),
-                "quantize activations per tensor",
-            )),
+    /// The name of the tensor that stands for a node's output: the output's own the first time.
+    fn output_name(&mut self, node: &Node, at: usize) -> Result<String, Stop> {
+        let name = node
+            .output(at)
+            .ok_or_else(|| refuse("it has no output", "remove the node"))?;
+        if self.taken.insert(format!("value {name}")) {
+            return Ok(name.to_owned());
         }
+        Ok(self.writer.fresh(name))
+    }
+
+    /// The name of the node that is written for a node: its own the first time.
+    fn node_name(&mut self, name: &str) -> String {
+        if self.taken.insert(format!("node {name}")) {
+            return name.to_owned();
+        }
+        self.writer.fresh(name)
     }
 
     /// Adds a node and names what it makes.
     fn push(
         &mut self,
         original: &Node,
-        node: Node,
+        mut node: Node,
         inputs: Vec<String>,
         elem: ElemType,
         shape: Vec<usize>,
     ) -> Result<Value, Stop> {
         check_shape(&shape)?;
-        let name = original
-            .output(0)
-            .ok_or_else(|| refuse("it has no output", "remove the node"))?;
-        self.writer.node(node, inputs, name);
-        Ok(Value::Int(Int {
-            name: name.to_owned(),
-            elem,
-            shape,
-        }))
+        let name = self.output_name(original, 0)?;
+        node.name = self.node_name(&original.name);
+        self.writer.node(node, inputs, &name);
+        Ok(Value::Int(Int { name, elem, shape }))
     }
 
     fn output(
@@ -398,14 +363,13 @@ impl Importer<'_> {
                 });
                 (int.clone(), views.into_iter().collect(), name.to_owned())
             }
-            Some(Value::Shown {
+            Some(Value::Shown(Shown {
                 source,
-                scale,
-                zero_point,
+                grid,
                 name,
                 head,
-            }) => {
-                let pair = (f64::from(*scale), *zero_point);
+            })) => {
+                let pair = (f64::from(grid.scale), grid.zero_point);
                 let views = views(&source.shape, pair, head, &options.labels);
                 (source.clone(), views, name.clone())
             }
@@ -415,7 +379,26 @@ impl Importer<'_> {
                     "remove the output; there is nothing to prove about it",
                 ));
             }
-            Some(Value::Unknown) | None => return Err(Stop::Unknown),
+            Some(Value::Pending(_)) => {
+                return Err(refuse(
+                    "it is a float tensor that no QuantizeLinear makes integers",
+                    "quantize the output of the model as well",
+                ));
+            }
+            Some(Value::ConstantShown(_)) => {
+                return Err(refuse(
+                    "it is a constant",
+                    "remove the output; there is nothing to prove about it",
+                ));
+            }
+            Some(Value::Unknown) => return Err(Stop::Unknown),
+            None if self.constants.contains_key(name) => {
+                return Err(refuse(
+                    "it is a constant",
+                    "remove the output; there is nothing to prove about it",
+                ));
+            }
+            None => return Err(Stop::Unknown),
         };
         let made = self
             .writer
@@ -493,7 +476,19 @@ impl Importer<'_> {
             inputs: self.inputs,
             outputs: outputs.into_iter().map(|(_, spec)| spec).collect(),
             notes,
+            reference: Some(self.reference),
+            inexact: self.inexact,
         }
+    }
+}
+
+/// The runtime's name of a level.
+pub(crate) const fn level_of(level: ReferenceLevel) -> OptLevel {
+    match level {
+        ReferenceLevel::Disabled => OptLevel::DisableAll,
+        ReferenceLevel::Basic => OptLevel::Basic,
+        ReferenceLevel::Extended => OptLevel::Extended,
+        ReferenceLevel::All => OptLevel::All,
     }
 }
 
@@ -689,9 +684,8 @@ mod tests {
         let again = import_quantized(&model, &Options::default()).unwrap();
         assert_eq!(again.inputs[0].quantizer, None);
         assert_eq!(again.outputs[0].elem, own.outputs[0].elem);
-        let session = |bytes: &[u8]| {
-            proofmark_runtime::IntSession::load(bytes, proofmark_runtime::OptLevel::DisableAll)
-        };
+        let session =
+            |bytes: &[u8]| proofmark_runtime::IntSession::load(bytes, OptLevel::DisableAll);
         let spec = &own.inputs[0];
         for sample in &calibration.inputs["x"] {
             let quantizer = spec.quantizer.as_ref().unwrap();

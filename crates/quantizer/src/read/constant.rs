@@ -3,10 +3,11 @@
 
 use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_tensor::element_count;
+use proofmark_types::IntTensor;
 use proofmark_types::manifest::MAX_ELEMENTS;
 
 use super::layout::{permutation, target};
-use super::{Known, Reader, Stop, axis_of, check_shape, only_attributes, refuse};
+use super::{Constants, Known, Reader, Stop, axis_of, check_shape, only_attributes, refuse};
 use crate::num::{f32_of, f32_of_i64, i64_of, i64_of_dim};
 
 /// Folds the node if all it needs is known. Whether it did.
@@ -66,7 +67,8 @@ fn constant(node: &Node) -> Result<Tensor, Stop> {
     }
 }
 
-fn shape_of(node: &Node, shape: &[usize]) -> Result<Tensor, Stop> {
+/// What `Shape` makes of a tensor of this shape.
+pub(crate) fn shape_of(node: &Node, shape: &[usize]) -> Result<Tensor, Stop> {
     only_attributes(node, &["end", "start"])?;
     let rank = i64_of_dim(shape.len());
     let at = |name: &str, default: i64| -> Result<usize, Stop> {
@@ -100,11 +102,28 @@ fn pick(data: &TensorData, positions: &[usize]) -> Option<TensorData> {
         TensorData::Double(data) => TensorData::Double(each(data, positions)?),
         TensorData::Int64(data) => TensorData::Int64(each(data, positions)?),
         TensorData::Bool(data) => TensorData::Bool(each(data, positions)?),
-        TensorData::Int(_) | TensorData::Unsupported(_) => return None,
+        TensorData::Int(data) => {
+            let picked = each(data.data(), positions)?;
+            TensorData::Int(IntTensor::new(data.elem(), vec![picked.len()], picked).ok()?)
+        }
+        TensorData::Unsupported(_) => return None,
     })
 }
 
-fn evaluate(cx: &Reader<'_>, node: &Node) -> Result<Option<Tensor>, Stop> {
+/// The elements under another shape of as many.
+fn shaped(shape: Vec<usize>, data: TensorData) -> Option<Tensor> {
+    let data = match data {
+        TensorData::Int(ints) => TensorData::Int(ints.reshaped(shape.clone()).ok()?),
+        other => other,
+    };
+    Some(Tensor { shape, data })
+}
+
+/// What a node makes of constants, or of nothing; `None` for an operator that is not known here.
+pub(crate) fn evaluate<C: Constants>(cx: &C, node: &Node) -> Result<Option<Tensor>, Stop> {
+    if node.op_type == "Constant" {
+        return constant(node).map(Some);
+    }
     let Some(first) = cx.constant(node, 0)? else {
         return Ok(None);
     };
@@ -114,10 +133,7 @@ fn evaluate(cx: &Reader<'_>, node: &Node) -> Result<Option<Tensor>, Stop> {
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
             let list = cx.int64s(node, 1)?;
             let shape = target(node, &first.shape, list)?;
-            Some(Tensor {
-                shape,
-                data: first.data.clone(),
-            })
+            shaped(shape, first.data.clone())
         }
         "Transpose" => {
             let perm = permutation(node, first.shape.len())?;
@@ -199,12 +215,13 @@ fn positions(shape: &[usize], strides: &[usize]) -> Vec<usize> {
     out
 }
 
-fn transpose(from: &Tensor, perm: &[usize]) -> Option<Tensor> {
+/// The tensor with permuted dimensions.
+pub(crate) fn transpose(from: &Tensor, perm: &[usize]) -> Option<Tensor> {
     let source = strides(&from.shape);
     let shape: Vec<usize> = perm.iter().map(|&axis| from.shape[axis]).collect();
     let steps: Vec<usize> = perm.iter().map(|&axis| source[axis]).collect();
     let data = pick(&from.data, &positions(&shape, &steps))?;
-    Some(Tensor { shape, data })
+    shaped(shape, data)
 }
 
 fn gather(from: &Tensor, axis: usize, indices: &Tensor) -> Option<Tensor> {
@@ -235,13 +252,10 @@ fn gather(from: &Tensor, axis: usize, indices: &Tensor) -> Option<Tensor> {
         .flat_map(|base| (0..block).map(move |i| base + i))
         .collect();
     let shape = [outer, &indices.shape, inner].concat();
-    Some(Tensor {
-        shape,
-        data: pick(&from.data, &at)?,
-    })
+    shaped(shape, pick(&from.data, &at)?)
 }
 
-fn concat(cx: &Reader<'_>, node: &Node) -> Result<Option<Tensor>, Stop> {
+fn concat<C: Constants>(cx: &C, node: &Node) -> Result<Option<Tensor>, Stop> {
     only_attributes(node, &["axis"])?;
     let mut values = Vec::new();
     for position in 0..node.inputs.len() {
@@ -259,7 +273,7 @@ fn concat(cx: &Reader<'_>, node: &Node) -> Result<Option<Tensor>, Stop> {
     }))
 }
 
-fn slice(cx: &Reader<'_>, node: &Node, from: &Tensor) -> Result<Option<Tensor>, Stop> {
+fn slice<C: Constants>(cx: &C, node: &Node, from: &Tensor) -> Result<Option<Tensor>, Stop> {
     let (Some(values), &[len]) = (from.int64s(), from.shape.as_slice()) else {
         return Ok(None);
     };

@@ -2,7 +2,7 @@
 
 use proofmark_onnx::{Node, TensorData};
 
-use super::{Known, Reader, Stop, only_attributes, only_first_output, refuse};
+use super::{Constants as _, Known, Reader, Stop, only_attributes, only_first_output, refuse};
 use crate::net::{Affine, Op};
 
 /// What to do instead of an operator that is not supported.

@@ -3,7 +3,7 @@
 use proofmark_onnx::Node;
 use proofmark_tensor::element_count;
 
-use super::{Reader, Stop, axis_of, only_attributes, refuse};
+use super::{Constants as _, Reader, Stop, axis_of, only_attributes, refuse};
 use crate::net::Op;
 
 /// The shape that `Reshape` with these dimensions gives a tensor.

@@ -19,6 +19,9 @@ use proofmark_types::manifest::{MAX_ELEMENTS, MAX_RANK};
 use crate::error::{QuantizeError, UnsupportedNode};
 use crate::net::{Head, Layer, Net, Op};
 
+pub(crate) use constant::{
+    evaluate as evaluate_constant, shape_of as shape_constant, transpose as transposed,
+};
 pub(crate) use conv::{image, kernel_shape, sized, window};
 pub(crate) use layout::{permutation, target as reshape_target};
 
@@ -68,6 +71,25 @@ pub(crate) fn refuse(reason: impl Into<String>, remedy: impl Into<String>) -> St
     Stop::Refuse {
         reason: reason.into(),
         remedy: remedy.into(),
+    }
+}
+
+/// Constant inputs of nodes, as the walk through a graph knows them.
+pub(crate) trait Constants {
+    /// A constant input; `None` when it is left out.
+    fn constant(&self, node: &Node, position: usize) -> Result<Option<&Tensor>, Stop>;
+
+    /// A constant list of int64; `None` when it is left out.
+    fn int64s(&self, node: &Node, position: usize) -> Result<Option<Vec<i64>>, Stop> {
+        match self.constant(node, position)? {
+            None => Ok(None),
+            Some(tensor) => tensor.int64s().map(|v| Some(v.to_vec())).ok_or_else(|| {
+                refuse(
+                    format!("input {position} is no int64 list"),
+                    "export shapes and axes as int64 constants",
+                )
+            }),
+        }
     }
 }
 
@@ -206,6 +228,22 @@ pub(crate) fn check_shape(shape: &[usize]) -> Result<(), Stop> {
     Ok(())
 }
 
+impl Constants for Reader<'_> {
+    fn constant(&self, node: &Node, position: usize) -> Result<Option<&Tensor>, Stop> {
+        let Some(name) = node.input(position) else {
+            return Ok(None);
+        };
+        match self.values.get(name) {
+            Some(Known::Constant(tensor)) => Ok(Some(tensor)),
+            Some(Known::Unknown) | None => Err(Stop::Unknown),
+            Some(Known::Data(_) | Known::Headed { .. }) => Err(refuse(
+                format!("input {position} ({name:?}) is computed at run time"),
+                "export the model with constant weights and shapes",
+            )),
+        }
+    }
+}
+
 impl<'a> Reader<'a> {
     fn note(&mut self, name: &str, op_type: &str, stop: Stop) {
         if let Stop::Refuse { reason, remedy } = stop {
@@ -317,21 +355,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A constant input; `None` when it is left out.
-    fn constant(&self, node: &Node, position: usize) -> Result<Option<&Tensor>, Stop> {
-        let Some(name) = node.input(position) else {
-            return Ok(None);
-        };
-        match self.values.get(name) {
-            Some(Known::Constant(tensor)) => Ok(Some(tensor)),
-            Some(Known::Unknown) | None => Err(Stop::Unknown),
-            Some(Known::Data(_) | Known::Headed { .. }) => Err(refuse(
-                format!("input {position} ({name:?}) is computed at run time"),
-                "export the model with constant weights and shapes",
-            )),
-        }
-    }
-
     fn is_constant(&self, node: &Node, position: usize) -> bool {
         node.input(position)
             .is_some_and(|name| matches!(self.values.get(name), Some(Known::Constant(_))))
@@ -365,19 +388,6 @@ impl<'a> Reader<'a> {
                 "give the node all its inputs",
             )
         })
-    }
-
-    /// A constant list of int64; `None` when it is left out.
-    fn int64s(&self, node: &Node, position: usize) -> Result<Option<Vec<i64>>, Stop> {
-        match self.constant(node, position)? {
-            None => Ok(None),
-            Some(tensor) => tensor.int64s().map(|v| Some(v.to_vec())).ok_or_else(|| {
-                refuse(
-                    format!("input {position} is no int64 list"),
-                    "export shapes and axes as int64 constants",
-                )
-            }),
-        }
     }
 
     /// Adds a layer whose first output is the node's.

@@ -3,7 +3,9 @@
 use proofmark_onnx::Node;
 
 use super::conv::{image, kernel_shape, sized, window};
-use super::{Known, Reader, Stop, axis_of, only_attributes, only_first_output, refuse};
+use super::{
+    Constants as _, Known, Reader, Stop, axis_of, only_attributes, only_first_output, refuse,
+};
 use crate::net::{Layer, Op, Window};
 
 fn no_ceil(node: &Node) -> Result<(), Stop> {
