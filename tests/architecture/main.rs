@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark-quantizer", 3),
     ("proofmark-runtime", 3),
     ("proofmark-store", 3),
+    ("proofmark-validation", 3),
     ("proofmark-engine", 4),
     ("proofmark-server", 4),
     ("proofmark", 5),
@@ -36,6 +37,11 @@ const SAME_FLOOR: &[(&str, &str, &str)] = &[
         "proofmark-quantizer",
         "proofmark-runtime",
         "calibration runs the float model",
+    ),
+    (
+        "proofmark-validation",
+        "proofmark-runtime",
+        "what is validated is the runtime's arithmetic",
     ),
     (
         "proofmark",

@@ -1,0 +1,520 @@
+//! Every threshold of every requantize.
+//!
+//! A probe is a node of the same operator, scales and zero points whose accumulators are chosen:
+//! one output channel for each. `QLinearConv` and `QGemm` take them as bias, over an input that
+//! contributes nothing; `QLinearMatMul` has no bias, so its columns multiply out to them.
+
+use std::collections::BTreeMap;
+
+use proofmark_onnx::{Graph, Model, Node, Tensor, TensorData, ValueInfo, ValueType};
+use proofmark_ops::{Fact, Ranges};
+use proofmark_tensor::requantize::{conv_multiplier, gemm_multiplier};
+use proofmark_tensor::{ElemType, IntTensor, Requantize};
+
+use crate::error::ValidationError;
+use crate::pair::{Compile, Difference, Pair, Subject};
+use crate::part::Whole;
+
+/// Most accumulators of one probe.
+const CHANNELS: usize = 1 << 18;
+/// Most weights of one probe.
+const WEIGHTS: usize = 1 << 24;
+/// Weight of the inputs that carry the most of a probed accumulator.
+const COARSE: i64 = 255;
+/// Largest weight on the other side, the same for both types.
+const FINE: i64 = 127;
+
+/// What was probed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Probed {
+    pub(crate) steps: u64,
+    pub(crate) thresholds: u64,
+    pub(crate) probes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Conv,
+    MatMul,
+    Gemm,
+}
+
+/// Positions of a requantizing node's inputs.
+struct At {
+    w_scale: usize,
+    w_zero_point: usize,
+    bias: Option<usize>,
+    y_scale: usize,
+}
+
+impl Kind {
+    fn of(node: &Node) -> Option<Self> {
+        match (node.domain.as_str(), node.op_type.as_str()) {
+            ("", "QLinearConv") => Some(Self::Conv),
+            ("", "QLinearMatMul") => Some(Self::MatMul),
+            ("com.microsoft", "QGemm") => Some(Self::Gemm),
+            _ => None,
+        }
+    }
+
+    /// x, x scale, x zero point and w are inputs 0 to 3, w's scale and zero point 4 and 5.
+    const fn at(self) -> At {
+        let (bias, y_scale) = match self {
+            Self::Conv => (Some(8), 6),
+            Self::MatMul => (None, 6),
+            Self::Gemm => (Some(6), 7),
+        };
+        At {
+            w_scale: 4,
+            w_zero_point: 5,
+            bias,
+            y_scale,
+        }
+    }
+}
+
+/// A requantizing node, read again from the model: not through the compiler, which is what is
+/// checked.
+struct Requantizing<'m> {
+    node: &'m Node,
+    kind: Kind,
+    x: ElemType,
+    x_zero_point: i32,
+    alpha: f32,
+    x_scale: f32,
+    y_scale: f32,
+    y_zero_point: i32,
+    y: ElemType,
+    /// Whether the weights are computed at run time.
+    is_product: bool,
+    /// One for all channels, or one a channel.
+    scales: &'m [f32],
+    /// Smallest and largest accumulator of each channel.
+    intervals: Vec<(i64, i64)>,
+}
+
+/// One accumulator to probe.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    scale: f32,
+    acc: i32,
+}
+
+/// Probes a node's requantize; nothing where it has none.
+pub(crate) fn check(
+    whole: &Whole<'_>,
+    ranges: &Ranges,
+    index: usize,
+    compile: Compile<'_>,
+) -> Result<Probed, ValidationError> {
+    let mut probed = Probed::default();
+    let Some((node, kind)) = whole.node(index).and_then(|n| Some((n, Kind::of(n)?))) else {
+        return Ok(probed);
+    };
+    let unchecked = |reason: &str| ValidationError::Unchecked {
+        node: node.name.clone(),
+        reason: reason.to_owned(),
+    };
+    let requantizing = Requantizing::read(whole, ranges, node, kind)
+        .ok_or_else(|| unchecked("its scales or weights are not as the operator has them"))?;
+    // One step function for each distinct scale, over all intervals that it is used with.
+    let mut steps: BTreeMap<u32, (i64, i64)> = BTreeMap::new();
+    for (channel, &(lo, hi)) in requantizing.intervals.iter().enumerate() {
+        let scale = match requantizing.scales {
+            [one] => one,
+            many => many.get(channel).unwrap_or(&1.0),
+        };
+        let interval = steps.entry(scale.to_bits()).or_insert((lo, hi));
+        *interval = (interval.0.min(lo), interval.1.max(hi));
+    }
+    let mut pending: Vec<Probe> = Vec::new();
+    for (bits, (lo, hi)) in steps {
+        let scale = f32::from_bits(bits);
+        let step = Requantize::new(
+            requantizing.multiplier(scale),
+            requantizing.y_zero_point,
+            requantizing.y,
+        );
+        let step = step.map_err(|error| unchecked(&error.to_string()))?;
+        let (lo, hi) = (int32(lo), int32(hi));
+        let thresholds = step.thresholds(lo, hi);
+        probed.steps += 1;
+        probed.thresholds += thresholds.len() as u64;
+        let around = |t: i32| [t.saturating_sub(1), t, t.saturating_add(1)];
+        let mut accs: Vec<i32> = thresholds.iter().flat_map(|t| around(t.acc)).collect();
+        accs.extend([lo, hi]);
+        accs.retain(|acc| (lo..=hi).contains(acc));
+        accs.sort_unstable();
+        accs.dedup();
+        probed.probes += accs.len() as u64;
+        pending.extend(accs.into_iter().map(|acc| Probe { scale, acc }));
+        if pending.len() >= 4 * CHANNELS {
+            requantizing.run(whole, &mut pending, compile)?;
+        }
+    }
+    requantizing.run(whole, &mut pending, compile)?;
+    Ok(probed)
+}
+
+fn int32(v: i64) -> i32 {
+    let clamped = v.clamp(i32::MIN.into(), i32::MAX.into());
+    i32::try_from(clamped).unwrap_or_default()
+}
+
+impl<'m> Requantizing<'m> {
+    fn read(whole: &Whole<'m>, ranges: &Ranges, node: &'m Node, kind: Kind) -> Option<Self> {
+        let at = kind.at();
+        let stored = |position: usize| {
+            let name = node.input(position)?;
+            whole.model.graph.initializers.get(name)
+        };
+        let scale = |position| stored(position)?.floats()?.first().copied();
+        let zero_point = |position| {
+            let tensor = stored(position).and_then(Tensor::ints);
+            tensor.and_then(|t| t.data().first().copied()).unwrap_or(0)
+        };
+        let x: &Fact = whole.facts.get(node.input(0)?)?;
+        let y = whole.facts.get(node.output(0)?)?.elem;
+        let mut read = Self {
+            node,
+            kind,
+            x: x.elem,
+            x_zero_point: zero_point(2),
+            alpha: node.attr_float("alpha").ok().flatten().unwrap_or(1.0),
+            x_scale: scale(1)?,
+            y_scale: scale(at.y_scale)?,
+            y_zero_point: zero_point(at.y_scale + 1),
+            y,
+            is_product: stored(3).is_none(),
+            scales: stored(at.w_scale)?.floats()?,
+            intervals: Vec::new(),
+        };
+        // What is left out by padding counts as the zero point, so that is inside the range.
+        let left = range(ranges, node.input(0)?, i64::from(read.x_zero_point))?;
+        let weights = stored(3).and_then(Tensor::ints);
+        let zero_points = stored(at.w_zero_point).and_then(Tensor::ints);
+        let zero_points = zero_points.map(IntTensor::data).unwrap_or_default();
+        let zero_point_of = |channel: usize| match zero_points {
+            [] => 0,
+            [one] => i64::from(*one),
+            many => many.get(channel).map_or(0, |&z| i64::from(z)),
+        };
+        let Some(weights) = weights.filter(|w| kind != Kind::MatMul || w.shape().len() == 2) else {
+            // Two computed tensors, or a stack of matrices: one interval for all columns.
+            let right = match weights {
+                Some(w) => extent(w.data().iter().map(|&v| i64::from(v) - zero_point_of(0)))?,
+                None => range(ranges, node.input(3)?, zero_point_of(0))?,
+            };
+            let depth = i64::try_from(*x.shape.last()?).ok()?;
+            let products = [
+                left.0.saturating_mul(right.0),
+                left.0.saturating_mul(right.1),
+                left.1.saturating_mul(right.0),
+                left.1.saturating_mul(right.1),
+            ];
+            let (lo, hi) = extent(products.into_iter())?;
+            let interval = (lo.saturating_mul(depth), hi.saturating_mul(depth));
+            read.intervals = vec![interval; read.scales.len()];
+            return Some(read);
+        };
+        let &[first, .., last] = weights.shape() else {
+            return None;
+        };
+        let is_row_a_channel =
+            kind == Kind::Conv || node.attr_int("transB").ok().flatten().unwrap_or(0) != 0;
+        let channels = if is_row_a_channel { first } else { last };
+        let depth = weights.len() / channels.max(1);
+        let bias = at.bias.and_then(stored).and_then(Tensor::ints);
+        let bias = bias.map(IntTensor::data).unwrap_or_default();
+        for channel in 0..channels {
+            let zero_point = zero_point_of(channel);
+            let (mut lo, mut hi) = (0_i64, 0_i64);
+            for d in 0..depth {
+                let flat = if is_row_a_channel {
+                    channel * depth + d
+                } else {
+                    d * channels + channel
+                };
+                let weight = i64::from(*weights.data().get(flat)?) - zero_point;
+                let ends = (left.0 * weight, left.1 * weight);
+                lo += ends.0.min(ends.1);
+                hi += ends.0.max(ends.1);
+            }
+            // A bias of several rows: all values that stand in the channel's column.
+            let column = bias.iter().skip(channel).step_by(channels.max(1));
+            let (least, most) = extent(column.map(|&b| i64::from(b))).unwrap_or((0, 0));
+            read.intervals.push((lo + least, hi + most));
+        }
+        Some(read)
+    }
+
+    fn multiplier(&self, scale: f32) -> f32 {
+        match self.kind {
+            Kind::Gemm => gemm_multiplier(self.alpha, self.x_scale, scale, self.y_scale),
+            Kind::Conv | Kind::MatMul => conv_multiplier(self.x_scale, scale, self.y_scale),
+        }
+    }
+
+    /// Runs all pending probes, in as few models as fit the limits.
+    fn run(
+        &self,
+        whole: &Whole<'_>,
+        pending: &mut Vec<Probe>,
+        compile: Compile<'_>,
+    ) -> Result<(), ValidationError> {
+        if self.kind == Kind::MatMul {
+            // Columns of one model are as long as the largest accumulator needs.
+            pending.sort_by_key(|probe| probe.acc.unsigned_abs());
+        }
+        let mut rest = pending.as_slice();
+        while let Some(smallest) = rest.first() {
+            let mut count = rest.len().min(CHANNELS);
+            while count > 1 && count.saturating_mul(self.depth(&rest[..count])) > WEIGHTS {
+                count = count.div_ceil(2);
+            }
+            // A node of one scale for all channels is probed as that: one model a scale.
+            if self.scales.len() == 1 {
+                let same = |probe: &&Probe| probe.scale.to_bits() == smallest.scale.to_bits();
+                count = rest.iter().take(count).take_while(same).count();
+            }
+            let (now, later) = rest.split_at(count);
+            self.probe(whole, now, compile)?;
+            rest = later;
+        }
+        pending.clear();
+        Ok(())
+    }
+
+    /// Rows of the matrix that multiplies out to these accumulators.
+    fn depth(&self, probes: &[Probe]) -> usize {
+        if self.kind != Kind::MatMul {
+            return 1;
+        }
+        let coarse = |probe: &Probe| quotient(probe.acc).0.unsigned_abs().div_ceil(FINE as u64);
+        let rows = probes.iter().map(coarse).max().unwrap_or_default();
+        usize::try_from(rows)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1)
+    }
+
+    fn probe(
+        &self,
+        whole: &Whole<'_>,
+        probes: &[Probe],
+        compile: Compile<'_>,
+    ) -> Result<(), ValidationError> {
+        let made = self.model(whole, probes);
+        let (model, inputs) = made.ok_or_else(|| ValidationError::Unchecked {
+            node: self.node.name.clone(),
+            reason: "no probe can be made of its constants".to_owned(),
+        })?;
+        let subject = Subject {
+            node: &self.node.name,
+            op_type: &self.node.op_type,
+        };
+        let pair = Pair::part(subject, &model, compile)?;
+        match pair.run(&inputs)? {
+            Ok(_) => Ok(()),
+            Err(difference) => {
+                let probe = probes.get(difference.index);
+                let input = probe.map_or_else(String::new, |p| {
+                    let multiplier = self.multiplier(p.scale);
+                    format!("accumulator {} under multiplier {multiplier:e}", p.acc)
+                });
+                let output = self.node.output(0).unwrap_or_default().to_owned();
+                Err(Difference {
+                    output,
+                    ..difference
+                }
+                .error(&subject, input))
+            }
+        }
+    }
+
+    /// The probe's model and its inputs.
+    fn model(&self, whole: &Whole<'_>, probes: &[Probe]) -> Option<(Model, Vec<IntTensor>)> {
+        let at = self.kind.at();
+        let Operands {
+            x,
+            w,
+            w_zero_point,
+            y_shape,
+        } = match at.bias {
+            Some(_) => self.idle(probes)?,
+            None => self.multiplied(probes)?,
+        };
+        // Scales and zero points of input and output are the node's own, under their own names.
+        let positions = self
+            .node
+            .inputs
+            .len()
+            .max(at.bias.map_or(0, |bias| bias + 1));
+        let mut names: Vec<&str> = (0..positions)
+            .map(|position| self.node.input(position).unwrap_or_default())
+            .collect();
+        let mut constants: Vec<(&str, Tensor)> = Vec::new();
+        let mut set = |position: usize, name: &'static str, constant: Option<Tensor>| {
+            if let Some(slot) = names.get_mut(position) {
+                *slot = name;
+            }
+            constants.extend(constant.map(|tensor| (name, tensor)));
+        };
+        set(0, "probe.x", None);
+        let vector = [probes.len()];
+        let mut zero_point_shape: &[usize] = &[];
+        if self.scales.len() > 1 {
+            let scales = probes.iter().map(|p| p.scale).collect();
+            let scales = Tensor::new(vector.to_vec(), TensorData::Float(scales)).ok()?;
+            set(at.w_scale, "probe.w_scale", Some(scales));
+            zero_point_shape = &vector;
+        } else if let Some(name) = self.node.input(at.w_scale) {
+            zero_point_shape = &whole.model.graph.initializer(name)?.shape;
+        }
+        // The runtime wants the scales and zero points of QGemm's matrix in one shape.
+        if self.kind != Kind::Gemm {
+            zero_point_shape = &[];
+        }
+        let zero_points = vec![w_zero_point; zero_point_shape.iter().product()];
+        let zero_points = ints(self.x, zero_point_shape, zero_points)?;
+        set(
+            at.w_zero_point,
+            "probe.w_zero_point",
+            Some(zero_points.into()),
+        );
+        if let Some(bias) = at.bias {
+            let accs = probes.iter().map(|p| p.acc).collect();
+            let accs = ints(ElemType::Int32, &vector, accs)?;
+            set(bias, "probe.bias", Some(accs.into()));
+        } else {
+            let lowest = ints(self.x, &[], vec![self.x.min()])?;
+            set(2, "probe.x_zero_point", Some(lowest.into()));
+        }
+        let mut inputs = vec![("probe.x", x)];
+        if self.is_product {
+            set(3, "probe.w", None);
+            inputs.push(("probe.w", w));
+        } else {
+            set(3, "probe.w", Some(w.into()));
+        }
+
+        let mut node = Node::new(&self.node.name, &self.node.op_type, &names, &["probe.y"]);
+        node.domain.clone_from(&self.node.domain);
+        for attribute in ["alpha", "transB"] {
+            if let Some(value) = self.node.attributes.get(attribute) {
+                node = node.with(attribute, value.clone());
+            }
+        }
+        let own = names.iter().filter_map(|&name| {
+            let tensor = whole.model.graph.initializers.get(name)?;
+            Some((name, tensor.clone()))
+        });
+        let declare =
+            |name: &str, elem, shape: &[usize]| ValueInfo::fixed(name, ValueType::Int(elem), shape);
+        let graph = Graph {
+            name: "probe".to_owned(),
+            nodes: vec![node],
+            initializers: own
+                .chain(constants)
+                .map(|(name, tensor)| (name.to_owned(), tensor))
+                .collect(),
+            inputs: inputs
+                .iter()
+                .map(|(name, tensor)| declare(name, tensor.elem(), tensor.shape()))
+                .collect(),
+            outputs: vec![declare("probe.y", self.y, &y_shape)],
+            ..Graph::default()
+        };
+        let inputs = inputs.into_iter().map(|(_, tensor)| tensor).collect();
+        Some((whole.standing(graph), inputs))
+    }
+
+    /// Operands whose products are 0: the accumulators are the biases.
+    fn idle(&self, probes: &[Probe]) -> Option<Operands> {
+        let count = probes.len();
+        let transposed = self.node.attr_int("transB").ok().flatten().unwrap_or(0) != 0;
+        let (x_shape, w_shape, y_shape): (&[usize], &[usize], Vec<usize>) = match self.kind {
+            Kind::Conv => (&[1; 4], &[count, 1, 1, 1], vec![1, count, 1, 1]),
+            _ if transposed => (&[1; 2], &[count, 1], vec![1, count]),
+            _ => (&[1; 2], &[1, count], vec![1, count]),
+        };
+        Some(Operands {
+            x: ints(self.x, x_shape, vec![self.x_zero_point])?,
+            w: ints(self.x, w_shape, vec![0; count])?,
+            w_zero_point: 0,
+            y_shape,
+        })
+    }
+
+    /// Operands that multiply out to the accumulators. Both zero points are the probe's: x counts
+    /// from its minimum, w from its middle.
+    fn multiplied(&self, probes: &[Probe]) -> Option<Operands> {
+        let rows = self.depth(probes);
+        let lowest = self.x.min();
+        let mut factors = vec![self.x.max(); rows - 1];
+        factors.push(lowest + 1);
+        let w_zero_point = lowest + 128;
+        let matrix = columns(probes, rows, w_zero_point);
+        Some(Operands {
+            x: ints(self.x, &[1, rows], factors)?,
+            w: ints(self.x, &[rows, probes.len()], matrix)?,
+            w_zero_point,
+            y_shape: vec![1, probes.len()],
+        })
+    }
+}
+
+/// The two factors of a probe.
+struct Operands {
+    x: IntTensor,
+    w: IntTensor,
+    w_zero_point: i32,
+    y_shape: Vec<usize>,
+}
+
+fn ints(elem: ElemType, shape: &[usize], data: Vec<i32>) -> Option<IntTensor> {
+    IntTensor::new(elem, shape.to_vec(), data).ok()
+}
+
+/// `acc = 255 · q + r` with `|r| ≤ 127`.
+const fn quotient(acc: i32) -> (i64, i64) {
+    let acc = acc as i64;
+    let q = (acc + FINE).div_euclid(COARSE);
+    (q, acc - COARSE * q)
+}
+
+/// A matrix, row-major, whose columns times `(255, …, 255, 1)` are the accumulators.
+fn columns(probes: &[Probe], rows: usize, zero_point: i32) -> Vec<i32> {
+    let count = probes.len();
+    let mut matrix = vec![zero_point; rows * count];
+    for (column, probe) in probes.iter().enumerate() {
+        let (mut q, r) = quotient(probe.acc);
+        for row in 0..rows {
+            let value = if row + 1 == rows {
+                r
+            } else {
+                q.clamp(-FINE, FINE)
+            };
+            if row + 1 < rows {
+                q -= value;
+            }
+            if let Some(slot) = matrix.get_mut(row * count + column) {
+                *slot += i32::try_from(value).unwrap_or_default();
+            }
+        }
+    }
+    matrix
+}
+
+/// Range of a tensor's elements together, the zero point included, counted from the zero point.
+fn range(ranges: &Ranges, tensor: &str, zero_point: i64) -> Option<(i64, i64)> {
+    let ranges = ranges.get(tensor)?;
+    let lo = ranges.iter().map(|r| r.0).min()?.min(zero_point);
+    let hi = ranges.iter().map(|r| r.1).max()?.max(zero_point);
+    Some((lo - zero_point, hi - zero_point))
+}
+
+fn extent(values: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
+    values.fold(None, |extent, v| {
+        Some(extent.map_or((v, v), |(lo, hi): (i64, i64)| (lo.min(v), hi.max(v))))
+    })
+}
