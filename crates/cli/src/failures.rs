@@ -6,6 +6,7 @@ use proofmark_ops::OpsError;
 use proofmark_package::PackageError;
 use proofmark_quantizer::QuantizeError;
 use proofmark_runtime::RuntimeError;
+use proofmark_validation::ValidationError;
 use proofmark_verify::{Exit, Failure};
 use serde_json::json;
 
@@ -35,6 +36,7 @@ impl Fail for EngineError {
             Self::Package(error) => return error.fail(),
             Self::Runtime(error) => return error.fail(),
             Self::Quantize(error) => return error.fail(),
+            Self::Validation(error) => return error.fail(),
             Self::Input { .. } => Exit::Usage,
             Self::ServiceKey { .. } | Self::Randomness { .. } | Self::OwnReceipt(_) => {
                 Exit::Environment
@@ -58,6 +60,20 @@ impl Fail for EngineError {
             }
             _ => failure,
         }
+    }
+}
+
+impl Fail for ValidationError {
+    fn fail(&self) -> Failure {
+        let exit = match self {
+            Self::Onnx(error) => return error.fail(),
+            Self::Ops(error) => return error.fail(),
+            Self::Runtime(error) => return error.fail(),
+            Self::RuntimeDivergence { .. } => Exit::Environment,
+            Self::Run { source, .. } => source.fail().exit,
+            _ => Exit::Rejected,
+        };
+        Failure::of(exit, self.code(), self)
     }
 }
 
@@ -152,6 +168,8 @@ fn unsupported<'n>(code: &str, nodes: impl Iterator<Item = [&'n String; 4]>) -> 
 
 #[cfg(test)]
 mod tests {
+    use proofmark_types::Digest;
+
     use super::*;
 
     #[test]
@@ -166,6 +184,14 @@ mod tests {
             name: "x".to_owned(),
             reason: "is missing".to_owned(),
         };
+        let elsewhere = EngineError::Validation(ValidationError::RuntimeDivergence {
+            vector: 0,
+            expected: Digest::of(b"there"),
+            got: Digest::of(b"here"),
+            machine: "x86_64 avx2".to_owned(),
+        });
+        assert_eq!(elsewhere.fail().exit, Exit::Environment);
+        assert_eq!(elsewhere.fail().code, "runtime-divergence");
         let folder = std::path::PathBuf::from("p");
         let exists = EngineError::Package(PackageError::Exists { folder });
         let missing = PackageError::Io {

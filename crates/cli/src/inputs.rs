@@ -249,6 +249,7 @@ mod tests {
                 backend: Backend::Groth16,
             },
             validation: ValidationReport::default(),
+            translation: None,
             sealed: None,
         }
     }

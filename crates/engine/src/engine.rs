@@ -20,6 +20,7 @@ use proofmark_types::manifest::{Manifest, Sealed, SetupKind, Visibility};
 use proofmark_types::receipt::{
     Envelope, ModelRef, Receipt, RecordValue, SetupRef, Software, TensorRecord,
 };
+use proofmark_validation::{TranslationReport, check_report, recheck};
 use proofmark_verifier::{Expectations, Pins, TrustedPackage, encode_proof};
 use zeroize::Zeroizing;
 
@@ -90,7 +91,8 @@ pub struct Engine {
 impl Engine {
     /// Loads a sealed package and checks everything against everything: files against the
     /// manifest, the circuit recompiled from the model against its digest, the keys against the
-    /// circuit and the transcript.
+    /// circuit and the transcript, and what ONNX Runtime computes here against the validated
+    /// translation.
     ///
     /// # Errors
     /// [`EngineError`]; the first thing that does not fit.
@@ -104,6 +106,7 @@ impl Engine {
         let (plan, model) = plan_package(&package)?;
         let circuit = plan.circuit()?;
         check_circuit(&sealed, &circuit)?;
+        let report = translation_report(&package, &sealed)?;
         let verifying_key = package.read(&sealed.verifying_key)?;
         let transcript = Transcript::parse(&package.read(&sealed.transcript)?)?;
         transcript.verify(
@@ -119,6 +122,7 @@ impl Engine {
                 what: "the kind of setup".to_owned(),
             });
         }
+        package.check_length(&sealed.proving_key)?;
         let loaded = key_file::load(
             &package.path_of(&sealed.proving_key.file),
             &sealed.proving_key.digest,
@@ -133,6 +137,7 @@ impl Engine {
         }
         let prover = Prover::new(&circuit, loaded.key)?;
         let session = IntSession::load(&model, OptLevel::DisableAll)?;
+        recheck(&report, &plan, &session)?;
         let pins = Pins::package(package.digest());
         let recipient = TrustedPackage::open(&pins, package.manifest_bytes(), &verifying_key)
             .map_err(EngineError::Rejected)?;
@@ -318,6 +323,30 @@ impl Engine {
             })
             .collect()
     }
+}
+
+/// The package's translation report, which must be of its model, circuit and runtime.
+fn translation_report(
+    package: &Package,
+    sealed: &Sealed,
+) -> Result<TranslationReport, EngineError> {
+    let manifest = package.manifest();
+    let record = manifest.translation.as_ref();
+    let record = record.ok_or_else(|| EngineError::TranslationMissing {
+        folder: package.folder().to_owned(),
+    })?;
+    let report = TranslationReport::parse(&package.read(record)?)?;
+    check_report(
+        &report,
+        manifest.integer_model.digest,
+        sealed.circuit.digest,
+    )?;
+    if report.runtime != manifest.runtime {
+        return Err(EngineError::ManifestMismatch {
+            what: "the runtime of the translation report".to_owned(),
+        });
+    }
+    Ok(report)
 }
 
 fn check_circuit(sealed: &Sealed, circuit: &Circuit) -> Result<(), EngineError> {

@@ -12,6 +12,7 @@ use proofmark_types::Digest;
 use proofmark_types::manifest::ManifestError;
 use proofmark_types::receipt::ReceiptError;
 use proofmark_types::statement::StatementError;
+use proofmark_validation::ValidationError;
 use proofmark_verifier::Rejection;
 
 /// An engine error.
@@ -47,6 +48,15 @@ pub enum EngineError {
     ManifestMismatch {
         /// What they disagree about.
         what: String,
+    },
+    /// The package says nothing of what ONNX Runtime computes of its model.
+    #[error(
+        "package {} has no translation report; import it again, or run `proofmark setup` on its draft again",
+        folder.display()
+    )]
+    TranslationMissing {
+        /// The package's folder.
+        folder: PathBuf,
     },
     /// A model input is missing, unknown, or of another type or shape.
     #[error("input {name:?}: {reason}")]
@@ -91,6 +101,10 @@ pub enum EngineError {
     /// ONNX Runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The translation does not hold, its report does not fit, or the runtime computes other
+    /// integers here.
+    #[error(transparent)]
+    Validation(#[from] ValidationError),
     /// The float model cannot be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
@@ -112,6 +126,7 @@ impl EngineError {
             Self::Divergence { .. } => "engine-divergence",
             Self::CircuitDigest { .. } => "circuit-digest-mismatch",
             Self::ManifestMismatch { .. } => "manifest-mismatch",
+            Self::TranslationMissing { .. } => "translation-missing",
             Self::Input { .. } => "input-mismatch",
             Self::ServiceKey { .. } => "service-key",
             Self::Randomness { .. } => "no-randomness",
@@ -122,6 +137,7 @@ impl EngineError {
             Self::Package(error) => error.code(),
             Self::Prover(error) => error.code(),
             Self::Runtime(error) => error.code(),
+            Self::Validation(error) => error.code(),
             Self::Quantize(error) => error.code(),
             Self::Manifest(error) => error.code(),
             Self::Receipt(error) => error.code(),

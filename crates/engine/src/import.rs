@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use proofmark_onnx::{Limits, Model};
-use proofmark_ops::{COMPILER_EPOCH, plan};
-use proofmark_package::{FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe, read_bounded};
+use proofmark_ops::COMPILER_EPOCH;
+use proofmark_package::{
+    Contents, FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe, read_bounded,
+};
 use proofmark_quantizer::{
     Calibration, Options, Quantized, Samples, import_quantized, is_quantized, quantize, validate,
 };
@@ -14,7 +16,7 @@ use proofmark_types::manifest::{
 };
 
 use crate::error::EngineError;
-use crate::seal::policy_of;
+use crate::seal::translation;
 
 /// What the user says about the model.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +41,8 @@ pub struct ImportOptions {
 
 /// Imports a model into a new draft folder: quantizes a float model, or brings a model that
 /// another tool has quantized (QOperator format) into canonical form with every integer unchanged;
-/// compiles it once, so that a draft is known to be provable; compares both models; writes the
-/// package.
+/// compares both models; validates the translation, for which the integer model is compiled, so
+/// that a draft is known to be provable; writes the package.
 ///
 /// # Errors
 /// [`EngineError`]; for nodes that cannot be handled all of them are listed.
@@ -123,7 +125,7 @@ fn draft(
             reason: "the visibility policy names a tensor that is no input or output".to_owned(),
         });
     }
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         name: options.name.clone(),
         version: options.version.clone(),
@@ -139,14 +141,14 @@ fn draft(
             backend: Backend::Groth16,
         },
         validation,
+        translation: None,
         sealed: None,
     };
-    let parsed = proofmark_onnx::parse(&model, &Limits::default())?;
-    plan(&parsed, &policy_of(&manifest))?.circuit()?;
-    Ok(Package::write_draft(
-        out,
-        manifest,
-        &model,
-        Some(float_model),
-    )?)
+    let translation = translation(&mut manifest, &model)?;
+    let contents = Contents {
+        integer_model: &model,
+        float_model: Some(float_model),
+        translation: Some(&translation),
+    };
+    Ok(Package::write_draft(out, manifest, &contents)?)
 }

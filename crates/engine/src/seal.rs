@@ -1,15 +1,16 @@
 //! Sealing a draft: circuit, keys, transcript, manifest.
 
-use std::fs;
 use std::path::Path;
 
 use proofmark_ops::{Plan, Policy, plan};
 use proofmark_package::{
-    FLOAT_MODEL_FILE, PROVING_KEY_FILE, Package, TRANSCRIPT_FILE, VERIFYING_KEY_FILE, describe,
+    Contents, FLOAT_MODEL_FILE, PROVING_KEY_FILE, Package, TRANSCRIPT_FILE, TRANSLATION_FILE,
+    VERIFYING_KEY_FILE, describe,
 };
 use proofmark_prover::{Progress, SetupRecord, Transcript, key_file, setup};
 use proofmark_types::Digest;
 use proofmark_types::manifest::{CircuitRecord, Manifest, ModelFile, Sealed, SetupKind};
+use proofmark_validation::{TranslationOptions, validate_translation};
 
 use crate::error::EngineError;
 
@@ -42,12 +43,23 @@ pub(crate) fn plan_package(package: &Package) -> Result<(Plan, Vec<u8>), EngineE
     Ok((plan, bytes))
 }
 
+/// Validates the translation of a manifest's integer model on this machine, records the report in
+/// the manifest and returns its bytes.
+pub(crate) fn translation(manifest: &mut Manifest, model: &[u8]) -> Result<Vec<u8>, EngineError> {
+    let options = TranslationOptions::default();
+    let report = validate_translation(model, &policy_of(manifest), &options)?;
+    let bytes = report.to_bytes()?;
+    manifest.translation = Some(describe(TRANSLATION_FILE, &bytes));
+    Ok(bytes)
+}
+
 /// Copies a draft into a new folder and seals it there with a single-party setup. The draft is
-/// not changed.
+/// not changed. The translation is validated again: a draft's own report says what another machine
+/// found, or nothing at all.
 ///
 /// # Errors
-/// [`EngineError`] when the draft is sealed already, its model cannot be compiled, or the folder
-/// is not empty.
+/// [`EngineError`] when the draft is sealed already, its model cannot be compiled, ONNX Runtime
+/// computes something else than is proven, or the folder is not empty.
 pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package, EngineError> {
     let source = Package::open(draft)?;
     if source.manifest().sealed.is_some() {
@@ -70,19 +82,21 @@ pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package
     );
     let circuit = plan.circuit()?;
     let circuit_digest = circuit.digest();
-    let package = Package::write_draft(
-        out,
-        source.manifest().clone(),
-        &integer_model,
-        float_model.as_deref(),
-    )?;
+    let mut manifest = source.manifest().clone();
+    let translation = translation(&mut manifest, &integer_model)?;
+    let contents = Contents {
+        integer_model: &integer_model,
+        float_model: float_model.as_deref(),
+        translation: Some(&translation),
+    };
+    let package = Package::write_draft(out, manifest, &contents)?;
 
     let key = setup(&circuit, progress)?;
     let verifying_key =
         proofmark_verifier::encode_verifying_key(&key.vk).map_err(EngineError::Rejected)?;
     let key_path = package.path_of(PROVING_KEY_FILE);
     let proving_key_digest = key_file::write(&key_path, &circuit_digest, &key)?;
-    let proving_key_bytes = fs::metadata(&key_path).map_or(0, |m| m.len());
+    let proving_key_bytes = package.file_bytes(PROVING_KEY_FILE)?;
     let transcript = Transcript::new(
         SetupRecord::SingleParty,
         circuit_digest,

@@ -19,6 +19,7 @@ use proofmark_quantizer::{Calibration, Samples};
 use proofmark_types::context::Context;
 use proofmark_types::manifest::{Manifest, Visibility};
 use proofmark_types::{Digest, ElemType, IntTensor};
+use proofmark_validation::TranslationReport;
 use proofmark_verifier::{Expectations, Opening, Pins, verify_receipt};
 
 fn models() -> PathBuf {
@@ -282,6 +283,7 @@ fn a_package_that_was_tampered_with_does_not_load() {
         "verifying_key.bin",
         "proving_key.bin",
         "transcript.json",
+        "translation.json",
         "manifest.json",
     ] {
         let path = sealed.folder.join(file);
@@ -340,4 +342,108 @@ fn another_models_integers_under_this_package_do_not_load() {
         matches!(error, EngineError::CircuitDigest { .. }),
         "{error}"
     );
+}
+
+#[test]
+fn a_package_whose_translation_was_not_validated_here_does_not_load() {
+    let model = "risk-classifier";
+    let sealed = sealed(model, &options(model));
+    let load = |manifest: &Manifest, report: Option<&TranslationReport>| {
+        let mut manifest = manifest.clone();
+        let path = sealed.folder.join("translation.json");
+        match report {
+            Some(report) => {
+                let bytes = report.to_bytes().unwrap();
+                fs::write(&path, &bytes).unwrap();
+                manifest.translation =
+                    Some(proofmark_package::describe("translation.json", &bytes));
+            }
+            None => manifest.translation = None,
+        }
+        fs::write(
+            sealed.folder.join("manifest.json"),
+            manifest.to_bytes().unwrap(),
+        )
+        .unwrap();
+        Engine::load(&sealed.folder, None)
+    };
+    let code = |result: Result<Engine, EngineError>| result.err().unwrap().code();
+    let own = fs::read(sealed.folder.join("translation.json")).unwrap();
+    let own = TranslationReport::parse(&own).unwrap();
+    assert_eq!(own.integer_model, sealed.manifest.integer_model.digest);
+    assert_eq!(code(load(&sealed.manifest, None)), "translation-missing");
+
+    let mut other = own.clone();
+    other.integer_model = Digest::of(b"another model");
+    assert_eq!(
+        code(load(&sealed.manifest, Some(&other))),
+        "translation-mismatch"
+    );
+    let mut other = own.clone();
+    other.circuit = Digest::of(b"another circuit");
+    assert_eq!(
+        code(load(&sealed.manifest, Some(&other))),
+        "translation-mismatch"
+    );
+    let mut other = own.clone();
+    other.runtime.onnxruntime = "1.30.0".to_owned();
+    assert_eq!(
+        code(load(&sealed.manifest, Some(&other))),
+        "manifest-mismatch"
+    );
+    let mut other = own.clone();
+    other.sample.pop();
+    assert_eq!(
+        code(load(&sealed.manifest, Some(&other))),
+        "translation-malformed"
+    );
+    // As if the processor at hand computed other integers than the one of the report.
+    let mut other = own.clone();
+    *other.sample.last_mut().unwrap() = Digest::of(b"other integers");
+    assert_eq!(
+        code(load(&sealed.manifest, Some(&other))),
+        "runtime-divergence"
+    );
+    load(&sealed.manifest, Some(&own)).unwrap();
+}
+
+#[test]
+fn a_draft_without_a_report_is_validated_when_it_is_sealed() {
+    let model = "risk-classifier";
+    let root = tempfile::tempdir().unwrap();
+    let draft = root.path().join("draft");
+    import(
+        &models().join(model).join("float.onnx"),
+        &draft,
+        &options(model),
+    )
+    .unwrap();
+    let path = draft.join("manifest.json");
+    let mut manifest = Manifest::parse(&fs::read(&path).unwrap()).unwrap();
+    assert!(manifest.translation.is_some());
+    manifest.translation = None;
+    fs::write(&path, manifest.to_bytes().unwrap()).unwrap();
+    fs::remove_file(draft.join("translation.json")).unwrap();
+    let package = seal(&draft, &root.path().join("package"), &NoProgress).unwrap();
+    let record = package.manifest().translation.clone().unwrap();
+    let report = TranslationReport::parse(&package.read(&record).unwrap()).unwrap();
+    assert_eq!(report.circuit, package.sealed().unwrap().circuit.digest);
+}
+
+#[test]
+fn a_proving_key_of_another_length_is_not_loaded() {
+    let model = "risk-classifier";
+    let sealed = sealed(model, &options(model));
+    let mut manifest = sealed.manifest.clone();
+    let record = &mut manifest.sealed.as_mut().unwrap().proving_key;
+    let length = fs::metadata(sealed.folder.join(&record.file))
+        .unwrap()
+        .len();
+    assert_eq!(record.bytes, length);
+    record.bytes += 1;
+    let path = sealed.folder.join("manifest.json");
+    fs::write(path, manifest.to_bytes().unwrap()).unwrap();
+    let error = Engine::load(&sealed.folder, None).err().unwrap();
+    assert_eq!(error.code(), "package-file-digest");
+    assert!(error.to_string().contains("bytes"), "{error}");
 }

@@ -38,6 +38,16 @@ pub enum PackageError {
         /// Of the content.
         got: Digest,
     },
+    /// A file has another length than the manifest says.
+    #[error("{file} has {got} bytes, the manifest says {expected}; fetch the package again")]
+    Length {
+        /// File name.
+        file: String,
+        /// From the manifest.
+        expected: u64,
+        /// Found.
+        got: u64,
+    },
     /// The package is another one than was pinned.
     #[error("package {} has digest {got}, pinned is {pinned}", folder.display())]
     NotPinned {
@@ -98,7 +108,7 @@ impl PackageError {
         match self {
             Self::Io { .. } => "package-io",
             Self::Manifest { source, .. } => source.code(),
-            Self::Digest { .. } => "package-file-digest",
+            Self::Digest { .. } | Self::Length { .. } => "package-file-digest",
             Self::NotPinned { .. } => "package-not-pinned",
             Self::TooLarge { .. } => "package-file-too-large",
             Self::Exists { .. } => "package-folder-not-empty",

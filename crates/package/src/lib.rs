@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- |
 //! | `manifest.json` | yes | yes | only when its digest is pinned |
 //! | `integer.onnx`, `float.onnx` | yes | yes | no: checked against the manifest |
+//! | `translation.json` | yes | yes | no: checked against the manifest |
 //! | `verifying_key.bin`, `transcript.json` | no | yes | no: checked against the manifest |
 //! | `proving_key.bin` | no | yes, may be elsewhere | no: checked against the manifest |
 //!
@@ -34,6 +35,8 @@ pub const FLOAT_MODEL_FILE: &str = "float.onnx";
 pub const VERIFYING_KEY_FILE: &str = "verifying_key.bin";
 /// File name of the proving key.
 pub const PROVING_KEY_FILE: &str = "proving_key.bin";
+/// File name of the report of the translation's validation.
+pub const TRANSLATION_FILE: &str = "translation.json";
 /// File name of the setup transcript.
 pub const TRANSCRIPT_FILE: &str = "transcript.json";
 
@@ -55,6 +58,17 @@ pub fn describe(file: &str, bytes: &[u8]) -> ModelFile {
         digest: Digest::of(bytes),
         bytes: bytes.len() as u64,
     }
+}
+
+/// The files of a draft beside its manifest.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Contents<'c> {
+    /// The integer model.
+    pub integer_model: &'c [u8],
+    /// The float model, where the manifest names one.
+    pub float_model: Option<&'c [u8]>,
+    /// The report of the translation's validation, where the manifest names one.
+    pub translation: Option<&'c [u8]>,
 }
 
 impl Package {
@@ -91,16 +105,15 @@ impl Package {
         Ok(package)
     }
 
-    /// Writes a draft: the models, then the manifest. The folder must be new or empty.
+    /// Writes a draft: its contents, then the manifest. The folder must be new or empty.
     ///
     /// # Errors
     /// [`PackageError::Exists`] when something is there; [`PackageError::Digest`] when the
-    /// manifest does not describe the models given.
+    /// manifest does not describe the contents given.
     pub fn write_draft(
         folder: &Path,
         manifest: Manifest,
-        integer_model: &[u8],
-        float_model: Option<&[u8]>,
+        contents: &Contents<'_>,
     ) -> Result<Self, PackageError> {
         if manifest.sealed.is_some() {
             return Err(PackageError::Sealed {
@@ -122,10 +135,23 @@ impl Package {
                 source,
             })?;
         let files = [
-            (Some(&manifest.integer_model), Some(integer_model)),
-            (manifest.float_model.as_ref(), float_model),
+            (
+                INTEGER_MODEL_FILE,
+                Some(&manifest.integer_model),
+                Some(contents.integer_model),
+            ),
+            (
+                FLOAT_MODEL_FILE,
+                manifest.float_model.as_ref(),
+                contents.float_model,
+            ),
+            (
+                TRANSLATION_FILE,
+                manifest.translation.as_ref(),
+                contents.translation,
+            ),
         ];
-        for (record, content) in files {
+        for (name, record, content) in files {
             match (record, content) {
                 (Some(record), Some(content)) => {
                     check(record, content)?;
@@ -134,8 +160,7 @@ impl Package {
                 (None, None) => {}
                 (record, _) => {
                     return Err(PackageError::Missing {
-                        file: record
-                            .map_or_else(|| FLOAT_MODEL_FILE.to_owned(), |r| r.file.clone()),
+                        file: record.map_or_else(|| name.to_owned(), |r| r.file.clone()),
                     });
                 }
             }
@@ -231,6 +256,32 @@ impl Package {
         Ok(bytes)
     }
 
+    /// Length in bytes of a file of the package, whatever the manifest says of it.
+    ///
+    /// # Errors
+    /// [`PackageError::Io`].
+    pub fn file_bytes(&self, file: &str) -> Result<u64, PackageError> {
+        let path = self.path_of(file);
+        let metadata = fs::metadata(&path).map_err(|e| PackageError::io("examine", &path, e))?;
+        Ok(metadata.len())
+    }
+
+    /// Checks the length of a file that is too large to be read here.
+    ///
+    /// # Errors
+    /// [`PackageError::Length`] when it is not what the manifest says; [`PackageError::Io`].
+    pub fn check_length(&self, record: &ModelFile) -> Result<(), PackageError> {
+        let got = self.file_bytes(&record.file)?;
+        if got != record.bytes {
+            return Err(PackageError::Length {
+                file: record.file.clone(),
+                expected: record.bytes,
+                got,
+            });
+        }
+        Ok(())
+    }
+
     /// The integer model's bytes, checked.
     ///
     /// # Errors
@@ -263,6 +314,11 @@ mod tests {
     use super::*;
 
     const INTEGER: &[u8] = b"integer model";
+    const CONTENTS: Contents<'static> = Contents {
+        integer_model: INTEGER,
+        float_model: None,
+        translation: None,
+    };
 
     fn draft_manifest() -> Manifest {
         Manifest {
@@ -293,6 +349,7 @@ mod tests {
                 backend: Backend::Groth16,
             },
             validation: ValidationReport::default(),
+            translation: None,
             sealed: None,
         }
     }
@@ -316,7 +373,7 @@ mod tests {
     fn a_draft_is_sealed_once_and_addressed_by_its_manifest() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("p");
-        let draft = Package::write_draft(&folder, draft_manifest(), INTEGER, None).unwrap();
+        let draft = Package::write_draft(&folder, draft_manifest(), &CONTENTS).unwrap();
         assert!(matches!(draft.sealed(), Err(PackageError::Draft { .. })));
         assert_eq!(Package::open(&folder).unwrap().digest(), draft.digest());
 
@@ -347,7 +404,7 @@ mod tests {
     fn a_changed_file_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("p");
-        let package = Package::write_draft(&folder, draft_manifest(), INTEGER, None).unwrap();
+        let package = Package::write_draft(&folder, draft_manifest(), &CONTENTS).unwrap();
         fs::write(folder.join(INTEGER_MODEL_FILE), b"integer modeL").unwrap();
         assert_eq!(
             package.integer_model().unwrap_err().code(),
@@ -361,26 +418,70 @@ mod tests {
     fn nothing_is_overwritten_and_nothing_undescribed_is_written() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("p");
+        let another = Contents {
+            integer_model: b"another",
+            ..CONTENTS
+        };
+        let with_float = Contents {
+            float_model: Some(b"float"),
+            ..CONTENTS
+        };
         assert_eq!(
-            Package::write_draft(&folder, draft_manifest(), b"another", None)
+            Package::write_draft(&folder, draft_manifest(), &another)
                 .unwrap_err()
                 .code(),
             "package-file-digest"
         );
         assert!(!folder.join(MANIFEST_FILE).exists());
-        Package::write_draft(&folder, draft_manifest(), INTEGER, None).unwrap();
+        Package::write_draft(&folder, draft_manifest(), &CONTENTS).unwrap();
         assert_eq!(
-            Package::write_draft(&folder, draft_manifest(), INTEGER, None)
+            Package::write_draft(&folder, draft_manifest(), &CONTENTS)
                 .unwrap_err()
                 .code(),
             "package-folder-not-empty"
         );
         let other = root.path().join("q");
         assert_eq!(
-            Package::write_draft(&other, draft_manifest(), INTEGER, Some(b"float"))
+            Package::write_draft(&other, draft_manifest(), &with_float)
                 .unwrap_err()
                 .code(),
             "package-file-missing"
+        );
+        let third = root.path().join("r");
+        let mut manifest = draft_manifest();
+        manifest.translation = Some(describe(TRANSLATION_FILE, b"report"));
+        let error = Package::write_draft(&third, manifest, &CONTENTS).unwrap_err();
+        assert_eq!(error.code(), "package-file-missing");
+    }
+
+    #[test]
+    fn a_report_is_kept_and_lengths_are_checked() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("p");
+        let mut manifest = draft_manifest();
+        manifest.translation = Some(describe(TRANSLATION_FILE, b"report"));
+        let contents = Contents {
+            translation: Some(b"report"),
+            ..CONTENTS
+        };
+        let package = Package::write_draft(&folder, manifest, &contents).unwrap();
+        let record = package.manifest().translation.clone().unwrap();
+        assert_eq!(package.read(&record).unwrap(), b"report");
+        package.check_length(&record).unwrap();
+        fs::write(folder.join(TRANSLATION_FILE), b"report!").unwrap();
+        let error = package.check_length(&record).unwrap_err();
+        assert!(matches!(
+            error,
+            PackageError::Length {
+                expected: 6,
+                got: 7,
+                ..
+            }
+        ));
+        fs::remove_file(folder.join(TRANSLATION_FILE)).unwrap();
+        assert_eq!(
+            package.check_length(&record).unwrap_err().code(),
+            "package-io"
         );
     }
 

@@ -642,6 +642,10 @@ pub struct Manifest {
     pub compiler: CompilerPin,
     /// What `import` measured.
     pub validation: ValidationReport,
+    /// The report of the translation's validation: that ONNX Runtime computes what is proven. In
+    /// every sealed package since there is one; a package without is not served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<ModelFile>,
     /// `None` in a draft.
     pub sealed: Option<Sealed>,
 }
@@ -900,6 +904,7 @@ impl Manifest {
 
     fn validate_files(&self) -> Result<(), ManifestError> {
         let mut files: Vec<&ModelFile> = self.float_model.iter().collect();
+        files.extend(&self.translation);
         files.push(&self.integer_model);
         if let Some(sealed) = &self.sealed {
             files.extend([
@@ -1089,6 +1094,7 @@ mod tests {
                 float_accuracy: Some(0.97),
                 ..Default::default()
             },
+            translation: None,
             sealed: Some(Sealed {
                 circuit: CircuitRecord {
                     digest: Digest::of(b"circuit"),
@@ -1257,6 +1263,34 @@ mod tests {
             assert!(error.to_string().contains(word), "case {index}: {error}");
             assert!(error.code().starts_with("manifest-"));
         }
+    }
+
+    #[test]
+    fn a_manifest_without_a_translation_report_is_encoded_as_before_there_was_one() {
+        let mut manifest = sample();
+        let before = manifest.to_bytes().unwrap();
+        assert!(
+            !String::from_utf8(before.clone())
+                .unwrap()
+                .contains("translation")
+        );
+        assert_eq!(Manifest::parse(&before).unwrap(), manifest);
+        let text = String::from_utf8(before).unwrap();
+        let spelled = text.replacen("  \"sealed\"", "  \"translation\": null,\n  \"sealed\"", 1);
+        assert_ne!(spelled, text);
+        assert_eq!(
+            Manifest::parse(spelled.as_bytes()),
+            Err(ManifestError::NotCanonical)
+        );
+
+        manifest.translation = Some(file("translation.json"));
+        let with = manifest.to_bytes().unwrap();
+        assert_eq!(Manifest::parse(&with).unwrap(), manifest);
+        manifest.translation = Some(file("Integer.onnx"));
+        assert!(matches!(
+            manifest.validate(),
+            Err(ManifestError::DuplicateFile { .. })
+        ));
     }
 
     fn quantizer(manifest: &mut Manifest) -> &mut InputQuantizer {

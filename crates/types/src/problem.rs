@@ -413,6 +413,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Runtime refuses its configuration",
     ),
     (
+        "runtime-divergence",
+        500,
+        "Runtime computes other integers here than where the package was validated",
+    ),
+    (
         "runtime-library-digest",
         500,
         "Runtime library is not the pinned one",
@@ -533,6 +538,31 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "transcript-mismatch",
         422,
         "Setup transcript does not fit the keys",
+    ),
+    (
+        "translation-divergence",
+        422,
+        "Runtime and evaluator compute different integers for a node of the model",
+    ),
+    (
+        "translation-malformed",
+        422,
+        "Translation report is malformed",
+    ),
+    (
+        "translation-mismatch",
+        422,
+        "Translation report is of another model or circuit",
+    ),
+    (
+        "translation-missing",
+        422,
+        "Package has no translation report",
+    ),
+    (
+        "translation-unchecked",
+        422,
+        "A node of the model cannot be validated",
     ),
     ("trapdoor-degenerate", 500, "Trapdoor is degenerate"),
     (

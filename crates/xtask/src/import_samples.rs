@@ -1,4 +1,4 @@
-//! `cargo xtask import-samples`: makes the integer models and manifests of `models/` again. They
+//! `cargo xtask import-samples`: makes the integer models, manifests and translation reports of `models/` again. They
 //! are committed, because they are what is served and proven; calibration runs float arithmetic,
 //! whose last bits may differ between processors, so a new import may give another model.
 
@@ -20,7 +20,8 @@ struct Model {
     licence: String,
 }
 
-/// Imports every sample model and replaces its `integer.onnx` and `manifest.json`.
+/// Imports every sample model and replaces its `integer.onnx`, `manifest.json` and
+/// `translation.json`.
 pub(crate) fn run() -> Result<()> {
     say(&fetch_runtime::run()?.to_string())?;
     let mut folders: Vec<_> = fs::read_dir("models")?
@@ -61,7 +62,7 @@ fn import(folder: &Path) -> Result<()> {
     if !status.success() {
         bail!("the import of {} failed", model.name);
     }
-    for file in ["integer.onnx", "manifest.json"] {
+    for file in ["integer.onnx", "translation.json", "manifest.json"] {
         fs::copy(out.join(file), folder.join(file))?;
     }
     say(&format!("{}: imported", model.name))

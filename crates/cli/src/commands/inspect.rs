@@ -12,6 +12,7 @@ use proofmark_quantizer::{
     Calibration, Options, Quantized, import_quantized, is_quantized, quantize,
 };
 use proofmark_types::Manifest;
+use proofmark_validation::TranslationReport;
 use proofmark_verify::{Exit, Failure};
 use serde_json::{Map, Value, json};
 
@@ -94,6 +95,14 @@ fn package(folder: &Path) -> Result<Subject, Failure> {
     ));
     lines.extend(tensors(manifest));
     lines.extend(import::validation(&manifest.validation));
+    if let Some(record) = &manifest.translation {
+        let report = TranslationReport::parse(&package.read(record).or_fail()?).or_fail()?;
+        lines.extend(translation(&report));
+        members.insert("translation".to_owned(), json!(report));
+    } else {
+        lines.push("translation     not validated yet; `proofmark setup` does".to_owned());
+        members.insert("translation".to_owned(), Value::Null);
+    }
     Ok(Subject {
         kind,
         members,
@@ -116,6 +125,50 @@ fn tensors(manifest: &Manifest) -> Vec<String> {
         format!("output {} {} {:?} {who}", o.name, o.elem, o.shape)
     });
     inputs.chain(outputs).collect()
+}
+
+/// What was compared between ONNX Runtime and what is proven, in sum and by node.
+fn translation(report: &TranslationReport) -> Vec<String> {
+    let totals = report.totals();
+    let mut lines = vec![
+        format!(
+            "translation     {} integers of ONNX Runtime {} and of the evaluator compared, 0 different",
+            grouped(totals.compared),
+            report.runtime.onnxruntime
+        ),
+        format!(
+            "                {} thresholds of {} step functions (each - 1, + 0, + 1), {} table \
+             entries, {} runs of single nodes, {} of the model, {} witnesses",
+            grouped(totals.thresholds),
+            grouped(totals.steps),
+            grouped(totals.table_entries),
+            grouped(totals.runs),
+            grouped(report.model.runs),
+            grouped(report.model.witnesses)
+        ),
+        format!(
+            "                on {} {}, seed {}",
+            report.machine.architecture,
+            report.machine.features.join(" "),
+            report.seed
+        ),
+    ];
+    lines.push(format!(
+        "  {:<38} {:<20} {:>10} {:>10} {:>10} {:>10}",
+        "validated node", "operator", "thresholds", "probes", "entries", "compared"
+    ));
+    lines.extend(report.nodes.iter().map(|node| {
+        format!(
+            "  {:<38} {:<20} {:>10} {:>10} {:>10} {:>10}",
+            node.node,
+            node.op_type,
+            grouped(node.thresholds),
+            grouped(node.probes),
+            grouped(node.table_entries),
+            grouped(node.compared)
+        )
+    }));
+    lines
 }
 
 fn parse(bytes: &[u8]) -> Result<Model, Failure> {

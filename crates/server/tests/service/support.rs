@@ -202,6 +202,7 @@ fn manifest(name: &str, version: &str, key: &[u8]) -> Manifest {
             backend: Backend::Groth16,
         },
         validation: ValidationReport::default(),
+        translation: None,
         sealed: Some(Sealed {
             circuit: CircuitRecord {
                 digest: Digest::of(b"circuit"),

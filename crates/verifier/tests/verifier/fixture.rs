@@ -140,6 +140,7 @@ fn build() -> Fixture {
             backend: Backend::Groth16,
         },
         validation: ValidationReport::default(),
+        translation: None,
         sealed: None,
     };
     let layout = manifest.layout().unwrap();
