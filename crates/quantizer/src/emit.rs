@@ -117,6 +117,21 @@ impl Writer {
         self.node(node, vec![input.to_owned(), dims], output);
     }
 
+    /// Drops nodes that no output needs, and constants that no node reads.
+    pub(crate) fn drop_dead(&mut self) {
+        let graph = &mut self.graph;
+        let outputs = graph.outputs.iter().map(|info| info.name.clone());
+        let mut needed: BTreeSet<String> = outputs.collect();
+        for node in graph.nodes.iter().rev() {
+            if node.outputs.iter().any(|output| needed.contains(output)) {
+                needed.extend(node.inputs.iter().cloned());
+            }
+        }
+        let reaches = |node: &Node| node.outputs.iter().any(|output| needed.contains(output));
+        graph.nodes.retain(reaches);
+        graph.initializers.retain(|name, _| needed.contains(name));
+    }
+
     /// The model.
     pub(crate) fn finish(self) -> Model {
         let mut opsets = BTreeMap::from([(String::new(), OPSET)]);

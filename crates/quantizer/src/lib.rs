@@ -19,6 +19,7 @@ mod passes;
 mod read;
 mod scheme;
 mod validate;
+mod window;
 
 use std::collections::BTreeMap;
 

@@ -6,56 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proofmark_onnx::{Attribute, Graph, Model, Node, Tensor, TensorData, ValueInfo, ValueType};
 
 use crate::num::{f32_of, i64_of_dim};
-
-/// Kernel geometry of a convolution or pool over `[1, C, H, W]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) kernel: [usize; 2],
-    pub(crate) strides: [usize; 2],
-    pub(crate) dilations: [usize; 2],
-    /// Top, left, bottom, right.
-    pub(crate) pads: [usize; 4],
-}
-
-impl Window {
-    pub(crate) const POINT: Self = Self {
-        kernel: [1, 1],
-        strides: [1, 1],
-        dilations: [1, 1],
-        pads: [0; 4],
-    };
-
-    pub(crate) fn padded(&self) -> bool {
-        self.pads.iter().any(|&pad| pad > 0)
-    }
-
-    /// Output height and width (ONNX, `ceil_mode = 0`); `None` when the window does not fit.
-    pub(crate) fn output(&self, size: [usize; 2]) -> Option<[usize; 2]> {
-        let mut out = [0; 2];
-        for axis in 0..2 {
-            let span = self.dilations[axis]
-                .checked_mul(self.kernel[axis].checked_sub(1)?)?
-                .checked_add(1)?;
-            let padded = size[axis]
-                .checked_add(self.pads[axis])?
-                .checked_add(self.pads[axis + 2])?;
-            out[axis] = padded
-                .checked_sub(span)?
-                .checked_div(self.strides[axis])?
-                .checked_add(1)?;
-        }
-        Some(out)
-    }
-
-    pub(crate) fn attributes(&self, node: Node) -> Node {
-        let ints =
-            |values: &[usize]| Attribute::Ints(values.iter().map(|&v| i64_of_dim(v)).collect());
-        node.with("kernel_shape", ints(&self.kernel))
-            .with("strides", ints(&self.strides))
-            .with("dilations", ints(&self.dilations))
-            .with("pads", ints(&self.pads))
-    }
-}
+pub(crate) use crate::window::Window;
 
 /// A convolution; weights `[outputs][inputs / group][kh][kw]`.
 #[derive(Debug, Clone, PartialEq)]

@@ -59,3 +59,12 @@ pub(crate) const fn index_of(x: f64) -> usize {
 pub(crate) fn i64_of_dim(dim: usize) -> i64 {
     i64::try_from(dim).unwrap_or(i64::MAX)
 }
+
+/// A wide integer as float64; exact below 2^53.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sums of windows stay far below 2^53"
+)]
+pub(crate) const fn f64_of_i64(x: i64) -> f64 {
+    x as f64
+}

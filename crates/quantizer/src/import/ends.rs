@@ -21,8 +21,10 @@ impl Importer<'_> {
                     .map(Value::Int)
             }
             Value::Shown(shown) => {
-                self.headless(&shown)?;
                 let target = self.target(node, &shown.source.shape)?;
+                if shown.head != Head::default() {
+                    return self.quantize_softmax(&shown, target, node).map(Value::Int);
+                }
                 self.quantize_shown(&shown, target, node).map(Value::Int)
             }
             Value::Pending(pending) => {
@@ -109,6 +111,28 @@ impl Importer<'_> {
                 let output = self.pending_name(pending, &island.output, node)?;
                 self.quantize_island(island, target, node, &output)?
             }
+            What::Averaged(averaged) => {
+                let output = self.pending_name(pending, &averaged.node.name, node)?;
+                self.write_average(averaged, target, &output)?
+            }
+            What::Joined(joined) => {
+                let output = self.pending_name(pending, &joined.node.name, node)?;
+                self.quantize_joined(joined, target, &output, node)?
+            }
+            What::Linear(linear) => {
+                let output = self.pending_name(pending, &linear.output, node)?;
+                self.judge_linear(linear, Some(target));
+                self.write_requantized(linear, target, &output)?
+            }
+            What::Product(product) => {
+                let output = self.pending_name(pending, &product.output, node)?;
+                if !self.fuses() || product.operands.iter().any(|int| int.elem != target.elem) {
+                    self.inexact(&product.name, "the reference computes it in floats");
+                }
+                let [left, right] = &product.operands;
+                let operands = [left, right];
+                self.write_product(&product.name, operands, product.grids, target, &output)?
+            }
             What::Input { name, shape } => {
                 let quantizer =
                     InputQuantizer::per_tensor(target.grid.scale, target.grid.zero_point);
@@ -166,6 +190,7 @@ impl Importer<'_> {
             &["axis"]
         };
         only_attributes(node, known)?;
+        self.end_product(node.input(0).unwrap_or_default())?;
         let Value::Shown(mut shown) = self.value(node, 0)?.clone() else {
             return Err(refuse(
                 "it does not stand at the end of the model, behind DequantizeLinear",

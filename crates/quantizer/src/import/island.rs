@@ -165,6 +165,9 @@ impl Importer<'_> {
         if integers > 0 {
             return self.integer_elementwise(node);
         }
+        if self.reads_product(node) {
+            return self.after_product(node);
+        }
         self.extend_island(index, node).map(Value::Pending)
     }
 
@@ -209,9 +212,13 @@ impl Importer<'_> {
             _ => None,
         };
         let first = sources.first().map(|int| int.elem).ok_or(Stop::Unknown)?;
-        let elem = match y_zero_at {
-            Some(at) => self.zero_points(node, at)?.map_or(first, |(elem, _)| elem),
-            None => first,
+        let elem = match (node.op_type.as_str(), node.attr_int("to")?) {
+            ("Cast", Some(2)) => ElemType::Uint8,
+            ("Cast", Some(3)) => ElemType::Int8,
+            _ => match y_zero_at {
+                Some(at) => self.zero_points(node, at)?.map_or(first, |(elem, _)| elem),
+                None => first,
+            },
         };
         let mut cut = Cut::default();
         let mut alone = node.clone();
@@ -370,20 +377,25 @@ impl Importer<'_> {
         }
         self.cut_nodes(&mut cut, island.nodes.iter().copied())?;
         cut.quantize(&island.output, target, &own_name("made", 0))?;
-        self.judge(island, node);
+        self.judge(island, target, node);
         let sources: Vec<Int> = island.sources.iter().map(|s| s.int.clone()).collect();
         let made = (island.shape.clone(), target.elem);
         self.function(&cut, &sources, island.channel, made, (&node.name, output))
     }
 
     /// Lists an island that the original computes in floats.
-    fn judge(&mut self, island: &Island, node: &Node) {
+    fn judge(&mut self, island: &Island, target: Target, node: &Node) {
         let graph = &self.model.graph;
-        let inside: Vec<&Node> = island
+        let mut inside: Vec<&Node> = island
             .nodes
             .iter()
             .filter_map(|&index| graph.nodes.get(index))
             .collect();
+        // The runtime drops a Relu that the saturation does as well.
+        let saturates = target.grid.zero_point == target.elem.min();
+        while inside.len() > 1 && saturates && inside.last().is_some_and(|n| n.op_type == "Relu") {
+            inside.pop();
+        }
         let plain = inside.iter().all(|node| rounds_nothing(&node.op_type));
         let fused = match inside.as_slice() {
             [only] => matches!(

@@ -1,428 +1,394 @@
-//! Convolutions and matrix products: one multiplier a channel in place of three scales, and
-//! weights of their input's signedness.
+//! Products of an 8-bit tensor with constant weights: what they are, and how they are written, as
+//! requantized 8-bit tensors with one multiplier a channel, or as int32 accumulators.
 
 use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_tensor::requantize::{conv_multiplier, gemm_multiplier};
 use proofmark_types::{ElemType, IntTensor};
 
 use super::Importer;
-use super::value::{Grid, Int, Shown, Value};
+use super::value::{Grid, Int, Shown, Target};
 use crate::emit::{MICROSOFT, ints};
-use crate::num::i64_of_dim;
-use crate::read::{
-    Constants as _, Stop, image, kernel_shape, only_attributes, refuse, sized, window,
-};
+use crate::read::{Stop, check_shape, refuse};
 
-/// Constant weights in the signedness of the input, and their zero points as stored.
-struct Weights {
-    elem: ElemType,
-    shape: Vec<usize>,
-    data: Vec<i32>,
-    zero_shape: Vec<usize>,
-    zero: Vec<i32>,
+/// Constant 8-bit weights in the signedness of the input.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Weights {
+    pub(super) data: IntTensor,
+    /// One, or one an output channel.
+    pub(super) zero: Vec<i32>,
 }
 
-fn internal(error: &crate::QuantizeError) -> Stop {
+/// What a product is besides its tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Operator {
+    /// A convolution with these attributes.
+    Conv(Node),
+    /// A matrix product; the weights are `[columns, depth]` where `transposed`.
+    Matrix {
+        transposed: bool,
+        /// A factor of `Gemm`.
+        alpha: f32,
+    },
+}
+
+/// What is added to each channel.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Bias {
+    None,
+    /// In steps of the accumulator, one a channel.
+    Ints(Vec<i32>),
+    /// Floats, one a channel.
+    Floats(Vec<f64>),
+}
+
+/// A product of an 8-bit tensor with constant weights, before it is rounded.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Linear {
+    /// Name of the original's node.
+    pub(super) name: String,
+    /// The float tensor of the original (the last one where scales and biases follow).
+    pub(super) output: String,
+    pub(super) x: Int,
+    pub(super) x_grid: Grid,
+    pub(super) weights: Weights,
+    /// One, or one an output channel.
+    pub(super) w_scale: Vec<f32>,
+    pub(super) bias: Bias,
+    pub(super) operator: Operator,
+    /// Output shape.
+    pub(super) shape: Vec<usize>,
+    pub(super) channels: usize,
+    /// Bounds of a Relu or Clip behind it.
+    pub(super) clamp: Option<(f32, f32)>,
+    /// Why the runtime does not compute it in integers, if it does not.
+    pub(super) float: Option<&'static str>,
+}
+
+fn internal(error: impl ToString) -> Stop {
     refuse(error.to_string(), "report this model")
 }
 
-impl Importer<'_> {
-    fn weights(
-        &mut self,
-        node: &Node,
-        x: &Int,
-        at: usize,
-        zero_at: usize,
-    ) -> Result<Weights, Stop> {
-        let w = self.constant(node, at)?.and_then(Tensor::ints);
-        let w = w.filter(|w| w.elem().bits() == 8).ok_or_else(|| {
-            refuse(
-                format!("input {at} is no constant 8-bit tensor"),
-                "quantize the model with constant 8-bit weights",
-            )
-        })?;
-        let (elem, shape, mut data) = (w.elem(), w.shape().to_vec(), w.data().to_vec());
-        let zero_shape = self.constant(node, zero_at)?.map(|t| t.shape.clone());
-        let mut zero = match self.zero_points(node, zero_at)? {
-            None => vec![0],
-            Some((found, zero)) if found == elem => zero,
-            Some((found, _)) => {
-                return Err(refuse(
-                    format!("its weights are {elem}, their zero point {found}"),
-                    "quantize the model again",
-                ));
-            }
+impl Linear {
+    /// The factor from an accumulator to the float it stands for, of each scale.
+    pub(super) fn factors(&self) -> Vec<f32> {
+        let each = |&w: &f32| match self.operator {
+            Operator::Conv(_) => self.x_grid.scale * w,
+            Operator::Matrix { alpha, .. } => alpha * self.x_grid.scale * w,
         };
+        self.w_scale.iter().map(each).collect()
+    }
+
+    /// The requantize multipliers to a scale, as the runtime's kernels round them.
+    fn multipliers(&self, y_scale: f32) -> Result<Vec<f32>, Stop> {
+        let each = |&w: &f32| match self.operator {
+            Operator::Conv(_) => conv_multiplier(self.x_grid.scale, w, y_scale),
+            Operator::Matrix { alpha, .. } => gemm_multiplier(alpha, self.x_grid.scale, w, y_scale),
+        };
+        let made: Vec<f32> = self.w_scale.iter().map(each).collect();
+        match made.iter().find(|m| !m.is_normal() || **m < 0.0) {
+            Some(bad) => Err(refuse(
+                format!("its scales make the requantize multiplier {bad}"),
+                "quantize the model again; scales of one layer are too far apart",
+            )),
+            None => Ok(made),
+        }
+    }
+}
+
+impl Importer<'_> {
+    /// Weights in the signedness of the input: `w − zero` stays as it is, so every product does.
+    pub(super) fn same_sign(
+        &mut self,
+        name: &str,
+        x: &Int,
+        data: &IntTensor,
+        zero: Vec<i32>,
+    ) -> Result<Weights, Stop> {
         if x.elem.bits() != 8 {
             return Err(refuse("its input is int32", "requantize to 8 bits first"));
         }
-        if elem != x.elem {
-            // w − zero stays as it is, so every product does.
-            let offset = if x.elem == ElemType::Uint8 { 128 } else { -128 };
-            for value in data.iter_mut().chain(&mut zero) {
-                *value += offset;
-            }
-            self.rewritten.push(node.name.clone());
+        if data.elem().bits() != 8 {
+            return Err(refuse(
+                format!("its weights are {}", data.elem()),
+                "quantize the model with constant 8-bit weights",
+            ));
         }
+        if data.elem() == x.elem {
+            return Ok(Weights {
+                data: data.clone(),
+                zero,
+            });
+        }
+        let offset = if x.elem == ElemType::Uint8 { 128 } else { -128 };
+        self.rewritten.push(name.to_owned());
+        let moved = data.data().iter().map(|v| v + offset).collect();
         Ok(Weights {
-            elem: x.elem,
-            shape,
-            data,
-            zero_shape: zero_shape.unwrap_or_default(),
-            zero,
+            data: IntTensor::new(x.elem, data.shape().to_vec(), moved).map_err(internal)?,
+            zero: zero.into_iter().map(|v| v + offset).collect(),
         })
     }
 
-    /// Stores weights and zero points.
-    fn store(&mut self, node: &Node, weights: Weights) -> Result<(String, String), Stop> {
-        let name = &node.name;
-        let tensor = ints(weights.elem, weights.shape, weights.data).map_err(|e| internal(&e))?;
+    /// Stores weights and their zero points.
+    fn store(&mut self, name: &str, weights: &Weights) -> Result<(String, String), Stop> {
+        let elem = weights.data.elem();
+        let tensor = Tensor::from(weights.data.clone());
         let w = self.writer.constant(&format!("{name}.weight"), tensor);
-        let zero =
-            ints(weights.elem, weights.zero_shape, weights.zero).map_err(|e| internal(&e))?;
+        let shape = match weights.zero.len() {
+            1 => Vec::new(),
+            several => vec![several],
+        };
+        let zero = ints(elem, shape, weights.zero.clone()).map_err(internal)?;
         let zero = self
             .writer
             .constant(&format!("{name}.weight_zero_point"), zero);
         Ok((w, zero))
     }
 
-    fn zero(&mut self, elem: ElemType, value: i32) -> Result<String, Stop> {
-        self.writer
-            .zero_point(elem, value)
-            .map_err(|e| internal(&e))
+    pub(super) fn zero(&mut self, elem: ElemType, value: i32) -> Result<String, Stop> {
+        self.writer.zero_point(elem, value).map_err(internal)
     }
 
-    /// Stores multipliers in the shape the scales had.
-    fn multipliers(
+    fn store_bias(
         &mut self,
-        node: &Node,
-        scales_at: usize,
-        channels: usize,
-        multiplier: impl Fn(f32) -> f32,
+        name: &str,
+        bias: Vec<i32>,
+        shape: Vec<usize>,
     ) -> Result<String, Stop> {
-        let scales = self.scales(node, scales_at)?;
-        if scales.len() != 1 && scales.len() != channels {
-            return Err(refuse(
-                format!("{} weight scales for {channels} channels", scales.len()),
-                "give one scale, or one a channel",
-            ));
-        }
-        let shape = self.constant(node, scales_at)?.map(|t| t.shape.clone());
-        let made: Vec<f32> = scales.into_iter().map(multiplier).collect();
-        if let Some(bad) = made.iter().find(|m| !m.is_normal()) {
-            return Err(refuse(
-                format!("its scales make the requantize multiplier {bad}"),
-                "quantize the model again; scales of one layer are too far apart",
-            ));
-        }
-        let tensor = Tensor {
-            shape: shape.unwrap_or_default(),
-            data: TensorData::Float(made),
-        };
-        Ok(self
-            .writer
-            .constant(&format!("{}.multiplier", node.name), tensor))
+        let tensor = ints(ElemType::Int32, shape, bias).map_err(internal)?;
+        Ok(self.writer.constant(&format!("{name}.bias"), tensor))
     }
 
-    fn bias(&mut self, node: &Node, at: usize, channels: usize) -> Result<Option<String>, Stop> {
-        let Some(tensor) = self.constant(node, at)? else {
-            return Ok(None);
-        };
-        let lead_is_one = tensor.shape.iter().rev().skip(1).all(|&dim| dim == 1);
-        let fits = |t: &&IntTensor| {
-            t.elem() == ElemType::Int32
-                && t.len() == channels
-                && lead_is_one
-                && t.shape().len() <= 2
-        };
-        let bias = tensor.ints().filter(fits).cloned().ok_or_else(|| {
-            refuse(
-                "its bias is not one int32 a channel",
-                "give an int32 bias a channel",
-            )
-        })?;
-        let bias = bias
-            .reshaped(vec![channels])
-            .map_err(|error| refuse(error.to_string(), "report this model"))?;
-        Ok(Some(
-            self.writer
-                .constant(&format!("{}.bias", node.name), bias.into()),
-        ))
+    /// The bias in steps of the accumulator. A float bias is rounded, which is listed.
+    fn bias_steps(&mut self, linear: &Linear) -> Result<Option<Vec<i32>>, Stop> {
+        match &linear.bias {
+            Bias::None => Ok(None),
+            Bias::Ints(bias) => Ok(Some(bias.clone())),
+            Bias::Floats(bias) => {
+                let factors = linear.factors();
+                let each = bias.iter().enumerate().map(|(channel, &bias)| {
+                    let at = if factors.len() == 1 { 0 } else { channel };
+                    let factor = factors.get(at).copied().unwrap_or(f32::NAN);
+                    let steps = (bias / f64::from(factor)).round_ties_even();
+                    let inside = steps.abs() < f64::from(i32::MAX);
+                    inside.then(|| crate::num::round_to(steps, i32::MIN, i32::MAX))
+                });
+                let steps = each.collect::<Option<Vec<i32>>>().ok_or_else(|| {
+                    refuse(
+                        "its bias is not finite or too large for int32 steps of its scales",
+                        "quantize the model again; scales of one layer are too far apart",
+                    )
+                })?;
+                self.inexact(
+                    &linear.name,
+                    "its float bias is rounded to steps of the accumulator",
+                );
+                Ok(Some(steps))
+            }
+        }
     }
 
-    /// Shape, attributes and weights that `QLinearConv` and `ConvInteger` share.
-    fn convolution(
+    /// Writes a product as the 8-bit integers of a grid, under the output name given.
+    pub(super) fn write_requantized(
         &mut self,
-        node: &Node,
-        [w_at, w_zero_at]: [usize; 2],
-    ) -> Result<(Int, Weights, Vec<usize>, Node), Stop> {
-        only_attributes(
-            node,
-            &[
-                "auto_pad",
-                "dilations",
-                "group",
-                "kernel_shape",
-                "pads",
-                "strides",
-            ],
-        )?;
-        let x = self.int(node, 0)?;
-        let weights = self.weights(node, &x, w_at, w_zero_at)?;
-        let (inputs, size) = image(&x.shape)?;
-        let &[outputs, per_group, kh, kw] = weights.shape.as_slice() else {
-            return Err(refuse(
-                format!("its weights have shape {:?}", weights.shape),
-                "use two spatial dimensions",
-            ));
-        };
-        let group = usize::try_from(node.attr_int("group")?.unwrap_or(1)).unwrap_or(0);
-        let kernel_fits =
-            node.attr_ints("kernel_shape")?.is_none() || kernel_shape(node)? == [kh, kw];
-        if group == 0
-            || per_group.checked_mul(group) != Some(inputs)
-            || !outputs.is_multiple_of(group)
-            || kh == 0
-            || kw == 0
-            || !kernel_fits
-        {
-            return Err(refuse(
-                format!(
-                    "weights {:?} in {group} groups do not fit {inputs} channels",
-                    weights.shape
-                ),
-                "check channels, groups and kernel_shape",
-            ));
-        }
-        let window = window(node, [kh, kw], size)?;
-        let [height, width] = sized(&window, size)?;
-        let made = window
-            .attributes(Node::new(node.name.clone(), node.op_type.clone(), &[], &[]))
-            .with("group", Attribute::Int(i64_of_dim(group)));
-        Ok((x, weights, vec![1, outputs, height, width], made))
-    }
-
-    pub(super) fn q_linear_conv(&mut self, node: &Node) -> Result<Value, Stop> {
-        let (x, weights, shape, made) = self.convolution(node, [3, 5])?;
-        let channels = shape[1];
-        let x_zero = self.zero_point(node, 2, x.elem)?;
-        let y_zero = self.zero_point(node, 7, x.elem)?;
-        let (x_scale, y_scale) = (self.scale(node, 1)?, self.scale(node, 6)?);
-        let multiplier =
-            self.multipliers(node, 4, channels, |w| conv_multiplier(x_scale, w, y_scale))?;
-        let bias = self.bias(node, 8, channels)?;
-        let (w, w_zero) = self.store(node, weights)?;
-        let one = self.writer.one();
-        let (x_zero, y_zero) = (self.zero(x.elem, x_zero)?, self.zero(x.elem, y_zero)?);
-        let mut inputs = vec![
-            x.name,
-            one.clone(),
-            x_zero,
-            w,
-            multiplier,
-            w_zero,
-            one,
-            y_zero,
-        ];
-        inputs.extend(bias);
-        self.push(node, made, inputs, x.elem, shape)
-    }
-
-    pub(super) fn conv_integer(&mut self, node: &Node) -> Result<Value, Stop> {
-        let (x, weights, shape, made) = self.convolution(node, [1, 3])?;
-        let x_zero = self.zero_point(node, 2, x.elem)?;
-        let (w, w_zero) = self.store(node, weights)?;
-        let x_zero = self.zero(x.elem, x_zero)?;
-        self.push(
-            node,
-            made,
-            vec![x.name, w, x_zero, w_zero],
-            ElemType::Int32,
-            shape,
-        )
-    }
-
-    /// The output shape of a product with a matrix, and the number of its columns.
-    fn product(x: &Int, weights: &Weights, transposed: bool) -> Result<(Vec<usize>, usize), Stop> {
-        let wrong = || {
-            refuse(
-                format!(
-                    "shapes {:?} and {:?} do not multiply",
-                    x.shape, weights.shape
-                ),
-                "multiply by a constant matrix of rank 2",
-            )
-        };
-        let &[first, second] = weights.shape.as_slice() else {
-            return Err(wrong());
-        };
-        let (depth, columns) = if transposed {
-            (second, first)
+        linear: &Linear,
+        target: Target,
+        output: &str,
+    ) -> Result<Int, Stop> {
+        check_shape(&linear.shape)?;
+        let multipliers = linear.multipliers(target.grid.scale)?;
+        let bias = self.bias_steps(linear)?;
+        let x = &linear.x;
+        // The kernels give the type of their input; the other one is the same steps from another
+        // zero.
+        let offset = x.elem.min() - target.elem.min();
+        let zero_point = target.grid.zero_point + offset;
+        let bounds = self.bounds(linear, target);
+        let direct = bounds.is_none() && offset == 0;
+        let made = if direct {
+            output.to_owned()
         } else {
-            (first, second)
+            self.writer.fresh(&format!("{output}.requantized"))
         };
-        let (&last, lead) = x.shape.split_last().ok_or_else(wrong)?;
-        if last != depth || lead.is_empty() {
-            return Err(wrong());
-        }
-        let mut shape = lead.to_vec();
-        shape.push(columns);
-        Ok((shape, columns))
-    }
-
-    pub(super) fn q_gemm(&mut self, node: &Node) -> Result<Value, Stop> {
-        only_attributes(node, &["alpha", "transA", "transB"])?;
-        if node.attr_int("transA")?.unwrap_or(0) != 0 {
-            return Err(refuse(
-                "transA transposes the computed side",
-                "export with transA = 0",
-            ));
-        }
-        let alpha = node.attr_float("alpha")?.unwrap_or(1.0);
-        let transposed = node.attr_int("transB")?.unwrap_or(0) != 0;
-        let x = self.int(node, 0)?;
-        let weights = self.weights(node, &x, 3, 5)?;
-        if x.shape.len() != 2 {
-            return Err(refuse(
-                format!("its input has shape {:?}", x.shape),
-                "flatten the input to two dimensions",
-            ));
-        }
-        let (shape, columns) = Self::product(&x, &weights, transposed)?;
-        let x_zero = self.zero_point(node, 2, x.elem)?;
-        let x_scale = self.scale(node, 1)?;
-        if node.input(7).is_none() {
-            return self.float_gemm(node, x, weights, (x_zero, alpha * x_scale));
-        }
-        let y_scale = self.scale(node, 7)?;
-        let y_zero = self.zero_point(node, 8, x.elem)?;
-        let multiplier = self.multipliers(node, 4, columns, |w| {
-            gemm_multiplier(alpha, x_scale, w, y_scale)
-        })?;
-        let bias = self.bias(node, 6, columns)?.unwrap_or_default();
-        let (w, w_zero) = self.store(node, weights)?;
+        let name = self.node_name(&linear.name);
+        let (w, w_zero) = self.store(&name, &linear.weights)?;
+        let shape = match multipliers.len() {
+            1 => Vec::new(),
+            several => vec![several],
+        };
+        let multipliers = Tensor {
+            shape,
+            data: TensorData::Float(multipliers),
+        };
+        let multipliers = self
+            .writer
+            .constant(&format!("{name}.multiplier"), multipliers);
         let one = self.writer.one();
-        let (x_zero, y_zero) = (self.zero(x.elem, x_zero)?, self.zero(x.elem, y_zero)?);
-        let mut made = Node::new(node.name.clone(), "QGemm", &[], &[])
-            .with("transB", Attribute::Int(i64::from(transposed)));
-        MICROSOFT.clone_into(&mut made.domain);
-        let inputs = vec![
-            x.name,
-            one.clone(),
-            x_zero,
-            w,
-            multiplier,
-            w_zero,
-            bias,
-            one,
-            y_zero,
-        ];
-        self.push(node, made, inputs, x.elem, shape)
+        let x_zero = self.zero(x.elem, linear.x_grid.zero_point)?;
+        let y_zero = self.zero(x.elem, zero_point)?;
+        let bias = match bias {
+            Some(bias) => {
+                let shape = vec![bias.len()];
+                self.store_bias(&name, bias, shape)?
+            }
+            None => String::new(),
+        };
+        let front = [&x.name, &one, &x_zero, &w, &multipliers, &w_zero].map(Clone::clone);
+        match &linear.operator {
+            Operator::Conv(node) => {
+                let mut node = node.clone();
+                node.name = name;
+                "QLinearConv".clone_into(&mut node.op_type);
+                let mut inputs = front.to_vec();
+                inputs.extend([one, y_zero]);
+                if !bias.is_empty() {
+                    inputs.push(bias);
+                }
+                self.writer.node(node, inputs, &made);
+            }
+            Operator::Matrix { transposed, .. } => {
+                let plain = bias.is_empty() && !transposed;
+                if plain {
+                    let node = Node::new(name, "QLinearMatMul", &[], &[]);
+                    let mut inputs = front.to_vec();
+                    inputs.extend([one, y_zero]);
+                    self.writer.node(node, inputs, &made);
+                } else {
+                    let mut node = Node::new(name, "QGemm", &[], &[])
+                        .with("transB", Attribute::Int(i64::from(*transposed)));
+                    MICROSOFT.clone_into(&mut node.domain);
+                    let mut inputs = front.to_vec();
+                    inputs.extend([bias, one, y_zero]);
+                    self.write_flat(node, inputs, linear, &made);
+                }
+            }
+        }
+        let int = Int {
+            name: made,
+            elem: x.elem,
+            shape: linear.shape.clone(),
+        };
+        if direct {
+            return Ok(int);
+        }
+        let (low, high) = bounds.unwrap_or((target.elem.min(), target.elem.max()));
+        self.write_clamp(&linear.name, output, &int, target.elem, (low, high))
     }
 
-    /// `QGemm` with a float output: accumulators and the view that shows them.
-    fn float_gemm(
-        &mut self,
-        node: &Node,
-        x: Int,
-        mut weights: Weights,
-        (x_zero, scale): (i32, f32),
-    ) -> Result<Value, Stop> {
-        let w_scale = self.scales(node, 4)?;
-        let &[w_scale] = w_scale.as_slice() else {
+    /// A `QGemm`, which takes matrices only, over a tensor of any rank.
+    fn write_flat(&mut self, node: Node, mut inputs: Vec<String>, linear: &Linear, output: &str) {
+        if linear.shape.len() == 2 {
+            self.writer.node(node, inputs, output);
+            return;
+        }
+        let depth = linear.x.shape.last().copied().unwrap_or(1);
+        let rows = linear.x.shape.iter().rev().skip(1).product::<usize>();
+        let flat = self.writer.fresh(&format!("{output}.rows"));
+        let name = self.writer.fresh(&format!("{}.rows", linear.name));
+        self.writer
+            .reshape(&name, &linear.x.name, &flat, &[rows, depth]);
+        if let Some(first) = inputs.first_mut() {
+            *first = flat;
+        }
+        let product = self.writer.fresh(&format!("{output}.product"));
+        self.writer.node(node, inputs, &product);
+        let name = self.writer.fresh(&format!("{}.shape", linear.name));
+        self.writer.reshape(&name, &product, output, &linear.shape);
+    }
+
+    /// The steps between which a Relu or Clip holds the output; `None` where saturation does.
+    ///
+    /// Quantizing is monotone, so clamping before is clamping after.
+    fn bounds(&mut self, linear: &Linear, target: Target) -> Option<(i32, i32)> {
+        let (low, high) = linear.clamp?;
+        let Target { grid, elem } = target;
+        let step = |value: f32| {
+            let steps = f64::from((value / grid.scale).round_ties_even());
+            let steps = steps + f64::from(grid.zero_point);
+            crate::num::round_to(steps, elem.min(), elem.max())
+        };
+        let (low, high) = (step(low), step(high));
+        if (low, high) == (elem.min(), elem.max()) {
+            return None;
+        }
+        self.inexact(
+            &linear.name,
+            "its Relu or Clip is not the saturation of the QuantizeLinear behind it, so it runs in floats",
+        );
+        Some((low, high))
+    }
+
+    /// Writes a product as int32 accumulators, and what they show.
+    pub(super) fn write_accumulators(&mut self, linear: &Linear) -> Result<Shown, Stop> {
+        check_shape(&linear.shape)?;
+        let factors = linear.factors();
+        let first = factors.first().copied().unwrap_or(f32::NAN);
+        if factors.iter().any(|&factor| factor != first) {
             return Err(refuse(
                 "its float outputs have a scale each, so their integers do not compare",
-                "give the layer y_scale and y_zero_point, or quantize its weights per tensor",
+                "quantize its output as well, or quantize its weights per tensor",
             ));
-        };
-        let shown = scale * w_scale;
-        if !shown.is_normal() || shown < 0.0 {
+        }
+        if !first.is_normal() || first < 0.0 {
             return Err(refuse(
-                format!("its outputs have the scale {shown}"),
+                format!("its outputs have the scale {first}"),
                 "quantize the model again",
             ));
         }
-        let transposed = node.attr_int("transB")?.unwrap_or(0) != 0;
-        let (shape, columns) = Self::product(&x, &weights, transposed)?;
-        if transposed {
-            let depth = weights.shape[1];
-            let at = |d: usize, c: usize| weights.data.get(c * depth + d).copied();
-            let turned = (0..depth).flat_map(|d| (0..columns).map(move |c| (d, c)));
-            weights.data = turned.filter_map(|(d, c)| at(d, c)).collect();
-            weights.shape = vec![depth, columns];
+        if linear.clamp.is_some() {
+            return Err(refuse(
+                "a Relu or Clip at the end of the model computes in floats",
+                "quantize the output of the model as well",
+            ));
         }
-        let bias = self.bias(node, 6, columns)?;
-        let (w, w_zero) = self.store(node, weights)?;
-        let x_zero = self.zero(x.elem, x_zero)?;
-        let output = node
-            .output(0)
-            .ok_or_else(|| refuse("it has no output", "remove the node"))?;
-        let sum = self.writer.fresh(&format!("{output}.int32"));
+        let bias = self.bias_steps(linear)?;
+        let sum = self.writer.fresh(&format!("{}.int32", linear.output));
         let product = match &bias {
-            Some(_) => self.writer.fresh(&format!("{output}.product")),
+            Some(_) => self.writer.fresh(&format!("{}.product", linear.output)),
             None => sum.clone(),
         };
-        let made = Node::new(node.name.clone(), "MatMulInteger", &[], &[]);
-        self.writer
-            .node(made, vec![x.name, w, x_zero, w_zero], &product);
-        if let Some(bias) = bias {
-            let name = self.writer.fresh(&format!("{}.add_bias", node.name));
-            let made = Node::new(name, "Add", &[], &[]);
-            self.writer.node(made, vec![product, bias], &sum);
-        }
-        let source = Int {
-            name: sum,
-            elem: ElemType::Int32,
-            shape,
+        let name = self.node_name(&linear.name);
+        let mut weights = linear.weights.clone();
+        let (mut node, lead) = match &linear.operator {
+            Operator::Conv(node) => {
+                let mut node = node.clone();
+                "ConvInteger".clone_into(&mut node.op_type);
+                let spatial = linear.shape.len().saturating_sub(2);
+                (node, vec![1; spatial])
+            }
+            Operator::Matrix { transposed, .. } => {
+                if *transposed {
+                    let turned = crate::read::transposed(&weights.data.into(), &[1, 0]);
+                    let turned = turned.as_ref().and_then(Tensor::ints).cloned();
+                    weights.data = turned.ok_or(Stop::Unknown)?;
+                }
+                (Node::new("", "MatMulInteger", &[], &[]), Vec::new())
+            }
         };
-        Ok(Value::Shown(Shown {
-            source,
+        node.name = name.clone();
+        let (w, w_zero) = self.store(&name, &weights)?;
+        let x_zero = self.zero(linear.x.elem, linear.x_grid.zero_point)?;
+        let inputs = vec![linear.x.name.clone(), w, x_zero, w_zero];
+        self.writer.node(node, inputs, &product);
+        if let Some(bias) = bias {
+            let mut shape = vec![bias.len()];
+            shape.extend(lead);
+            let bias = self.store_bias(&name, bias, shape)?;
+            let add = self.writer.fresh(&format!("{name}.add_bias"));
+            let add = Node::new(add, "Add", &[], &[]);
+            self.writer.node(add, vec![product, bias], &sum);
+        }
+        Ok(Shown {
+            source: Int {
+                name: sum,
+                elem: ElemType::Int32,
+                shape: linear.shape.clone(),
+            },
             grid: Grid {
-                scale: shown,
+                scale: first,
                 zero_point: 0,
             },
-            name: output.to_owned(),
+            name: linear.output.clone(),
             head: crate::net::Head::default(),
-        }))
-    }
-
-    pub(super) fn q_linear_mat_mul(&mut self, node: &Node) -> Result<Value, Stop> {
-        only_attributes(node, &[])?;
-        let x = self.int(node, 0)?;
-        let weights = self.weights(node, &x, 3, 5)?;
-        let (shape, columns) = Self::product(&x, &weights, false)?;
-        let x_zero = self.zero_point(node, 2, x.elem)?;
-        let y_zero = self.zero_point(node, 7, x.elem)?;
-        let (x_scale, y_scale) = (self.scale(node, 1)?, self.scale(node, 6)?);
-        let multiplier =
-            self.multipliers(node, 4, columns, |w| conv_multiplier(x_scale, w, y_scale))?;
-        let (w, w_zero) = self.store(node, weights)?;
-        let one = self.writer.one();
-        let (x_zero, y_zero) = (self.zero(x.elem, x_zero)?, self.zero(x.elem, y_zero)?);
-        let made = Node::new(node.name.clone(), "QLinearMatMul", &[], &[]);
-        let inputs = vec![
-            x.name,
-            one.clone(),
-            x_zero,
-            w,
-            multiplier,
-            w_zero,
-            one,
-            y_zero,
-        ];
-        self.push(node, made, inputs, x.elem, shape)
-    }
-
-    pub(super) fn mat_mul_integer(&mut self, node: &Node) -> Result<Value, Stop> {
-        only_attributes(node, &[])?;
-        let x = self.int(node, 0)?;
-        let weights = self.weights(node, &x, 1, 3)?;
-        let (shape, _) = Self::product(&x, &weights, false)?;
-        let x_zero = self.zero_point(node, 2, x.elem)?;
-        let (w, w_zero) = self.store(node, weights)?;
-        let x_zero = self.zero(x.elem, x_zero)?;
-        let made = Node::new(node.name.clone(), "MatMulInteger", &[], &[]);
-        let inputs = vec![x.name, w, x_zero, w_zero];
-        self.push(node, made, inputs, ElemType::Int32, shape)
+        })
     }
 }

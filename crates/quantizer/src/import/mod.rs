@@ -31,15 +31,23 @@
 //! as the one scale, and weights of the other signedness than their input are rewritten, because
 //! u8×s8 saturates on some processors.
 
+mod average;
 mod concat;
 mod constants;
+mod convolution;
 mod cut;
 mod drift;
 mod ends;
+mod exponential;
 mod island;
 mod linear;
+mod mean;
 mod movers;
 mod operands;
+mod product;
+mod qoperator;
+mod shapes;
+mod softmax;
 mod sum;
 mod table;
 mod value;
@@ -56,6 +64,7 @@ use proofmark_types::manifest::{
 
 pub use drift::{Drift, drift};
 use island::{is_elementwise, is_integer_elementwise};
+use linear::Linear;
 use value::{Int, Shown, Value};
 
 use crate::emit::{MICROSOFT, Writer, views};
@@ -82,6 +91,8 @@ struct Importer<'a> {
     /// Layers whose weights changed their signedness.
     rewritten: Vec<String>,
     inexact: Vec<InexactRewrite>,
+    /// Products whose int32 accumulators are written, by the name of those.
+    products: BTreeMap<String, Linear>,
 }
 
 /// Whether a model is quantized already, so that it is imported rather than quantized.
@@ -133,6 +144,7 @@ pub fn import_quantized(model: &Model, options: &Options) -> Result<Quantized, Q
         refused: Vec::new(),
         rewritten: Vec::new(),
         inexact: Vec::new(),
+        products: BTreeMap::new(),
     };
     for input in &graph.inputs {
         let value = match importer.input(input) {
@@ -270,18 +282,30 @@ impl Importer<'_> {
         let one = match (node.domain.as_str(), node.op_type.as_str()) {
             (
                 "",
-                "Flatten" | "Identity" | "MaxPool" | "Reshape" | "Squeeze" | "Transpose"
-                | "Unsqueeze",
+                "DepthToSpace" | "Dropout" | "Expand" | "Flatten" | "Gather" | "GlobalMaxPool"
+                | "Identity" | "MaxPool" | "Pad" | "ReduceMax" | "Reshape" | "Resize" | "Slice"
+                | "SpaceToDepth" | "Split" | "Squeeze" | "Tile" | "Transpose" | "Unsqueeze"
+                | "Upsample",
             ) => return self.mover(node),
+            ("", "AveragePool" | "GlobalAveragePool" | "ReduceMean") => self.average(node),
             ("", "ArgMax" | "LogSoftmax" | "Softmax") => self.head(node),
+            ("", "Cast") => self.cast(node),
             ("", "Concat") => self.concat(node),
+            ("", "Conv") => self.float_conv(node),
             ("", "ConvInteger") => self.conv_integer(node),
             ("" | MICROSOFT, "DequantizeLinear") => self.dequantize(node),
+            ("", "Gemm") => self.gemm(node),
+            ("", "MatMul") => self.mat_mul(node),
             ("", "MatMulInteger") => self.mat_mul_integer(node),
             ("", "QLinearConv") => self.q_linear_conv(node),
             ("", "QLinearMatMul") => self.q_linear_mat_mul(node),
             ("" | MICROSOFT, "QuantizeLinear") => self.quantize(node),
             (MICROSOFT, "QGemm") => self.q_gemm(node),
+            (MICROSOFT, "QLinearAveragePool" | "QLinearGlobalAveragePool") => {
+                self.q_linear_average(node)
+            }
+            (MICROSOFT, "QLinearConcat") => self.q_linear_concat(node),
+            (MICROSOFT, "QLinearSoftmax") => self.q_linear_softmax(node),
             ("", "DynamicQuantizeLinear") => Err(refuse(
                 "it takes its scale from the values of each input",
                 "quantize statically (onnxruntime.quantization.quantize_static)",
@@ -354,6 +378,7 @@ impl Importer<'_> {
         options: &Options,
         outputs: &mut Vec<(Int, OutputSpec)>,
     ) -> Result<(), Stop> {
+        self.end_product(name)?;
         let (source, views, shown) = match self.values.get(name) {
             Some(Value::Int(int)) => {
                 let last = int.shape.last().copied().unwrap_or_default();
@@ -455,6 +480,7 @@ impl Importer<'_> {
             ValueInfo::fixed(spec.name.clone(), ValueType::Int(spec.elem), &spec.shape)
         });
         self.writer.graph.inputs = infos.collect();
+        self.writer.drop_dead();
         let mut model = self.writer.finish();
         let graph = &mut model.graph;
         let nodes = graph.nodes.iter_mut();

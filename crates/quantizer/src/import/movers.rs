@@ -5,14 +5,14 @@ use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_types::ElemType;
 
 use super::Importer;
+use super::shapes;
 use super::value::{Grid, Int, Pending, Shown, Value, What};
 use crate::num::i64_of_dim;
 use crate::read::{
-    Constants as _, Stop, check_shape, image, kernel_shape, only_attributes, permutation, refuse,
-    reshape_target, sized, window,
+    Constants as _, Stop, check_shape, only_attributes, permutation, refuse, reshape_target,
 };
 
-/// What one output of a mover is in the canonical model.
+/// One node of the canonical model that a mover becomes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Move {
     /// Operator and attributes; the name, inputs and outputs are set where it is written.
@@ -107,37 +107,49 @@ impl Importer<'_> {
     /// A mover in front of the `QuantizeLinear` that decides what is written.
     fn move_pending(&mut self, node: &Node, mut pending: Pending) -> Result<Vec<Value>, Stop> {
         let moves = self.moves(node, &pending.shape, Stored::Later)?;
-        let [made] = moves.as_slice() else {
+        let [chain] = moves.as_slice() else {
             return Err(refuse(
                 "it splits a float tensor in front of QuantizeLinear",
                 "quantize the tensor in front of the node as well",
             ));
         };
-        check_shape(&made.shape)?;
-        pending.shape.clone_from(&made.shape);
+        for made in chain {
+            check_shape(&made.shape)?;
+            pending.shape.clone_from(&made.shape);
+        }
         pending.moves.push(node.clone());
         Ok(vec![Value::Pending(pending)])
     }
 
-    /// What a mover does to a tensor of this shape: one [`Move`] an output. Nothing is written.
+    /// What a mover does to a tensor of this shape: for each output the nodes that lead to it, one
+    /// behind the other. Nothing is written.
     pub(super) fn moves(
         &self,
         node: &Node,
         shape: &[usize],
         stored: Stored,
-    ) -> Result<Vec<Move>, Stop> {
-        let one = match node.op_type.as_str() {
+    ) -> Result<Vec<Vec<Move>>, Stop> {
+        let chain = match node.op_type.as_str() {
+            "DepthToSpace" | "SpaceToDepth" => vec![shapes::blocks(node, shape, stored)?],
+            "Dropout" => dropout(node)?,
+            "Expand" => vec![shapes::expand(self, node, shape)?],
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => {
-                Move::reshape(reshape_target(node, shape, self.int64s(node, 1)?)?)
+                let target = reshape_target(node, shape, self.int64s(node, 1)?)?;
+                vec![Move::reshape(target)]
             }
-            "Identity" => {
-                return Ok(vec![Move::new(
-                    Node::new("", "Identity", &[], &[]),
-                    shape.to_vec(),
-                )]);
+            "Gather" => vec![shapes::gather(self, node, shape)?],
+            "GlobalMaxPool" | "MaxPool" => shapes::max_pool(node, shape, stored)?,
+            "Identity" => Vec::new(),
+            "Pad" => vec![shapes::pad(self, node, shape, stored)?],
+            "ReduceMax" => self.reduce_max(node, shape, stored)?,
+            "Resize" | "Upsample" => self.resize(node, shape)?,
+            "Slice" => vec![shapes::slice(self, node, shape)?],
+            "Split" => {
+                let parts = shapes::split(self, node, shape)?;
+                return Ok(parts.into_iter().map(|part| vec![part]).collect());
             }
-            "Transpose" => transpose(node, shape)?,
-            "MaxPool" => max_pool(node, shape, stored)?,
+            "Tile" => shapes::tile(self, node, shape)?,
+            "Transpose" => vec![transpose(node, shape)?],
             other => {
                 return Err(refuse(
                     format!("{other} moves no elements"),
@@ -145,39 +157,39 @@ impl Importer<'_> {
                 ));
             }
         };
-        Ok(vec![one])
+        Ok(vec![chain])
     }
 
-    /// Writes what a mover does, under the names of its outputs.
+    /// Writes what a mover does, under the names of its outputs. One that does nothing leaves its
+    /// input as it is.
     pub(super) fn write_moves(
         &mut self,
         node: &Node,
         source: &Int,
-        moves: Vec<Move>,
+        moves: Vec<Vec<Move>>,
     ) -> Result<Vec<Int>, Stop> {
         let mut made = Vec::with_capacity(moves.len());
-        for (at, each) in moves.into_iter().enumerate() {
-            check_shape(&each.shape)?;
-            if each.node.op_type == "Identity" {
-                made.push(source.clone());
-                continue;
+        for (at, chain) in moves.into_iter().enumerate() {
+            let mut x = source.clone();
+            let last = chain.len().saturating_sub(1);
+            for (step, each) in chain.into_iter().enumerate() {
+                check_shape(&each.shape)?;
+                let mut inputs = vec![x.name];
+                for (what, tensor) in each.constants {
+                    let wanted = format!("{}.{what}", node.name);
+                    inputs.push(self.writer.constant(&wanted, tensor));
+                }
+                x.name = if step == last {
+                    self.output_name(node, at)?
+                } else {
+                    self.writer.fresh(&format!("{}.step", node.name))
+                };
+                let mut written = each.node;
+                written.name = self.node_name(&node.name);
+                self.writer.node(written, inputs, &x.name);
+                x.shape = each.shape;
             }
-            let mut inputs = vec![source.name.clone()];
-            for (what, tensor) in each.constants {
-                inputs.push(
-                    self.writer
-                        .constant(&format!("{}.{what}", node.name), tensor),
-                );
-            }
-            let name = self.output_name(node, at)?;
-            let mut written = each.node;
-            written.name = self.node_name(&node.name);
-            self.writer.node(written, inputs, &name);
-            made.push(Int {
-                name,
-                elem: source.elem,
-                shape: each.shape,
-            });
+            made.push(x);
         }
         Ok(made)
     }
@@ -202,41 +214,14 @@ fn transpose(node: &Node, shape: &[usize]) -> Result<Move, Stop> {
     Ok(Move::new(made, target))
 }
 
-fn max_pool(node: &Node, shape: &[usize], stored: Stored) -> Result<Move, Stop> {
-    only_attributes(
-        node,
-        &[
-            "auto_pad",
-            "ceil_mode",
-            "dilations",
-            "kernel_shape",
-            "pads",
-            "storage_order",
-            "strides",
-        ],
-    )?;
-    for name in ["ceil_mode", "storage_order"] {
-        if node.attr_int(name)?.unwrap_or(0) != 0 {
-            return Err(refuse(
-                format!("{name} = 1 is not supported"),
-                format!("export with {name} = 0"),
-            ));
-        }
-    }
-    if let Stored::Int(elem) | Stored::Shown(elem, _) = stored
-        && elem.bits() != 8
-    {
-        return Err(refuse("a max pool of int32", "pool 8-bit tensors"));
-    }
-    let (channels, size) = image(shape)?;
-    let window = window(node, kernel_shape(node)?, size)?;
-    if (0..4).any(|side| window.pads[side] >= window.kernel[side % 2]) {
+/// `Dropout` as it is in inference: nothing.
+fn dropout(node: &Node) -> Result<Vec<Move>, Stop> {
+    only_attributes(node, &["ratio", "seed", "is_test"])?;
+    if node.input(2).is_some() || node.output(1).is_some() {
         return Err(refuse(
-            format!("pads {:?} reach over the kernel", window.pads),
-            "use pads smaller than the kernel",
+            "it drops elements or gives its mask",
+            "export the model for inference",
         ));
     }
-    let [height, width] = sized(&window, size)?;
-    let made = window.attributes(Node::new("", "MaxPool", &[], &[]));
-    Ok(Move::new(made, vec![1, channels, height, width]))
+    Ok(Vec::new())
 }

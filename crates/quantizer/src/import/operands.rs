@@ -4,7 +4,7 @@ use proofmark_onnx::{Node, Tensor};
 use proofmark_types::ElemType;
 
 use super::Importer;
-use super::value::{Int, Shown, Value};
+use super::value::{Grid, Int, Shown, Value};
 use crate::read::{Constants, Stop, refuse};
 
 impl Constants for Importer<'_> {
@@ -126,5 +126,18 @@ impl Importer<'_> {
                 "quantize activations per tensor",
             )),
         }
+    }
+
+    /// Scale and zero point of a tensor of this type, at two positions.
+    pub(super) fn grid(
+        &self,
+        node: &Node,
+        [scale, zero_point]: [usize; 2],
+        elem: ElemType,
+    ) -> Result<Grid, Stop> {
+        Ok(Grid {
+            scale: self.scale(node, scale)?,
+            zero_point: self.zero_point(node, zero_point, elem)?,
+        })
     }
 }

@@ -4,6 +4,7 @@ use proofmark_onnx::{Node, Tensor};
 use proofmark_types::ElemType;
 
 use super::Importer;
+use super::linear::Bias;
 use super::value::Value;
 use crate::read::{Stop, only_attributes, refuse};
 
@@ -59,6 +60,38 @@ impl Importer<'_> {
         }
         let shape = broadcast(&shapes)?;
         let made = Node::new("", "Add", &[], &[]);
-        self.push(node, made, names, ElemType::Int32, shape)
+        let sum = self.push(node, made, names, ElemType::Int32, shape)?;
+        if let Value::Int(int) = &sum {
+            self.follow_bias(node, &int.name);
+        }
+        Ok(sum)
+    }
+
+    /// Keeps what accumulators are beyond the sum with a constant bias.
+    fn follow_bias(&mut self, node: &Node, sum: &str) {
+        for at in 0..2 {
+            let (name, other) = (node.input(at), node.input(1 - at));
+            let Some(Value::Int(int)) = name.and_then(|name| self.values.get(name)) else {
+                continue;
+            };
+            let bias = other.and_then(|name| self.constants.get(name));
+            let bias = bias.and_then(|tensor| tensor.ints());
+            let (Some(linear), Some(bias)) = (self.products.get(&int.name), bias) else {
+                continue;
+            };
+            let shape = &linear.shape;
+            let lead = shape.len().saturating_sub(bias.shape().len());
+            let axis = linear.channel_axis();
+            let along = bias
+                .shape()
+                .iter()
+                .enumerate()
+                .all(|(at, &dim)| dim == 1 || at + lead == axis);
+            if along && bias.len() == linear.channels && linear.bias == Bias::None {
+                let mut linear = linear.clone();
+                linear.bias = Bias::Ints(bias.data().to_vec());
+                self.products.insert(sum.to_owned(), linear);
+            }
+        }
     }
 }

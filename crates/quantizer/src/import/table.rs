@@ -227,6 +227,29 @@ impl Importer<'_> {
         })
     }
 
+    /// Writes a tensor in another 8-bit type, each value as many steps from the type's minimum,
+    /// clamped to bounds of the new type.
+    pub(super) fn write_clamp(
+        &mut self,
+        node_name: &str,
+        output: &str,
+        source: &Int,
+        elem: ElemType,
+        (low, high): (i32, i32),
+    ) -> Result<Int, Stop> {
+        let table = Table {
+            form: Form::Unary,
+            elem,
+            data: (0..VALUES)
+                .map(|index| value(index, elem).clamp(low, high))
+                .collect(),
+            stable: true,
+        };
+        let name = self.writer.fresh(&format!("{node_name}.clamp"));
+        let sources = std::slice::from_ref(source);
+        self.write_table(&name, output, sources, table, source.shape.clone())
+    }
+
     fn write_cast(&mut self, node_name: &str, output: &str, source: &Int) -> String {
         let cast = self.writer.fresh(&format!("{output}.int32"));
         let name = self.writer.fresh(&format!("{node_name}.cast"));

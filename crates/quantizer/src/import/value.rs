@@ -3,7 +3,11 @@
 use proofmark_onnx::Node;
 use proofmark_types::{ElemType, IntTensor};
 
+use super::average::Averaged;
+use super::concat::Joined;
 use super::island::Island;
+use super::linear::Linear;
+use super::product::Product;
 use crate::net::Head;
 
 /// An integer tensor of the graph that is written.
@@ -69,8 +73,16 @@ pub(super) struct Pending {
 /// The computation of a [`Pending`].
 #[derive(Debug, Clone)]
 pub(super) enum What {
+    /// A mean over windows: becomes a depthwise convolution.
+    Averaged(Box<Averaged>),
+    /// Tensors side by side: each becomes integers on the grid that is asked for.
+    Joined(Box<Joined>),
     /// Element-wise nodes over one or two 8-bit tensors: becomes a table.
     Island(Island),
+    /// A product with constant weights: becomes its integer operator.
+    Linear(Box<Linear>),
+    /// A product of two computed tensors.
+    Product(Box<Product>),
     /// A float input of the model: becomes the input's integers.
     Input { name: String, shape: Vec<usize> },
 }

@@ -22,7 +22,6 @@ use crate::net::{Head, Layer, Net, Op};
 pub(crate) use constant::{
     evaluate as evaluate_constant, shape_of as shape_constant, transpose as transposed,
 };
-pub(crate) use conv::{image, kernel_shape, sized, window};
 pub(crate) use layout::{permutation, target as reshape_target};
 
 /// Most layers of a network: far above any that is proven today, and low enough that searches

@@ -2,33 +2,16 @@
 
 use proofmark_onnx::Node;
 
-use super::conv::{image, kernel_shape, sized, window};
+use super::conv::image;
 use super::{
     Constants as _, Known, Reader, Stop, axis_of, only_attributes, only_first_output, refuse,
 };
 use crate::net::{Layer, Op, Window};
 
-fn no_ceil(node: &Node) -> Result<(), Stop> {
-    if node.attr_int("ceil_mode")?.unwrap_or(0) != 0 {
-        return Err(refuse(
-            "ceil_mode = 1 is not supported",
-            "export with ceil_mode = 0 and explicit pads",
-        ));
-    }
-    Ok(())
-}
-
 fn pool(cx: &mut Reader<'_>, node: &Node, max: bool) -> Result<(), Stop> {
-    let kernel = kernel_shape(node)?;
     let (input, shape) = cx.data(node, 0)?;
-    let (channels, size) = image(&shape)?;
-    let window = window(node, kernel, size)?;
-    if (0..4).any(|side| window.pads[side] >= window.kernel[side % 2]) {
-        return Err(refuse(
-            format!("pads {:?} reach over the kernel", window.pads),
-            "use pads smaller than the kernel",
-        ));
-    }
+    let image = image(&shape)?;
+    let window = Window::pool(node, &image)?;
     let excluded = node.attr_int("count_include_pad")?.unwrap_or(0) == 0;
     if !max && excluded && window.padded() {
         return Err(refuse(
@@ -42,13 +25,13 @@ fn pool(cx: &mut Reader<'_>, node: &Node, max: bool) -> Result<(), Stop> {
             "export it as a depthwise convolution",
         ));
     }
-    let [height, width] = sized(&window, size)?;
+    let shape = image.shape(image.channels, window.sized(image.size)?);
     let op = if max {
         Op::MaxPool(window)
     } else {
         Op::AveragePool(window)
     };
-    cx.push(node, op, vec![input], vec![1, channels, height, width])
+    cx.push(node, op, vec![input], shape)
 }
 
 pub(super) fn max(cx: &mut Reader<'_>, node: &Node) -> Result<(), Stop> {
@@ -65,7 +48,6 @@ pub(super) fn max(cx: &mut Reader<'_>, node: &Node) -> Result<(), Stop> {
         ],
     )?;
     only_first_output(node)?;
-    no_ceil(node)?;
     if node.attr_int("storage_order")?.unwrap_or(0) != 0 {
         return Err(refuse(
             "storage_order = 1 is not supported",
@@ -88,14 +70,20 @@ pub(super) fn average(cx: &mut Reader<'_>, node: &Node) -> Result<(), Stop> {
             "strides",
         ],
     )?;
-    no_ceil(node)?;
+    if node.attr_int("ceil_mode")?.unwrap_or(0) != 0 {
+        return Err(refuse(
+            "ceil_mode = 1 is not supported",
+            "export with ceil_mode = 0 and explicit pads",
+        ));
+    }
     pool(cx, node, false)
 }
 
 pub(super) fn global(cx: &mut Reader<'_>, node: &Node) -> Result<(), Stop> {
     only_attributes(node, &[])?;
     let (input, shape) = cx.data(node, 0)?;
-    let (channels, kernel) = image(&shape)?;
+    let image = image(&shape)?;
+    let (channels, kernel) = (image.channels, image.size);
     let window = Window {
         kernel,
         ..Window::POINT
@@ -126,7 +114,8 @@ pub(super) fn reduce_mean(cx: &mut Reader<'_>, node: &Node) -> Result<(), Stop> 
             "take the mean over height and width of [1, channels, height, width]",
         ));
     }
-    let (channels, kernel) = image(&shape)?;
+    let image = image(&shape)?;
+    let (channels, kernel) = (image.channels, image.size);
     let op = Op::AveragePool(Window {
         kernel,
         ..Window::POINT

@@ -1,0 +1,693 @@
+//! Products between `DequantizeLinear` and `QuantizeLinear`: `Conv`, `Gemm` and `MatMul` as float
+//! nodes, what stands between them and the `QuantizeLinear`, and the float chain behind
+//! `ConvInteger` and `MatMulInteger`.
+
+use proofmark_onnx::{Attribute, Node, Tensor};
+use proofmark_types::ElemType;
+
+use super::Importer;
+use super::convolution::{convolution, product};
+use super::linear::{Bias, Linear, Operator};
+use super::value::{ConstantShown, Grid, Int, Pending, Target, Value, What};
+use crate::read::{Constants as _, Stop, only_attributes, refuse};
+
+/// A product of two computed 8-bit tensors.
+#[derive(Debug, Clone)]
+pub(super) struct Product {
+    pub(super) name: String,
+    /// The float tensor of the original.
+    pub(super) output: String,
+    pub(super) operands: [Int; 2],
+    pub(super) grids: [Grid; 2],
+}
+
+/// One value a channel, from a constant that runs along one axis of a tensor or is a scalar.
+fn by_channel(
+    tensor: &Tensor,
+    shape: &[usize],
+    axis: usize,
+    channels: usize,
+) -> Result<Vec<f32>, Stop> {
+    let wrong = || {
+        refuse(
+            format!(
+                "a constant of shape {:?} behind a product of shape {shape:?}",
+                tensor.shape
+            ),
+            "use float32 constants that are scalars or run along the channels",
+        )
+    };
+    let values = tensor.floats().ok_or_else(wrong)?;
+    let lead = shape
+        .len()
+        .checked_sub(tensor.shape.len())
+        .ok_or_else(wrong)?;
+    let fits = tensor
+        .shape
+        .iter()
+        .enumerate()
+        .all(|(at, &dim)| dim == 1 || at + lead == axis && dim == channels);
+    match values {
+        _ if !fits => Err(wrong()),
+        &[one] => Ok(vec![one; channels]),
+        several if several.len() == channels => Ok(several.to_vec()),
+        _ => Err(wrong()),
+    }
+}
+
+impl Linear {
+    /// The dimension of the output that the channels run along.
+    pub(super) fn channel_axis(&self) -> usize {
+        match self.operator {
+            Operator::Conv(_) => 1,
+            Operator::Matrix { .. } => self.shape.len().saturating_sub(1),
+        }
+    }
+
+    /// The bias as floats, to be added to.
+    fn float_bias(&self) -> Vec<f64> {
+        let factors = self.factors();
+        match &self.bias {
+            Bias::None => vec![0.0; self.channels],
+            Bias::Floats(bias) => bias.clone(),
+            Bias::Ints(bias) => {
+                let factor = |at: usize| {
+                    let at = if factors.len() == 1 { 0 } else { at };
+                    factors.get(at).copied().unwrap_or(f32::NAN)
+                };
+                let pairs = bias.iter().enumerate();
+                pairs
+                    .map(|(at, &b)| f64::from(b) * f64::from(factor(at)))
+                    .collect()
+            }
+        }
+    }
+}
+
+impl Importer<'_> {
+    /// A dequantized 8-bit tensor.
+    fn activation(&self, node: &Node, position: usize) -> Result<(Int, Grid), Stop> {
+        match self.value(node, position)? {
+            Value::Shown(shown) if shown.source.elem.bits() == 8 => {
+                self.headless(shown)?;
+                Ok((shown.source.clone(), shown.grid))
+            }
+            other => Err(refuse(
+                format!("input {position} is {}", other.kind()),
+                "put a QuantizeLinear and a DequantizeLinear in front of the node",
+            )),
+        }
+    }
+
+    fn shown_weights(&self, node: &Node) -> Result<ConstantShown, Stop> {
+        let name = node.input(1).unwrap_or_default();
+        match self.values.get(name) {
+            Some(Value::ConstantShown(constant)) => Ok(constant.clone()),
+            _ if self.constants.contains_key(name) => Err(refuse(
+                "its weights are floats",
+                "quantize the weights as well (QuantizeLinear and DequantizeLinear, or integers and DequantizeLinear)",
+            )),
+            _ => Err(refuse(
+                "its weights are computed at run time",
+                "export the model with constant weights",
+            )),
+        }
+    }
+
+    /// The product of an activation with dequantized weights.
+    fn linear(
+        &mut self,
+        node: &Node,
+        (x, x_grid): (Int, Grid),
+        constant: &ConstantShown,
+        axis: usize,
+        (operator, shape): (Operator, Vec<usize>),
+    ) -> Result<Linear, Stop> {
+        let channels = constant.data.shape().get(axis).copied().unwrap_or_default();
+        if constant.axis.is_some_and(|found| found != axis) {
+            return Err(refuse(
+                format!(
+                    "its weights have scales along dimension {:?}",
+                    constant.axis
+                ),
+                format!("quantize the weights along the output channels, dimension {axis}"),
+            ));
+        }
+        // The runtime's integer kernels take these types only.
+        let float = (x.elem == ElemType::Int8 && constant.data.elem() == ElemType::Uint8)
+            .then_some("its input is int8 and its weights uint8, so it runs in floats");
+        let weights =
+            self.same_sign(&node.name, &x, &constant.data, constant.zero_point.clone())?;
+        Ok(Linear {
+            name: node.name.clone(),
+            output: node.output(0).unwrap_or_default().to_owned(),
+            x,
+            x_grid,
+            weights,
+            w_scale: constant.scale.clone(),
+            bias: Bias::None,
+            operator,
+            shape,
+            channels,
+            clamp: None,
+            float,
+        })
+    }
+
+    fn pending(linear: Linear) -> Value {
+        Value::Pending(Pending {
+            shape: linear.shape.clone(),
+            moves: Vec::new(),
+            what: What::Linear(Box::new(linear)),
+        })
+    }
+
+    pub(super) fn float_conv(&mut self, node: &Node) -> Result<Value, Stop> {
+        let activation = self.activation(node, 0)?;
+        let constant = self.shown_weights(node)?;
+        let (made, shape) = convolution(node, &activation.0.shape, constant.data.shape())?;
+        let what = (Operator::Conv(made), shape);
+        let mut linear = self.linear(node, activation, &constant, 0, what)?;
+        self.read_bias(node, 2, 1.0, &mut linear)?;
+        Ok(Self::pending(linear))
+    }
+
+    pub(super) fn gemm(&mut self, node: &Node) -> Result<Value, Stop> {
+        only_attributes(node, &["alpha", "beta", "transA", "transB"])?;
+        let (mut x, grid) = self.activation(node, 0)?;
+        let constant = self.shown_weights(node)?;
+        if x.shape.len() != 2 {
+            return Err(refuse(
+                format!("its input has shape {:?}", x.shape),
+                "flatten the input to two dimensions",
+            ));
+        }
+        let alpha = node.attr_float("alpha")?.unwrap_or(1.0);
+        if !alpha.is_finite() || alpha <= 0.0 {
+            return Err(refuse(
+                format!("alpha = {alpha}"),
+                "export the layer with alpha = 1",
+            ));
+        }
+        if node.attr_int("transA")?.unwrap_or(0) != 0 {
+            let turned = self.writer.fresh(&format!("{}.transposed", x.name));
+            let name = self.writer.fresh(&format!("{}.transpose", node.name));
+            let transpose =
+                Node::new(name, "Transpose", &[], &[]).with("perm", Attribute::Ints(vec![1, 0]));
+            self.writer.node(transpose, vec![x.name], &turned);
+            x.name = turned;
+            x.shape.reverse();
+        }
+        let transposed = node.attr_int("transB")?.unwrap_or(0) != 0;
+        let (shape, _) = product(&x.shape, constant.data.shape(), transposed)?;
+        let what = (Operator::Matrix { transposed, alpha }, shape);
+        let axis = usize::from(!transposed);
+        let mut linear = self.linear(node, (x, grid), &constant, axis, what)?;
+        let beta = node.attr_float("beta")?.unwrap_or(1.0);
+        self.read_bias(node, 2, beta, &mut linear)?;
+        Ok(Self::pending(linear))
+    }
+
+    pub(super) fn mat_mul(&mut self, node: &Node) -> Result<Value, Stop> {
+        only_attributes(node, &[])?;
+        let activation = self.activation(node, 0)?;
+        if node.input(1).is_some_and(|name| !self.is_constant(name)) {
+            let other = self.activation(node, 1)?;
+            let shape = matmul_shape(&activation.0.shape, &other.0.shape)?;
+            let product = Product {
+                name: node.name.clone(),
+                output: node.output(0).unwrap_or_default().to_owned(),
+                operands: [activation.0, other.0],
+                grids: [activation.1, other.1],
+            };
+            return Ok(Value::Pending(Pending {
+                what: What::Product(Box::new(product)),
+                moves: Vec::new(),
+                shape,
+            }));
+        }
+        let constant = self.shown_weights(node)?;
+        let (shape, _) = product(&activation.0.shape, constant.data.shape(), false)?;
+        let operator = Operator::Matrix {
+            transposed: false,
+            alpha: 1.0,
+        };
+        let linear = self.linear(node, activation, &constant, 1, (operator, shape))?;
+        Ok(Self::pending(linear))
+    }
+
+    /// The bias of a product: integers on the accumulator's own scale, or floats.
+    fn read_bias(
+        &mut self,
+        node: &Node,
+        at: usize,
+        beta: f32,
+        linear: &mut Linear,
+    ) -> Result<(), Stop> {
+        let Some(name) = node.input(at) else {
+            return Ok(());
+        };
+        if let Some(Value::ConstantShown(constant)) = self.values.get(name)
+            && constant.data.elem() == ElemType::Int32
+            && beta.to_bits() == 1.0_f32.to_bits()
+        {
+            linear.bias = int32_bias(constant, linear)?;
+            return Ok(());
+        }
+        let floats = self.float_constant(node, at)?;
+        let axis = linear.channel_axis();
+        // A bias of Conv has rank 1, though its channels are dimension 1.
+        let (shape, axis) = match linear.operator {
+            Operator::Conv(_) => (vec![linear.channels], 0),
+            Operator::Matrix { .. } => (linear.shape.clone(), axis),
+        };
+        let bias = by_channel(&floats, &shape, axis, linear.channels)?;
+        linear.bias = Bias::Floats(bias.iter().map(|&b| f64::from(beta * b)).collect());
+        Ok(())
+    }
+
+    /// A constant as floats, dequantized where it is stored as integers.
+    fn float_constant(&self, node: &Node, at: usize) -> Result<Tensor, Stop> {
+        let name = node.input(at).unwrap_or_default();
+        if let Some(Value::ConstantShown(constant)) = self.values.get(name) {
+            return Ok(constant.floats());
+        }
+        let constant = self.constant(node, at)?.cloned();
+        constant.ok_or_else(|| {
+            refuse(
+                format!("input {at} is missing"),
+                "give the node all its inputs",
+            )
+        })
+    }
+
+    /// Whether a node reads a product that is still floats.
+    pub(super) fn reads_product(&self, node: &Node) -> bool {
+        node.inputs.iter().any(|name| {
+            matches!(
+                self.values.get(name),
+                Some(Value::Pending(Pending {
+                    what: What::Linear(_),
+                    ..
+                }))
+            )
+        })
+    }
+
+    /// An element-wise node behind a product: a bias, a scale or a clamp.
+    pub(super) fn after_product(&mut self, node: &Node) -> Result<Value, Stop> {
+        let data = (0..node.inputs.len()).filter(|&at| {
+            let name = node.input(at).unwrap_or_default();
+            !name.is_empty() && !self.is_constant(name)
+        });
+        let data: Vec<usize> = data.collect();
+        let refused = || {
+            refuse(
+                "it computes with the float result of a product",
+                "put a QuantizeLinear and a DequantizeLinear between the two",
+            )
+        };
+        let &[at] = data.as_slice() else {
+            return Err(refused());
+        };
+        let Value::Pending(mut pending) = self.value(node, at)?.clone() else {
+            return Err(refused());
+        };
+        let What::Linear(mut linear) = pending.what else {
+            return Err(refused());
+        };
+        node.output(0)
+            .unwrap_or_default()
+            .clone_into(&mut linear.output);
+        let other = 1 - at.min(1);
+        match node.op_type.as_str() {
+            "Relu" | "Clip" => {
+                if pending.moves.iter().any(|moved| moved.op_type == "Pad") {
+                    return Err(refused());
+                }
+                let (low, high) = self.clip_bounds(node)?;
+                linear.clamp = Some(match linear.clamp {
+                    None => (low, high),
+                    Some((a, b)) => (a.max(low).min(high), b.max(low).min(high)),
+                });
+            }
+            "Add" | "Sub" | "Mul" | "Div" if pending.moves.is_empty() && linear.clamp.is_none() => {
+                self.fold_constant(node, at, other, &mut linear)?;
+            }
+            _ => return Err(refused()),
+        }
+        pending.what = What::Linear(linear);
+        Ok(Value::Pending(pending))
+    }
+
+    /// Folds a sum or product with a constant into a product.
+    fn fold_constant(
+        &mut self,
+        node: &Node,
+        at: usize,
+        other: usize,
+        linear: &mut Linear,
+    ) -> Result<(), Stop> {
+        only_attributes(node, &[])?;
+        let name = node.input(other).unwrap_or_default();
+        let plain = linear.bias == Bias::None && node.op_type == "Add";
+        if let Some(Value::ConstantShown(constant)) = self.values.get(name)
+            && constant.data.elem() == ElemType::Int32
+            && plain
+        {
+            linear.bias = int32_bias(constant, linear)?;
+            return Ok(());
+        }
+        let tensor = self.float_constant(node, other)?;
+        let axis = linear.channel_axis();
+        let values = by_channel(&tensor, &linear.shape, axis, linear.channels)?;
+        let commutes = matches!(node.op_type.as_str(), "Add" | "Mul");
+        if !commutes && at != 0 {
+            return Err(refuse(
+                "it subtracts or divides by the float result of a product",
+                "put a QuantizeLinear and a DequantizeLinear between the two",
+            ));
+        }
+        match node.op_type.as_str() {
+            "Add" | "Sub" => {
+                let sign = if node.op_type == "Sub" { -1.0 } else { 1.0 };
+                let mut bias = linear.float_bias();
+                for (bias, value) in bias.iter_mut().zip(&values) {
+                    *bias += sign * f64::from(*value);
+                }
+                linear.bias = Bias::Floats(bias);
+            }
+            scaling => {
+                let factor = |value: f32| {
+                    if scaling == "Div" { 1.0 / value } else { value }
+                };
+                if values.iter().any(|&v| !factor(v).is_normal() || v < 0.0) {
+                    return Err(refuse(
+                        "it scales the result of a product by what is no positive finite number",
+                        "quantize the result of the product",
+                    ));
+                }
+                // Only the first scale behind an integer product leaves the float result as it is.
+                let first = linear.w_scale == [1.0]
+                    && linear.x_grid.scale.to_bits() == 1.0_f32.to_bits()
+                    && scaling == "Mul";
+                if !first {
+                    linear.float = Some("it is scaled in floats more than once");
+                }
+                if linear.bias != Bias::None {
+                    let mut bias = linear.float_bias();
+                    for (bias, value) in bias.iter_mut().zip(&values) {
+                        *bias *= f64::from(factor(*value));
+                    }
+                    if !first || !matches!(linear.bias, Bias::Ints(_)) {
+                        linear.bias = Bias::Floats(bias);
+                    }
+                }
+                let same = values.iter().all(|v| v.to_bits() == values[0].to_bits());
+                let known = linear.w_scale.clone();
+                linear.w_scale = if same {
+                    known.iter().map(|w| w * factor(values[0])).collect()
+                } else {
+                    let each = values.iter().enumerate().map(|(channel, &value)| {
+                        let at = if known.len() == 1 { 0 } else { channel };
+                        known.get(at).copied().unwrap_or(f32::NAN) * factor(value)
+                    });
+                    each.collect()
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// The bounds of a `Relu` or `Clip`.
+    pub(super) fn clip_bounds(&self, node: &Node) -> Result<(f32, f32), Stop> {
+        if node.op_type == "Relu" {
+            return Ok((0.0, f32::INFINITY));
+        }
+        only_attributes(node, &["max", "min"])?;
+        let bound = |name: &str, at: usize, default: f32| -> Result<f32, Stop> {
+            if let Some(value) = node.attr_float(name)? {
+                return Ok(value);
+            }
+            if node.input(at).is_none() {
+                return Ok(default);
+            }
+            let tensor = self.float_constant(node, at)?;
+            match tensor.floats() {
+                Some(&[value]) => Ok(value),
+                _ => Err(refuse(
+                    format!("its bound {name} is no float32 number"),
+                    "give constant bounds",
+                )),
+            }
+        };
+        let low = bound("min", 1, f32::NEG_INFINITY)?;
+        let high = bound("max", 2, f32::INFINITY)?;
+        if low.is_nan() || high.is_nan() || low > high {
+            return Err(refuse(
+                format!("its bounds are {low} and {high}"),
+                "give a lower bound below the upper one",
+            ));
+        }
+        Ok((low, high))
+    }
+
+    /// Lists a product that the reference computes in floats.
+    pub(super) fn judge_linear(&mut self, linear: &Linear, target: Option<Target>) {
+        let reason = match (linear.float, target) {
+            (Some(reason), _) => Some(reason),
+            _ if !self.fuses() => Some("the reference level computes it in floats"),
+            (None, Some(target)) if target.elem != linear.x.elem => {
+                Some("its input and output are of two types, so it runs in floats")
+            }
+            (None, None) if matches!(linear.operator, Operator::Conv(_)) => {
+                Some("its output is not quantized, so it runs in floats")
+            }
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.inexact(&linear.name, reason);
+        }
+    }
+
+    /// A conversion of the element type.
+    pub(super) fn cast(&mut self, node: &Node) -> Result<Value, Stop> {
+        only_attributes(node, &["saturate", "to"])?;
+        let to = node.attr_int("to")?.unwrap_or_default();
+        let elem = match to {
+            2 => Some(ElemType::Uint8),
+            3 => Some(ElemType::Int8),
+            6 => Some(ElemType::Int32),
+            _ => None,
+        };
+        match (self.value(node, 0)?.clone(), to, elem) {
+            (Value::Int(int), 1, _) => {
+                if let Some(linear) = self.products.get(&int.name) {
+                    let mut linear = linear.clone();
+                    linear.float = Some("its accumulators are scaled in floats");
+                    node.output(0)
+                        .unwrap_or_default()
+                        .clone_into(&mut linear.output);
+                    return Ok(Self::pending(linear));
+                }
+                Ok(Value::Shown(super::value::Shown {
+                    source: int,
+                    grid: Grid {
+                        scale: 1.0,
+                        zero_point: 0,
+                    },
+                    name: node.output(0).unwrap_or_default().to_owned(),
+                    head: crate::net::Head::default(),
+                }))
+            }
+            (Value::Int(int), _, Some(elem)) if int.elem == elem => Ok(Value::Int(int)),
+            (Value::Int(int), _, Some(elem)) if int.elem.bits() == 8 && elem.bits() == 8 => {
+                self.integer_elementwise(node)
+            }
+            (Value::Int(int), _, Some(elem)) => {
+                let made = Node::new("", "Cast", &[], &[]).with("to", Attribute::Int(to));
+                self.push(node, made, vec![int.name], elem, int.shape)
+            }
+            (value @ (Value::Shown(_) | Value::Pending(_)), 1, _) => Ok(value),
+            (other, ..) => Err(refuse(
+                format!("it casts {} to the ONNX type {to}", other.kind()),
+                "quantize with QuantizeLinear",
+            )),
+        }
+    }
+
+    /// Writes a product of two computed tensors, requantized.
+    pub(super) fn write_product(
+        &mut self,
+        name: &str,
+        operands: [&Int; 2],
+        grids: [Grid; 2],
+        target: Target,
+        output: &str,
+    ) -> Result<Int, Stop> {
+        let [left, right] = operands;
+        let [x, w] = grids;
+        let scales = [x.scale, w.scale];
+        let multiplier =
+            proofmark_tensor::requantize::conv_multiplier(scales[0], scales[1], target.grid.scale);
+        if !multiplier.is_normal() {
+            return Err(refuse(
+                format!("its scales make the requantize multiplier {multiplier}"),
+                "quantize the model again; scales of one layer are too far apart",
+            ));
+        }
+        let shape = matmul_shape(&left.shape, &right.shape)?;
+        let (right, right_zero) = self.same_type(name, left.elem, right, w.zero_point)?;
+        let one = self.writer.one();
+        let multiplier = Tensor {
+            shape: Vec::new(),
+            data: proofmark_onnx::TensorData::Float(vec![multiplier]),
+        };
+        let node_name = self.node_name(name);
+        let multiplier = self
+            .writer
+            .constant(&format!("{node_name}.multiplier"), multiplier);
+        let offset = left.elem.min() - target.elem.min();
+        let left_zero = self.zero(left.elem, x.zero_point)?;
+        let right_zero = self.zero(left.elem, right_zero)?;
+        let y_zero = self.zero(left.elem, target.grid.zero_point + offset)?;
+        let made = if offset == 0 {
+            output.to_owned()
+        } else {
+            self.writer.fresh(&format!("{output}.requantized"))
+        };
+        let inputs = vec![
+            left.name.clone(),
+            one.clone(),
+            left_zero,
+            right.name,
+            multiplier,
+            right_zero,
+            one,
+            y_zero,
+        ];
+        let node = Node::new(node_name, "QLinearMatMul", &[], &[]);
+        self.writer.node(node, inputs, &made);
+        let int = Int {
+            name: made,
+            elem: left.elem,
+            shape,
+        };
+        if offset == 0 {
+            return Ok(int);
+        }
+        let all = (target.elem.min(), target.elem.max());
+        self.write_clamp(name, output, &int, target.elem, all)
+    }
+
+    /// Writes a product of two computed tensors as int32.
+    pub(super) fn write_int32_product(
+        &mut self,
+        name: &str,
+        [left, right]: [&Int; 2],
+        [left_zero, right_zero]: [i32; 2],
+        output: &str,
+    ) -> Result<Int, Stop> {
+        let shape = matmul_shape(&left.shape, &right.shape)?;
+        let (right, right_zero) = self.same_type(name, left.elem, right, right_zero)?;
+        let left_zero = self.zero(left.elem, left_zero)?;
+        let right_zero = self.zero(left.elem, right_zero)?;
+        let node = Node::new(self.node_name(name), "MatMulInteger", &[], &[]);
+        let inputs = vec![left.name.clone(), right.name, left_zero, right_zero];
+        self.writer.node(node, inputs, output);
+        Ok(Int {
+            name: output.to_owned(),
+            elem: ElemType::Int32,
+            shape,
+        })
+    }
+
+    /// A tensor of the type asked for, with as many steps from its zero point.
+    fn same_type(
+        &mut self,
+        name: &str,
+        elem: ElemType,
+        int: &Int,
+        zero_point: i32,
+    ) -> Result<(Int, i32), Stop> {
+        if elem.bits() != 8 || int.elem.bits() != 8 {
+            return Err(refuse(
+                "it multiplies int32 tensors",
+                "requantize to 8 bits in front of it",
+            ));
+        }
+        if int.elem == elem {
+            return Ok((int.clone(), zero_point));
+        }
+        let output = self.writer.fresh(&format!("{}.{elem}", int.name));
+        let all = (elem.min(), elem.max());
+        let moved = self.write_clamp(name, &output, int, elem, all)?;
+        Ok((moved, zero_point + elem.min() - int.elem.min()))
+    }
+
+    /// The integers of a product that ends the model, in place of the floats.
+    pub(super) fn end_product(&mut self, name: &str) -> Result<(), Stop> {
+        let Some(Value::Pending(pending)) = self.values.get(name).cloned() else {
+            return Ok(());
+        };
+        let What::Linear(linear) = &pending.what else {
+            return Ok(());
+        };
+        let mut shown = self.write_accumulators(linear)?;
+        let bias_in_floats = matches!(linear.bias, Bias::Floats(_));
+        let scaled_once = linear.float == Some("its accumulators are scaled in floats");
+        if !scaled_once && !bias_in_floats {
+            self.judge_linear(linear, None);
+        }
+        shown.source = self.replay(&pending, shown.source, shown.grid)?;
+        name.clone_into(&mut shown.name);
+        self.values.insert(name.to_owned(), Value::Shown(shown));
+        Ok(())
+    }
+}
+
+/// An int32 bias on the accumulator's own scale.
+fn int32_bias(constant: &ConstantShown, linear: &Linear) -> Result<Bias, Stop> {
+    let factors = linear.factors();
+    let count = constant.data.len();
+    if count != linear.channels {
+        return Err(refuse(
+            format!("{count} biases for {} channels", linear.channels),
+            "give one bias a channel",
+        ));
+    }
+    let one = |list: &[f32], at: usize| {
+        let at = if list.len() == 1 { 0 } else { at };
+        list.get(at).copied().unwrap_or(f32::NAN)
+    };
+    let same = (0..linear.channels)
+        .all(|at| one(&constant.scale, at).to_bits() == one(&factors, at).to_bits());
+    if !same || constant.zero_point.iter().any(|&zero| zero != 0) {
+        return Err(refuse(
+            "the scale of its bias is not the product of the scales of input and weights",
+            "quantize the bias with that scale and zero point 0, or leave it a float",
+        ));
+    }
+    Ok(Bias::Ints(constant.data.data().to_vec()))
+}
+
+/// The shape of a matrix product, its leading dimensions broadcast.
+fn matmul_shape(left: &[usize], right: &[usize]) -> Result<Vec<usize>, Stop> {
+    let wrong = || {
+        refuse(
+            format!("shapes {left:?} and {right:?} do not multiply"),
+            "give matrices of rank 2 or more that fit",
+        )
+    };
+    let (&[rows, depth], &[other, columns]) = (
+        left.last_chunk::<2>().ok_or_else(wrong)?,
+        right.last_chunk::<2>().ok_or_else(wrong)?,
+    );
+    if depth != other {
+        return Err(wrong());
+    }
+    let leads = [&left[..left.len() - 2], &right[..right.len() - 2]].map(<[usize]>::to_vec);
+    let mut shape = super::sum::broadcast(&leads)?;
+    shape.extend([rows, columns]);
+    Ok(shape)
+}
