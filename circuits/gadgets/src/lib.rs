@@ -6,7 +6,9 @@
 //! a gadget.
 #![forbid(unsafe_code)]
 
+pub mod arg_max;
 pub mod circuit;
+pub mod compare;
 #[cfg(test)]
 mod costs;
 pub mod equal;
