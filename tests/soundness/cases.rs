@@ -1,6 +1,7 @@
 //! Small models that reach every operator, encoding and boundary form.
 
 use proofmark_onnx::{Attribute, Model};
+use proofmark_ops::{Expect, OPERATORS, OpSpec, Vector};
 use proofmark_tensor::ElemType;
 use proofmark_tensor::requantize::shift_multiplier;
 use proofmark_tests::build::Builder;
@@ -8,13 +9,13 @@ use proofmark_tests::build::Builder;
 use ElemType::{Int8, Int32, Uint8};
 
 pub(crate) struct Case {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) model: Model,
 }
 
 fn case(name: &'static str, b: Builder) -> Case {
     Case {
-        name,
+        name: name.to_owned(),
         model: b.finish(),
     }
 }
@@ -195,7 +196,25 @@ pub(crate) fn operators() -> Vec<Case> {
     out.push(case("int32 moved only, packed", b));
 
     out.extend(boundaries());
+    out.extend(worked_examples());
     out
+}
+
+/// What every operator's own file shows.
+fn worked_examples() -> Vec<Case> {
+    let shown = |spec: &&'static OpSpec| {
+        let op_type = spec.op_type;
+        let computes = |vector: &Vector| matches!(vector.expect, Expect::Output { .. });
+        let case = move |vector: Vector| Case {
+            name: format!("{op_type}: {}", vector.name),
+            model: vector.model(),
+        };
+        (spec.vectors)().into_iter().filter(computes).map(case)
+    };
+    OPERATORS
+        .iter()
+        .flat_map(|spec| shown(&spec).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Odd graphs that are inside the dialect.

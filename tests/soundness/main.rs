@@ -261,7 +261,10 @@ fn the_sample_models_admit_one_assignment() {
             &proofmark_onnx::Limits::default(),
         )
         .expect("parses");
-        let case = Case { name, model };
+        let case = Case {
+            name: (*name).to_owned(),
+            model,
+        };
         let target = Target::new(&case, Visibility::Public, Visibility::Public);
         let (inputs, _) = samples::heldout(name);
         let point = samples::quantized(&manifest, &inputs[0]);

@@ -8,4 +8,4 @@ pub mod service;
 pub mod three_way;
 
 pub use random::Random;
-pub use three_way::{Checked, three_way};
+pub use three_way::{Checked, Failure, three_way};

@@ -1,13 +1,54 @@
 //! The three-way check: ONNX Runtime, the integer evaluator and the circuit's witness.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use ark_bn254::Fr;
 use proofmark_gadgets::Circuit;
 use proofmark_onnx::{Limits, Model};
-use proofmark_ops::{Plan, Policy, Salts, plan};
+use proofmark_ops::{OpsError, Plan, Policy, Salts, plan};
 use proofmark_runtime::{IntSession, OptLevel};
 use proofmark_tensor::IntTensor;
+
+/// How a model or an inference failed the check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The compiler refuses the model: its stable code, and its words.
+    Refused {
+        /// Stable code.
+        code: &'static str,
+        /// The compiler's words.
+        reason: String,
+    },
+    /// The runtime does not load a model, or does not run an inference, that the compiler takes.
+    Runtime(String),
+    /// Two of the three disagree, or a constraint is violated.
+    Differ(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { code, reason } => write!(f, "refused ({code}): {reason}"),
+            Self::Runtime(words) => write!(f, "runtime: {words}"),
+            Self::Differ(what) => write!(f, "{what}"),
+        }
+    }
+}
+
+impl From<OpsError> for Failure {
+    fn from(error: OpsError) -> Self {
+        match error {
+            OpsError::Divergence { .. } | OpsError::Internal { .. } => {
+                Self::Differ(error.to_string())
+            }
+            _ => Self::Refused {
+                code: error.code(),
+                reason: error.to_string(),
+            },
+        }
+    }
+}
 
 /// A model loaded into all three.
 pub struct Checked {
@@ -32,16 +73,29 @@ impl Checked {
     /// # Panics
     /// When the model is outside the dialect.
     pub fn load(bytes: &[u8]) -> Self {
-        let model = proofmark_onnx::parse(bytes, &Limits::default()).expect("the model parses");
+        Self::compile(bytes).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// Loads the bytes of a model, if compiler and runtime take it; everything public.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] and [`Failure::Runtime`].
+    pub fn compile(bytes: &[u8]) -> Result<Self, Failure> {
+        let model =
+            proofmark_onnx::parse(bytes, &Limits::default()).map_err(|error| Failure::Refused {
+                code: error.code(),
+                reason: error.to_string(),
+            })?;
         let policy = Policy::public(model.graph.inputs.len(), model.graph.outputs.len());
-        let plan = plan(&model, &policy).expect("the model is in the dialect");
-        let circuit = plan.circuit().expect("the circuit compiles");
-        let session = IntSession::load(bytes, OptLevel::DisableAll).expect("the runtime loads it");
-        Self {
+        let plan = plan(&model, &policy)?;
+        let circuit = plan.circuit()?;
+        let session = IntSession::load(bytes, OptLevel::DisableAll)
+            .map_err(|error| Failure::Runtime(words(&error)))?;
+        Ok(Self {
             plan,
             circuit,
             session,
-        }
+        })
     }
 
     /// Runs one inference through all three and compares every output; the witness must satisfy
@@ -50,28 +104,55 @@ impl Checked {
     /// # Panics
     /// On any difference.
     pub fn check(&self, inputs: &[IntTensor]) -> usize {
-        let runtime = self.run(inputs);
-        let evaluated = self.plan.evaluate(inputs).expect("evaluates");
-        for ((info, ours), theirs) in self.plan.outputs().iter().zip(&evaluated).zip(&runtime) {
-            assert_eq!(
-                ours, theirs,
-                "evaluator and runtime differ at {}",
-                info.name
-            );
-        }
+        self.compare(inputs)
+            .unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// As [`check`](Self::check), for callers that want to know the difference.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn compare(&self, inputs: &[IntTensor]) -> Result<usize, Failure> {
+        let runtime = self.try_run(inputs)?;
+        self.agree("evaluator", &self.plan.evaluate(inputs)?, &runtime)?;
         let witness = self
             .plan
-            .witness(inputs, Fr::from(7_u64), &Salts::default())
-            .expect("has a witness");
-        assert_eq!(witness.outputs, runtime);
+            .witness(inputs, Fr::from(7_u64), &Salts::default())?;
+        self.agree("witness", &witness.outputs, &runtime)?;
         let violated = self.circuit.r1cs.violated(&witness.assignment);
-        let first = violated.first().map(|&i| self.circuit.labels.constraint(i));
-        assert!(
-            violated.is_empty(),
-            "{} constraints violated, first {first:?}",
-            violated.len()
-        );
-        runtime.iter().map(IntTensor::len).sum()
+        if let Some(&first) = violated.first() {
+            return Err(Failure::Differ(format!(
+                "{} constraints violated, first {}",
+                violated.len(),
+                self.circuit.labels.constraint(first)
+            )));
+        }
+        Ok(runtime.iter().map(IntTensor::len).sum())
+    }
+
+    fn agree(&self, who: &str, ours: &[IntTensor], runtime: &[IntTensor]) -> Result<(), Failure> {
+        if ours.len() != runtime.len() {
+            return Err(Failure::Differ(format!("{who}: {} outputs", ours.len())));
+        }
+        for ((info, ours), theirs) in self.plan.outputs().iter().zip(ours).zip(runtime) {
+            if ours == theirs {
+                continue;
+            }
+            let at = ours
+                .data()
+                .iter()
+                .zip(theirs.data())
+                .position(|(o, t)| o != t);
+            return Err(Failure::Differ(format!(
+                "{who} and runtime differ at {}{:?}, element {at:?}: {:?} and {:?} {:?}",
+                info.name,
+                ours.shape(),
+                at.map(|i| ours.data()[i]),
+                at.map(|i| theirs.data()[i]),
+                theirs.shape(),
+            )));
+        }
+        Ok(())
     }
 
     /// As [`check`](Self::check), without the witness.
@@ -85,7 +166,15 @@ impl Checked {
     }
 
     /// ONNX Runtime's outputs in graph order.
+    ///
+    /// # Panics
+    /// When the runtime does not run it.
     pub fn run(&self, inputs: &[IntTensor]) -> Vec<IntTensor> {
+        self.try_run(inputs)
+            .unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn try_run(&self, inputs: &[IntTensor]) -> Result<Vec<IntTensor>, Failure> {
         let named: BTreeMap<String, IntTensor> = self
             .plan
             .inputs()
@@ -93,13 +182,32 @@ impl Checked {
             .zip(inputs)
             .map(|(info, tensor)| (info.name.clone(), tensor.clone()))
             .collect();
-        let mut outputs = self.session.run(&named).expect("the runtime runs it");
+        let mut outputs = self
+            .session
+            .run(&named)
+            .map_err(|error| Failure::Runtime(words(&error)))?;
         self.plan
             .outputs()
             .iter()
-            .map(|info| outputs.remove(&info.name).expect("an output"))
+            .map(|info| {
+                outputs
+                    .remove(&info.name)
+                    .ok_or_else(|| Failure::Runtime(format!("no output {}", info.name)))
+            })
             .collect()
     }
+}
+
+/// An error and its causes.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
 }
 
 /// One model, some inferences.
