@@ -26,6 +26,8 @@ mod random;
 mod report;
 mod steps;
 mod tables;
+#[cfg(test)]
+mod testing;
 mod validate;
 
 pub use error::ValidationError;

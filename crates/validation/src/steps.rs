@@ -518,3 +518,209 @@ fn extent(values: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
         Some(extent.map_or((v, v), |(lo, hi): (i64, i64)| (lo.min(v), hi.max(v))))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proofmark_ops::plan;
+    use proofmark_tensor::requantize::shift_multiplier;
+
+    use super::*;
+    use crate::pair::public;
+    use crate::testing::{Builder, change_floats, evaluator_of};
+
+    /// A convolution of two channels in and three out, `x` scaled by 0.5 and `y` by 2.
+    fn conv(scales: &[f32]) -> Model {
+        Builder::default()
+            .input("x", ElemType::Uint8, &[1, 2, 1, 1])
+            .floats("x_scale", &[0.5])
+            .ints("x_zero", ElemType::Uint8, &[], &[3])
+            .ints(
+                "w",
+                ElemType::Uint8,
+                &[3, 2, 1, 1],
+                &[0, 255, 7, 9, 128, 128],
+            )
+            .floats("w_scale", scales)
+            .ints("w_zero", ElemType::Uint8, &[], &[128])
+            .floats("y_scale", &[2.0])
+            .ints("y_zero", ElemType::Uint8, &[], &[100])
+            .ints("bias", ElemType::Int32, &[3], &[1000, -2000, 30])
+            .node(
+                "QLinearConv",
+                &[
+                    "x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "bias",
+                ],
+                "conv",
+            )
+            .output("conv", ElemType::Uint8, &[1, 3, 1, 1])
+            .model()
+    }
+
+    fn gemm(transposed: bool, scales: &[f32]) -> Model {
+        let (shape, w) = if transposed {
+            ([2, 3], [1, 2, 3, 250, 0, 90])
+        } else {
+            ([3, 2], [1, 250, 2, 0, 3, 90])
+        };
+        let zeros = vec![128; scales.len()];
+        let zero_shape: &[usize] = if scales.len() == 1 { &[] } else { &[2] };
+        let attributes = [
+            ("alpha", proofmark_onnx::Attribute::Float(0.75)),
+            ("transB", proofmark_onnx::Attribute::Int(transposed.into())),
+        ];
+        Builder::default()
+            .input("x", ElemType::Uint8, &[1, 3])
+            .floats("x_scale", &[0.5])
+            .ints("x_zero", ElemType::Uint8, &[], &[3])
+            .ints("w", ElemType::Uint8, &shape, &w)
+            .floats("w_scale", scales)
+            .ints("w_zero", ElemType::Uint8, zero_shape, &zeros)
+            .floats("y_scale", &[2.0])
+            .ints("y_zero", ElemType::Uint8, &[], &[0])
+            .ints("bias", ElemType::Int32, &[2], &[-5, 70])
+            .node_with(
+                "QGemm",
+                &[
+                    "x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "bias", "y_scale", "y_zero",
+                ],
+                "gemm",
+                &attributes,
+            )
+            .output("gemm", ElemType::Uint8, &[1, 2])
+            .model()
+    }
+
+    fn matmul(scales: &[f32], weights: &[i32; 6]) -> Model {
+        Builder::default()
+            .input("x", ElemType::Int8, &[2, 3])
+            .floats("x_scale", &[1.0])
+            .ints("x_zero", ElemType::Int8, &[], &[-1])
+            .ints("w", ElemType::Int8, &[3, 2], weights)
+            .floats("w_scale", scales)
+            .ints("w_zero", ElemType::Int8, &[], &[5])
+            .floats("y_scale", &[1.0])
+            .ints("y_zero", ElemType::Int8, &[], &[-128])
+            .node(
+                "QLinearMatMul",
+                &[
+                    "x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero",
+                ],
+                "matmul",
+            )
+            .output("matmul", ElemType::Int8, &[2, 2])
+            .model()
+    }
+
+    fn probe(model: &Model, compile: Compile<'_>) -> Result<Probed, ValidationError> {
+        let plan = plan(model, &public(model)).unwrap();
+        let (_, ranges) = plan.circuit_with_ranges().unwrap();
+        check(&Whole::new(model, &plan), &ranges, 0, compile)
+    }
+
+    #[test]
+    fn every_threshold_of_each_distinct_scale_is_probed() {
+        // Channel 0: weights −128 and 127, inputs −3 … 252.
+        let (lo, hi) = (1000 - 252 * 128 - 3 * 127, 1000 + 3 * 128 + 252 * 127);
+        let step = Requantize::new(0.5 * 0.03 / 2.0, 100, ElemType::Uint8).unwrap();
+        let thresholds = step.thresholds(lo, hi);
+        let one = probe(&conv(&[0.03, 0.9, 0.9]), &plan).unwrap();
+        assert_eq!(one.steps, 2);
+        let all = probe(&conv(&[0.03]), &plan).unwrap();
+        assert_eq!(all.steps, 1);
+        assert_eq!(all.thresholds, thresholds.len() as u64);
+        assert!(thresholds.len() > 200);
+        // Steps are 133 apart, so that no two of the probes coincide but with the ends.
+        assert!((3 * all.thresholds..=3 * all.thresholds + 2).contains(&all.probes));
+        for model in [
+            gemm(false, &[0.01]),
+            gemm(true, &[0.01, 0.7]),
+            gemm(false, &[0.02, 0.01]),
+            matmul(&[0.01], &[1, 2, 3, -128, -7, 127]),
+            matmul(&[0.01, 0.2], &[1, 2, 3, -128, -7, 127]),
+        ] {
+            let probed = probe(&model, &plan).unwrap();
+            assert!(probed.thresholds > 20, "{probed:?}");
+        }
+    }
+
+    #[test]
+    fn a_multiplier_that_differs_at_ties_only_is_found() {
+        // One float32 step below 2^-9, and 2^-9 itself: they differ where the quotient is a half.
+        let below = shift_multiplier(9).unwrap();
+        let tie = f32::from_bits(below.to_bits() + 1);
+        let x = [100, 100, 120, 127, 127, 127];
+        for (model, scales) in [
+            (matmul(&[below], &x), "w_scale"),
+            (matmul(&[below, 0.01], &x), "probe.w_scale"),
+        ] {
+            probe(&model, &plan).unwrap();
+            let wrong = evaluator_of(|graph| {
+                change_floats(graph, scales, |scales| {
+                    for scale in scales.iter_mut().filter(|s| s.to_bits() == below.to_bits()) {
+                        *scale = tie;
+                    }
+                });
+            });
+            let error = probe(&model, &wrong).unwrap_err();
+            assert_eq!(error.code(), "translation-divergence");
+            let ValidationError::Divergence {
+                node,
+                op_type,
+                input,
+                output,
+                runtime,
+                evaluator,
+                ..
+            } = error
+            else {
+                panic!("{error}")
+            };
+            assert_eq!(
+                (node.as_str(), op_type.as_str()),
+                ("matmul", "QLinearMatMul")
+            );
+            assert_eq!(output, "matmul");
+            assert!(input.starts_with("accumulator "), "{input}");
+            assert_eq!(evaluator, runtime + 1);
+        }
+    }
+
+    #[test]
+    fn operands_multiply_out_to_any_accumulator() {
+        let accs = [
+            0, 1, -1, 127, 128, -128, 254, 255, 256, 32_640, -32_641, 9_999_999,
+        ];
+        let probes: Vec<Probe> = accs.iter().map(|&acc| Probe { scale: 1.0, acc }).collect();
+        let rows = 1 + 9_999_999 / 255 / 127 + 1;
+        let matrix = columns(&probes, rows, 0);
+        for (column, acc) in accs.iter().enumerate() {
+            let weight = |row: usize| i64::from(matrix[row * accs.len() + column]);
+            assert!((0..rows).all(|row| (-127..=127).contains(&weight(row))));
+            let coarse: i64 = (0..rows - 1).map(|row| 255 * weight(row)).sum();
+            assert_eq!(coarse + weight(rows - 1), i64::from(*acc));
+        }
+        assert_eq!(
+            quotient(i32::MIN).0 * 255 + quotient(i32::MIN).1,
+            i64::from(i32::MIN)
+        );
+        assert_eq!(
+            quotient(i32::MAX).0 * 255 + quotient(i32::MAX).1,
+            i64::from(i32::MAX)
+        );
+    }
+
+    #[test]
+    fn nodes_without_a_requantize_have_no_probes() {
+        let model = Builder::default()
+            .input("x", ElemType::Uint8, &[1, 1, 2, 2])
+            .node_with(
+                "MaxPool",
+                &["x"],
+                "pool",
+                &[("kernel_shape", proofmark_onnx::Attribute::Ints(vec![2, 2]))],
+            )
+            .output("pool", ElemType::Uint8, &[1, 1, 1, 1])
+            .model();
+        assert_eq!(probe(&model, &plan).unwrap(), Probed::default());
+    }
+}

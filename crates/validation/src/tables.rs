@@ -76,7 +76,7 @@ pub(crate) fn check(
         let alone = whole.part(&BTreeSet::from([index]), &[output]);
         alone.and_then(|alone| Sweep::of_indices(alone, indices, ranges))
     };
-    sweep.ok_or_else(unchecked)?.run(&subject, indices, compile)
+    sweep.ok_or_else(unchecked)?.run(&subject, compile)
 }
 
 /// A part of a model whose inputs take every combination of their values, one a row.
@@ -84,7 +84,7 @@ struct Sweep {
     part: Model,
     /// Smallest and largest value of each input.
     ranges: Vec<(i32, i32)>,
-    /// Elements of a row of each input, and its shape under the axis of the rows.
+    /// Shape of a row of each input.
     rows: Vec<Vec<usize>>,
     /// Shape of a row of the outputs.
     output: Vec<usize>,
@@ -157,12 +157,7 @@ impl Sweep {
         })
     }
 
-    fn run(
-        mut self,
-        subject: &Subject<'_>,
-        indices: &str,
-        compile: Compile<'_>,
-    ) -> Result<Read, ValidationError> {
+    fn run(mut self, subject: &Subject<'_>, compile: Compile<'_>) -> Result<Read, ValidationError> {
         let spans = self.ranges.iter().map(|&(lo, hi)| span(lo, hi));
         let spans: Vec<usize> = spans.collect();
         let total = spans
@@ -195,7 +190,6 @@ impl Sweep {
             }
             loaded = Some((count, pair));
         }
-        debug_assert!(!indices.is_empty());
         read.entries = seen.len() as u64;
         Ok(read)
     }
@@ -273,4 +267,126 @@ fn range(ranges: &Ranges, tensor: &str) -> Option<(i32, i32)> {
     let lo = ranges.iter().map(|r| r.0).min()?;
     let hi = ranges.iter().map(|r| r.1).max()?;
     Some((i32::try_from(lo).ok()?, i32::try_from(hi).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proofmark_ops::plan;
+
+    use super::*;
+    use crate::pair::public;
+    use crate::testing::{Builder, change_ints, evaluator_of};
+
+    fn ranges(tensors: &[(&str, (i64, i64))]) -> Ranges {
+        let own = |(name, range): &(&str, (i64, i64))| ((*name).to_owned(), vec![*range]);
+        tensors.iter().map(own).collect()
+    }
+
+    fn read(model: &Model, ranges: &Ranges, compile: Compile<'_>) -> Result<Read, ValidationError> {
+        let planned = plan(model, &public(model)).unwrap();
+        let last = model.graph.nodes.len() - 1;
+        check(&Whole::new(model, &planned), ranges, last, compile)
+    }
+
+    /// A table for each of three channels of an int8 tensor.
+    fn per_channel() -> Model {
+        let table: Vec<i32> = (0..3 * 256)
+            .map(|i| (i * 7 % 251) - 100)
+            .map(|v| v.min(127))
+            .collect();
+        Builder::default()
+            .input("x", ElemType::Int8, &[1, 3, 20, 30])
+            .node_with(
+                "Cast",
+                &["x"],
+                "wide",
+                &[("to", proofmark_onnx::Attribute::Int(6))],
+            )
+            .ints(
+                "offset",
+                ElemType::Int32,
+                &[1, 3, 1, 1],
+                &[128, 128 + 256, 128 + 512],
+            )
+            .node("Add", &["wide", "offset"], "index")
+            .ints("table", ElemType::Int8, &[3 * 256], &table)
+            .node("Gather", &["table", "index"], "y")
+            .output("y", ElemType::Int8, &[1, 3, 20, 30])
+            .model()
+    }
+
+    /// A table of pairs: `(3a + b) mod 256`.
+    fn pairs() -> Model {
+        let table: Vec<i32> = (0..65_536)
+            .map(|i| (3 * (i / 256) + i % 256) % 256)
+            .collect();
+        let to = [("to", proofmark_onnx::Attribute::Int(6))];
+        Builder::default()
+            .input("a", ElemType::Uint8, &[1, 4, 5])
+            .input("b", ElemType::Uint8, &[4, 1])
+            .node_with("Cast", &["a"], "wide_a", &to)
+            .node_with("Cast", &["b"], "wide_b", &to)
+            .ints("rows", ElemType::Int32, &[], &[256])
+            .node("Mul", &["wide_a", "rows"], "row")
+            .node("Add", &["row", "wide_b"], "index")
+            .ints("table", ElemType::Uint8, &[65_536], &table)
+            .node("Gather", &["table", "index"], "y")
+            .output("y", ElemType::Uint8, &[1, 4, 5])
+            .model()
+    }
+
+    #[test]
+    fn every_entry_that_the_inputs_reach_is_read_once() {
+        let bytes = ranges(&[("x", (-128, 127))]);
+        let all = Read {
+            entries: 3 * 256,
+            compared: 3 * 256,
+        };
+        assert_eq!(read(&per_channel(), &bytes, &plan).unwrap(), all);
+        let narrow = ranges(&[("x", (-10, 9))]);
+        assert_eq!(read(&per_channel(), &narrow, &plan).unwrap().entries, 60);
+        let bytes = ranges(&[("a", (0, 255)), ("b", (0, 255))]);
+        assert_eq!(read(&pairs(), &bytes, &plan).unwrap().entries, 65_536);
+        let narrow = ranges(&[("a", (7, 9)), ("b", (0, 255))]);
+        assert_eq!(read(&pairs(), &narrow, &plan).unwrap().entries, 768);
+    }
+
+    #[test]
+    fn an_index_that_is_no_8_bit_tensor_takes_all_its_values() {
+        let model = Builder::default()
+            .input("index", ElemType::Int32, &[5])
+            .ints("table", ElemType::Int32, &[4], &[1 << 20, -5, 3, 9])
+            .node("Gather", &["table", "index"], "y")
+            .output("y", ElemType::Int32, &[5])
+            .model();
+        let index = ranges(&[("index", (0, 3))]);
+        assert_eq!(read(&model, &index, &plan).unwrap().entries, 4);
+    }
+
+    #[test]
+    fn one_wrong_entry_is_found_and_named() {
+        let bytes = ranges(&[("x", (-128, 127)), ("a", (0, 255)), ("b", (0, 255))]);
+        for (model, entry, inputs) in [
+            (per_channel(), 2 * 256 + 128 - 77, "[-77]"),
+            (pairs(), 200 * 256 + 13, "[200, 13]"),
+        ] {
+            let wrong = evaluator_of(|graph| {
+                change_ints(graph, "table", |table| table[entry] ^= 1);
+            });
+            let error = read(&model, &bytes, &wrong).unwrap_err();
+            let ValidationError::Divergence {
+                node,
+                input,
+                runtime,
+                evaluator,
+                ..
+            } = error
+            else {
+                panic!("{error}")
+            };
+            assert_eq!(node, "y");
+            assert!(input.ends_with(inputs), "{input}");
+            assert_eq!(evaluator, runtime ^ 1);
+        }
+    }
 }

@@ -275,3 +275,238 @@ pub fn recheck(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proofmark_onnx::{Attribute, Graph, Model, encode};
+    use proofmark_tensor::ElemType;
+
+    use super::*;
+    use crate::testing::{Builder, change_floats, change_ints, evaluator_of};
+
+    /// A model of a convolution, a pool, a transposition, two branches that are stacked, a matrix
+    /// product and a bias.
+    fn model() -> Model {
+        let weights: Vec<i32> = (0..36).map(|i| i * 37 % 256).collect();
+        Builder::default()
+            .input("x", ElemType::Uint8, &[1, 1, 6, 6])
+            .floats("one", &[1.0])
+            .floats("scales", &[0.003, 0.011])
+            .ints("zero", ElemType::Uint8, &[], &[0])
+            .ints("w", ElemType::Uint8, &[2, 1, 3, 3], &weights[..18])
+            .ints("w_zero", ElemType::Uint8, &[], &[100])
+            .ints("bias", ElemType::Int32, &[2], &[500, -700])
+            .node(
+                "QLinearConv",
+                &[
+                    "x", "one", "zero", "w", "scales", "w_zero", "one", "zero", "bias",
+                ],
+                "conv",
+            )
+            .node_with(
+                "MaxPool",
+                &["conv"],
+                "pool",
+                &[
+                    ("kernel_shape", Attribute::Ints(vec![2, 2])),
+                    ("strides", Attribute::Ints(vec![2, 2])),
+                ],
+            )
+            .node_with(
+                "Transpose",
+                &["pool"],
+                "left",
+                &[("perm", perm(&[0, 1, 3, 2]))],
+            )
+            .node_with(
+                "Transpose",
+                &["pool"],
+                "right",
+                &[("perm", perm(&[0, 1, 2, 3]))],
+            )
+            .node_with(
+                "Concat",
+                &["left", "right"],
+                "both",
+                &[("axis", Attribute::Int(1))],
+            )
+            .node_with("Flatten", &["both"], "flat", &[("axis", Attribute::Int(1))])
+            .ints("m", ElemType::Uint8, &[16, 2], &weights[..32])
+            .node("MatMulInteger", &["flat", "m", "zero", "w_zero"], "sums")
+            .ints("last", ElemType::Int32, &[2], &[11, -12])
+            .node("Add", &["sums", "last"], "y")
+            .output("y", ElemType::Int32, &[1, 2])
+            .model()
+    }
+
+    fn perm(order: &[i64]) -> Attribute {
+        Attribute::Ints(order.to_vec())
+    }
+
+    type Change<'c> = &'c dyn Fn(&mut Graph);
+
+    fn quick() -> TranslationOptions {
+        TranslationOptions {
+            seed: 9,
+            random: 5,
+            witnesses: 3,
+        }
+    }
+
+    fn validated(compile: Compile<'_>) -> Result<TranslationReport, ValidationError> {
+        validate_with(&encode(&model()), &Policy::public(1, 1), &quick(), compile)
+    }
+
+    #[test]
+    fn a_report_says_what_was_compared_and_is_always_the_same() {
+        let bytes = encode(&model());
+        let report = validate_translation(&bytes, &Policy::public(1, 1), &quick()).unwrap();
+        assert_eq!(report, validated(&plan).unwrap());
+        assert_eq!(report.integer_model, Digest::of(&bytes));
+        let names: Vec<&str> = report.nodes.iter().map(|n| n.node.as_str()).collect();
+        assert_eq!(
+            names,
+            ["conv", "pool", "left", "right", "both", "flat", "sums", "y"]
+        );
+        assert_eq!(report.nodes[0].steps, 2);
+        assert!(report.nodes[0].thresholds > 100);
+        assert!(report.nodes.iter().all(|n| n.runs == 10 && n.compared > 0));
+        assert_eq!((report.model.runs, report.model.witnesses), (12, 3));
+        assert_eq!(report.model.compared, 24);
+        let other = TranslationOptions {
+            seed: 10,
+            ..quick()
+        };
+        let other = validate_translation(&bytes, &Policy::public(1, 1), &other).unwrap();
+        assert_eq!(report.sample[..3], other.sample[..3]);
+        assert_ne!(report.sample[3..], other.sample[3..]);
+    }
+
+    #[test]
+    fn hidden_tensors_are_validated_in_their_own_circuit() {
+        let policy = Policy {
+            inputs: vec![Visibility::Private],
+            outputs: vec![Visibility::Hashed],
+        };
+        let bytes = encode(&model());
+        let hidden = validate_translation(&bytes, &policy, &quick()).unwrap();
+        let public = validated(&plan).unwrap();
+        assert_ne!(hidden.circuit, public.circuit);
+        assert_eq!(hidden.nodes, public.nodes);
+        assert_eq!(hidden.sample, public.sample);
+    }
+
+    #[test]
+    fn an_evaluator_of_a_slightly_different_model_is_caught_at_the_node_that_differs() {
+        let swap = |graph: &mut Graph, node: &str, order: &[i64]| {
+            if let Some(node) = graph.nodes.iter_mut().find(|n| n.name == node) {
+                node.attributes.insert("perm".to_owned(), perm(order));
+            }
+        };
+        let cases: [(&str, &str, Change<'_>); 6] = [
+            ("conv", "accumulator", &|g| {
+                change_floats(g, "probe.w_scale", |scales| {
+                    for scale in scales {
+                        *scale *= 1.001;
+                    }
+                });
+            }),
+            ("conv", "minimum", &|g| {
+                change_ints(g, "bias", |b| b[0] += 400);
+            }),
+            ("conv", "", &|g| change_ints(g, "w", |w| w[4] ^= 64)),
+            ("left", "alternating", &|g| swap(g, "left", &[0, 1, 2, 3])),
+            ("both", "random", &|g| {
+                if let Some(node) = g.nodes.iter_mut().find(|n| n.name == "both") {
+                    node.inputs.reverse();
+                }
+            }),
+            ("y", "minimum", &|g| change_ints(g, "last", |b| b[0] += 1)),
+        ];
+        for (expected, words, change) in cases {
+            let error = validated(&evaluator_of(change)).unwrap_err();
+            let text = error.to_string();
+            let ValidationError::Divergence { node, input, .. } = error else {
+                panic!("{expected}: {text}")
+            };
+            assert_eq!(node, expected, "{text}");
+            assert!(input.contains(words), "{expected}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_wire_between_right_nodes_is_caught_on_the_whole_model() {
+        let wrong = evaluator_of(|graph| {
+            let whole = graph.nodes.len() > 1;
+            let node = graph.nodes.iter_mut().find(|n| whole && n.name == "both");
+            if let Some(node) = node {
+                node.inputs = vec!["right".to_owned(), "left".to_owned()];
+            }
+        });
+        let error = validated(&wrong).unwrap_err();
+        assert_eq!(error.code(), "translation-divergence");
+        assert!(error.to_string().contains("\"(model)\""), "{error}");
+    }
+
+    #[test]
+    fn the_sample_is_computed_again_and_must_be_the_same() {
+        let bytes = encode(&model());
+        let report = validated(&plan).unwrap();
+        let planned = plan(&model(), &Policy::public(1, 1)).unwrap();
+        let session = IntSession::load(&bytes, proofmark_runtime::OptLevel::DisableAll).unwrap();
+        recheck(&report, &planned, &session).unwrap();
+        // A session that computes other integers stands for another processor.
+        let mut other = model();
+        change_ints(&mut other.graph, "last", |b| b[1] += 1);
+        let session =
+            IntSession::load(&encode(&other), proofmark_runtime::OptLevel::DisableAll).unwrap();
+        let error = recheck(&report, &planned, &session).unwrap_err();
+        assert_eq!(error.code(), "runtime-divergence");
+        assert!(error.to_string().contains(&report.machine.architecture));
+        let mut short = report.clone();
+        short.sample.pop();
+        let error = recheck(&short, &planned, &session).unwrap_err();
+        assert_eq!(error.code(), "translation-malformed");
+
+        check_report(&report, Digest::of(&bytes), report.circuit).unwrap();
+        let error = check_report(&report, Digest::of(b"other"), report.circuit).unwrap_err();
+        assert_eq!(error.code(), "translation-mismatch");
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_refused_as_by_the_compiler() {
+        let error = validate_translation(b"no model", &Policy::public(1, 1), &quick()).unwrap_err();
+        assert!(matches!(error, ValidationError::Onnx(_)), "{error}");
+        let error = validate_translation(&encode(&model()), &Policy::public(2, 1), &quick());
+        assert_eq!(error.unwrap_err().code(), "policy-mismatch");
+    }
+
+    #[test]
+    fn thousands_of_step_functions_are_probed_in_few_models() {
+        let channels = 2_000_u16;
+        let scales: Vec<f32> = (0..channels).map(|c| 0.002 + f32::from(c) * 1e-6).collect();
+        let channels = usize::from(channels);
+        let model = Builder::default()
+            .input("x", ElemType::Uint8, &[1, 1, 1, 1])
+            .floats("one", &[1.0])
+            .floats("scales", &scales)
+            .ints("zero", ElemType::Uint8, &[], &[0])
+            .ints(
+                "w",
+                ElemType::Uint8,
+                &[channels, 1, 1, 1],
+                &vec![255; channels],
+            )
+            .node(
+                "QLinearConv",
+                &["x", "one", "zero", "w", "scales", "zero", "one", "zero"],
+                "y",
+            )
+            .output("y", ElemType::Uint8, &[1, channels, 1, 1])
+            .model();
+        let report =
+            validate_translation(&encode(&model), &Policy::public(1, 1), &quick()).unwrap();
+        assert_eq!(report.nodes[0].steps, channels as u64);
+        assert!(report.nodes[0].thresholds > 200_000);
+    }
+}
