@@ -1,6 +1,8 @@
 //! Every operator of the dialect: ONNX Runtime == integer evaluator == witness, on random
 //! parameters and inputs that favour the extremes.
 
+mod arithmetic;
+
 use proofmark_onnx::{Attribute, Model};
 use proofmark_ops::{OPERATORS, OpsError, Policy, plan};
 use proofmark_tensor::requantize::shift_multiplier;
@@ -382,7 +384,7 @@ fn data_movers() {
 
 #[test]
 fn every_operator_of_the_list_has_a_case_here() {
-    let source = include_str!("main.rs");
+    let source = concat!(include_str!("main.rs"), include_str!("arithmetic.rs"));
     for spec in OPERATORS {
         assert!(
             source.contains(&format!("\"{}\"", spec.op_type)),

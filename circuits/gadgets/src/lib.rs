@@ -11,6 +11,7 @@ pub mod circuit;
 pub mod compare;
 #[cfg(test)]
 mod costs;
+pub mod divide;
 pub mod equal;
 pub mod error;
 pub mod lc;

@@ -17,6 +17,7 @@ operators! {
     cast,
     concat,
     conv_integer,
+    div,
     flatten,
     gather,
     mat_mul_integer,
@@ -25,6 +26,7 @@ operators! {
     q_gemm,
     q_linear_conv,
     q_linear_mat_mul,
+    reduce_sum,
     reshape,
     squeeze,
     sub,
@@ -35,6 +37,7 @@ operators! {
 mod accumulate;
 mod broadcast;
 mod elementwise;
+mod mat_mul;
 mod relabel;
 
 #[cfg(test)]
