@@ -6,9 +6,6 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use ark_bn254::Fr;
-use proofmark_ops::Salts;
-use proofmark_prover::{NoProgress, Prover, setup};
 use proofmark_tensor::IntTensor;
 use proofmark_tests::build::random_tensor;
 use proofmark_tests::samples::{
@@ -147,64 +144,5 @@ fn runtime_evaluator_and_witness_agree() {
             "{name}: {} inputs, {compared} outputs compared, 0 different",
             inputs.len()
         );
-    }
-}
-
-/// Models as ONNX Runtime's own quantizer writes them, through the affine and table encodings.
-#[test]
-fn models_quantized_by_onnx_runtime() {
-    let mut names: Vec<_> = fs::read_dir(folder("third-party"))
-        .expect("the folder")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
-        .collect();
-    names.sort();
-    assert_eq!(names.len(), 8);
-    for path in names {
-        let name = path
-            .file_stem()
-            .expect("a stem")
-            .to_string_lossy()
-            .into_owned();
-        let original =
-            proofmark_onnx::load(&path, &proofmark_onnx::Limits::default()).expect("parses");
-        let imported = proofmark_quantizer::import_quantized(
-            &original,
-            &proofmark_quantizer::Options::default(),
-        )
-        .expect("imports");
-        let checked = Checked::load(&imported.model);
-        let spec = &imported.inputs[0];
-        let mut random = Random::new(3);
-        let inputs = if deep() {
-            1_000
-        } else if name.starts_with("lenet") {
-            8
-        } else {
-            60
-        };
-        for _ in 0..inputs {
-            checked.check(&[random_tensor(&mut random, spec.elem, &spec.shape)]);
-        }
-        println!(
-            "{name}: {} constraints, {inputs} inputs",
-            checked.circuit.r1cs.num_constraints()
-        );
-        if name == "mlp-qop-u8s8-perchannel" || (deep() && name == "lenet-qop-u8s8-perchannel") {
-            let input = random_tensor(&mut random, spec.elem, &spec.shape);
-            let witness = checked
-                .plan
-                .witness(&[input], Fr::from(5_u64), &Salts::default())
-                .expect("a witness");
-            let key = setup(&checked.circuit, &NoProgress).expect("keys");
-            let prover = Prover::new(&checked.circuit, key).expect("fits");
-            let proof = prover.prove(&witness.assignment).expect("a proof");
-            proofmark_verifier::verify_proof(
-                prover.verifying_key(),
-                &witness.public_inputs,
-                &proof,
-            )
-            .expect("verifies");
-        }
     }
 }
