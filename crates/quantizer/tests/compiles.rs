@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use proofmark_onnx::Limits;
 use proofmark_ops::{Policy, plan};
-use proofmark_quantizer::{Calibration, Options, Quantized, import_quantized, quantize};
+use proofmark_quantizer::{Calibration, Options, Quantized, quantize};
 use proofmark_runtime::{IntSession, OptLevel};
 
 fn agrees(made: &Quantized, samples: &[Vec<f32>]) {
@@ -45,20 +45,5 @@ fn sample_models() {
         let inputs = BTreeMap::from([(model.graph.inputs[0].name.clone(), samples)]);
         let made = quantize(&model, &Calibration { inputs }, &Options::default()).unwrap();
         agrees(&made, &common::samples(name, "heldout.npz"));
-    }
-}
-
-#[test]
-fn third_party_models() {
-    for (family, name) in [("mlp", "digits-mlp"), ("lenet", "lenet5-mnist")] {
-        let samples = common::samples(name, "heldout.npz");
-        for kind in ["u8u8", "u8u8-perchannel", "u8s8", "u8s8-perchannel"] {
-            let path = common::folder("third-party").join(format!("{family}-qop-{kind}.onnx"));
-            let original = proofmark_onnx::load(&path, &Limits::default()).unwrap();
-            agrees(
-                &import_quantized(&original, &Options::default()).unwrap(),
-                &samples,
-            );
-        }
     }
 }
