@@ -272,6 +272,21 @@ impl NodeContext<'_> {
             .unwrap_or(default))
     }
 
+    /// Integer attribute that says yes or no.
+    ///
+    /// # Errors
+    /// [`Refusal`] for anything but 0 and 1, which the runtime's kernels read one way or the other.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool, Refusal> {
+        match self.int(name, default.into())? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(Refusal::new(
+                format!("attribute {name:?} is {other}"),
+                "give it as 0 or 1",
+            )),
+        }
+    }
+
     /// Float attribute with a default.
     ///
     /// # Errors

@@ -139,11 +139,11 @@ impl Operator for Dense {
 fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     // a, a_scale, a_zero_point, b, b_scale, b_zero_point, c, y_scale, y_zero_point
     cx.only_attributes(&["alpha", "transA", "transB"])?;
-    if cx.int("transA", 0)? != 0 {
+    if cx.flag("transA", false)? {
         return Err(Refusal::new("transA is set", "export the layer with transA = 0"));
     }
     let alpha = cx.float("alpha", 1.0)?;
-    let (mut dense, x) = Dense::parse(cx, 3, 2, 5, cx.int("transB", 0)? != 0)?;
+    let (mut dense, x) = Dense::parse(cx, 3, 2, 5, cx.flag("transB", false)?)?;
     if dense.output.shape.len() != 2 {
         return Err(Refusal::new("input of a rank other than 2", "flatten the input first"));
     }

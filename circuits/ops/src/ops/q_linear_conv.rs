@@ -78,6 +78,12 @@ impl Conv {
                 "make channels divisible by the number of groups",
             ));
         }
+        if cx.text("auto_pad", "NOTSET")? != "NOTSET" && cx.int_list("pads")?.is_some() {
+            return Err(Refusal::new(
+                "auto_pad with pads, which the runtime does not load",
+                "export explicit pads only",
+            ));
+        }
         let window = Window::parse(cx, spatial, kernel)?;
         let mut shape = vec![1, *out_channels];
         shape.extend_from_slice(&window.output);

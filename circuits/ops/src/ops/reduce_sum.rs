@@ -84,7 +84,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     }
     let rank = x.shape.len();
     let axes = cx.int64s(1)?.unwrap_or_default();
-    let all = axes.is_empty() && cx.int("noop_with_empty_axes", 0)? == 0;
+    let all = axes.is_empty() && !cx.flag("noop_with_empty_axes", false)?;
     let mut summed = vec![all; rank];
     for &wanted in axes {
         let at = axis(wanted, rank).and_then(|at| summed.get_mut(at));
@@ -108,7 +108,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
             "sum over at least one element",
         ));
     }
-    let keepdims = cx.int("keepdims", 1)? != 0;
+    let keepdims = cx.flag("keepdims", true)?;
     let kept: Vec<usize> = x
         .shape
         .iter()
