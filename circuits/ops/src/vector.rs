@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use proofmark_onnx::{Attribute, Graph, Model, Node, Tensor, ValueInfo, ValueType};
+use proofmark_onnx::{Attribute, Graph, Model, Node, Tensor, TensorData, ValueInfo, ValueType};
 use proofmark_tensor::{ElemType, IntTensor};
 
 use crate::operator::OpSpec;
@@ -44,6 +44,8 @@ pub struct Vector {
 
 /// Name of the tensor that a vector's last node makes.
 const OUTPUT: &str = "y";
+/// Name of the operator's output where another node makes the vector's ([`Vector::read_by`]).
+const INNER: &str = "inner";
 
 impl Vector {
     /// An example of an operator. The node's inputs are the names of `inputs`, in order (`""` for
@@ -77,6 +79,36 @@ impl Vector {
         self
     }
 
+    /// A constant list of int64.
+    #[must_use]
+    pub fn int64s(self, name: &str, values: &[i64]) -> Self {
+        let tensor = Tensor {
+            shape: vec![values.len()],
+            data: TensorData::Int64(values.to_vec()),
+        };
+        self.constant(name, tensor)
+    }
+
+    /// A constant list of float32.
+    #[must_use]
+    pub fn floats(self, name: &str, values: &[f32]) -> Self {
+        let tensor = Tensor {
+            shape: vec![values.len()],
+            data: TensorData::Float(values.to_vec()),
+        };
+        self.constant(name, tensor)
+    }
+
+    /// A constant of an integer type. Left out, so that the example fails, where the values do not
+    /// fit.
+    #[must_use]
+    pub fn ints(self, name: &str, elem: ElemType, shape: &[usize], data: &[i32]) -> Self {
+        match IntTensor::new(elem, shape.to_vec(), data.to_vec()) {
+            Ok(tensor) => self.constant(name, tensor.into()),
+            Err(_) => self,
+        }
+    }
+
     /// An attribute of the node.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: Attribute) -> Self {
@@ -91,6 +123,19 @@ impl Vector {
     pub fn after(mut self, node: Node) -> Self {
         let at = self.nodes.len().saturating_sub(1);
         self.nodes.insert(at, node);
+        self
+    }
+
+    /// A node behind the operator, which reads its output and makes the one of the vector. Called
+    /// after the operator's attributes have been given.
+    #[must_use]
+    pub fn read_by(mut self, op_type: &str, attributes: &[(&str, Attribute)]) -> Self {
+        if let Some(operator) = self.nodes.last_mut() {
+            operator.outputs = vec![INNER.to_owned()];
+        }
+        let reader = Node::new("reader", op_type, &[INNER], &[OUTPUT]);
+        let with = |node: Node, (name, value): &(&str, Attribute)| node.with(*name, value.clone());
+        self.nodes.push(attributes.iter().fold(reader, with));
         self
     }
 

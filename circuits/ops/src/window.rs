@@ -32,6 +32,51 @@ pub(crate) struct Window {
     pub(crate) output: Vec<usize>,
 }
 
+/// Who says how much is padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AutoPad {
+    /// The attribute `pads`.
+    Explicit,
+    /// Nothing is.
+    Valid,
+    /// So that there are as many windows as strides begun, an odd one at the end.
+    SameUpper,
+    /// The same, an odd one at the beginning.
+    SameLower,
+}
+
+fn auto_pad(cx: &NodeContext<'_>) -> Result<AutoPad, Refusal> {
+    match cx.text("auto_pad", "NOTSET")?.as_str() {
+        "NOTSET" => Ok(AutoPad::Explicit),
+        "VALID" => Ok(AutoPad::Valid),
+        "SAME_UPPER" => Ok(AutoPad::SameUpper),
+        "SAME_LOWER" => Ok(AutoPad::SameLower),
+        other => Err(Refusal::new(
+            format!("auto_pad {other:?}"),
+            "export explicit pads (auto_pad NOTSET)",
+        )),
+    }
+}
+
+/// Padding of both sides together, for `⌈input / stride⌉` windows.
+fn same(input: usize, stride: usize, dilation: usize, kernel: usize) -> Result<usize, Refusal> {
+    let remedy = "export explicit pads (auto_pad NOTSET)";
+    if dilation != 1 {
+        // The runtime's convolutions refuse it; its pools leave the dilation out of the sum.
+        return Err(Refusal::new("auto_pad SAME with dilations", remedy));
+    }
+    let windows = input.div_ceil(stride);
+    (windows.saturating_sub(1) * stride + kernel)
+        .checked_sub(input)
+        .ok_or_else(|| {
+            // The runtime's pools pad by a negative number there.
+            Refusal::new(
+                format!("auto_pad SAME with a stride of {stride} past a kernel of {kernel}"),
+                remedy,
+            )
+        })
+}
+
 /// Largest size of any window attribute: far above every model, small enough that no sum or
 /// product of two of them overflows.
 const LARGEST: i64 = 1 << 24;
@@ -54,19 +99,14 @@ impl Window {
             ));
         }
         let rank = spatial.len();
-        let auto_pad = cx.text("auto_pad", "NOTSET")?;
-        if auto_pad != "NOTSET" && auto_pad != "VALID" {
-            return Err(Refusal::new(
-                format!("auto_pad {auto_pad:?} is not supported"),
-                "export explicit pads (auto_pad NOTSET)",
-            ));
-        }
+        let auto_pad = auto_pad(cx)?;
+        let ceil = cx.flag("ceil_mode", false)?;
         let strides = sizes(cx, "strides", rank, 1, 1)?;
         let dilations = sizes(cx, "dilations", rank, 1, 1)?;
         let pads = sizes(cx, "pads", 2 * rank, 0, 0)?;
-        if auto_pad == "VALID" && pads.iter().any(|&p| p != 0) {
+        if auto_pad != AutoPad::Explicit && pads.iter().any(|&p| p != 0) {
             return Err(Refusal::new(
-                "auto_pad VALID with pads",
+                "auto_pad with pads",
                 "export explicit pads only",
             ));
         }
@@ -75,7 +115,6 @@ impl Window {
             let at = |list: &[usize], i: usize| list.get(i).copied().unwrap_or_default();
             let (input, size) = (at(spatial, d), at(kernel, d));
             let (stride, dilation) = (at(&strides, d), at(&dilations, d));
-            let (begin, end) = (at(&pads, d), at(&pads, d + rank));
             let large = usize::try_from(LARGEST).unwrap_or(usize::MAX);
             if input > large || size == 0 || size > large {
                 return Err(Refusal::new(
@@ -84,6 +123,18 @@ impl Window {
                 ));
             }
             let reach = dilation * (size - 1) + 1;
+            let (begin, end) = match auto_pad {
+                AutoPad::Explicit | AutoPad::Valid => (at(&pads, d), at(&pads, d + rank)),
+                AutoPad::SameUpper | AutoPad::SameLower => {
+                    let total = same(input, stride, dilation, size)?;
+                    let half = total / 2;
+                    if auto_pad == AutoPad::SameUpper {
+                        (half, total - half)
+                    } else {
+                        (total - half, half)
+                    }
+                }
+            };
             let padded = input + begin + end;
             if reach > padded {
                 return Err(Refusal::new(
@@ -91,7 +142,12 @@ impl Window {
                     "use a kernel that fits the input",
                 ));
             }
-            let output = (padded - reach) / stride + 1;
+            let mut output = (padded - reach) / stride + 1;
+            // Upwards, but no window begins behind the input and its first padding.
+            let starts_at = output * stride;
+            if ceil && !(padded - reach).is_multiple_of(stride) && starts_at < input + begin {
+                output += 1;
+            }
             axes.push(Axis {
                 input,
                 kernel: size,

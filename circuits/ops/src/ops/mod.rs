@@ -14,20 +14,32 @@ macro_rules! operators {
 
 operators! {
     add,
+    arg_max,
     cast,
+    clip,
     concat,
     conv_integer,
+    depth_to_space,
     div,
+    expand,
     flatten,
     gather,
+    identity,
     mat_mul_integer,
+    max,
     max_pool,
+    min,
     mul,
+    pad,
     q_gemm,
     q_linear_conv,
     q_linear_mat_mul,
     reduce_sum,
+    relu,
     reshape,
+    resize,
+    slice,
+    space_to_depth,
     squeeze,
     sub,
     transpose,
@@ -37,6 +49,7 @@ operators! {
 mod accumulate;
 mod broadcast;
 mod elementwise;
+mod extremum;
 mod mat_mul;
 mod relabel;
 
