@@ -96,16 +96,35 @@ impl<'m> Whole<'m> {
     }
 
     /// The node alone; where the compiler wants to see what stands in front of it (it reads some
-    /// operators as a pattern of several), with its producers back to 8-bit tensors.
+    /// operators as a pattern of several), with its producers back to 8-bit tensors; an operator
+    /// of an int64 result with the `Cast` that reads it.
     pub(crate) fn alone(&self, index: usize, compile: Compile<'_>) -> Option<Model> {
-        let node = self.node(index)?;
-        let output = node.output(0)?;
-        let alone = self.part(&BTreeSet::from([index]), &[output])?;
+        let mut nodes = BTreeSet::from([index]);
+        let mut output = self.node(index)?.output(0)?;
+        if self.is_wide(index) {
+            let nodes_after = self.model.graph.nodes.iter().enumerate();
+            let mut readers = nodes_after.filter(|(_, n)| n.inputs.iter().any(|i| i == output));
+            let (reader, node) = readers.next()?;
+            nodes.insert(reader);
+            output = node.output(0)?;
+        }
+        let behind = self.computed(self.node(index)?);
+        let behind = behind.filter_map(|name| self.producer(name));
+        nodes.extend(behind.filter(|&producer| self.is_wide(producer)));
+        let alone = self.part(&nodes, &[output])?;
         match compile(&alone, &public(&alone)) {
             Err(OpsError::Unsupported(_)) => {}
             _ => return Some(alone),
         }
-        self.part(&self.cone(index, |_| true), &[output])
+        let cone = self.cone(index, |_| true);
+        self.part(&nodes.union(&cone).copied().collect(), &[output])
+    }
+
+    /// Whether a node's result is int64 in the runtime: the dialect has no such tensors, takes it
+    /// for int32 and has it read by `Cast` alone.
+    fn is_wide(&self, index: usize) -> bool {
+        let is_arg_max = |node: &Node| node.domain.is_empty() && node.op_type == "ArgMax";
+        self.node(index).is_some_and(is_arg_max)
     }
 
     /// The node and what makes its int32 inputs out of 8-bit ones, as far as `through` goes.
@@ -126,5 +145,50 @@ impl<'m> Whole<'m> {
             }
         }
         cone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proofmark_onnx::Attribute;
+    use proofmark_ops::plan;
+
+    use super::*;
+    use crate::testing::Builder;
+
+    fn names(model: &Model) -> Vec<&str> {
+        let nodes = model.graph.nodes.iter();
+        nodes.map(|node| node.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_node_stands_alone_and_an_int64_result_with_its_cast() {
+        let to = [("to", Attribute::Int(6))];
+        let model = Builder::default()
+            .input("x", ElemType::Uint8, &[1, 4])
+            .ints("zero", ElemType::Uint8, &[], &[0])
+            .ints("w", ElemType::Uint8, &[4, 3], &[9; 12])
+            .node("MatMulInteger", &["x", "w", "zero", "zero"], "sums")
+            .node_with("ArgMax", &["sums"], "best", &[("axis", Attribute::Int(1))])
+            .node_with("Cast", &["best"], "index", &to)
+            .ints("one", ElemType::Int32, &[], &[1])
+            .node("Add", &["index", "one"], "y")
+            .output("y", ElemType::Int32, &[1, 1])
+            .model();
+        let planned = plan(&model, &public(&model)).unwrap();
+        let whole = Whole::new(&model, &planned);
+        let alone = |index| whole.alone(index, &plan).unwrap();
+        assert_eq!(names(&alone(0)), ["sums"]);
+        assert_eq!(names(&alone(1)), ["best", "index"]);
+        assert_eq!(names(&alone(2)), ["best", "index"]);
+        assert_eq!(names(&alone(3)), ["y"]);
+        let add = alone(3);
+        assert_eq!(add.graph.inputs[0].name, "index");
+        let constants: Vec<&String> = add.graph.initializers.keys().collect();
+        assert_eq!(constants, ["one"]);
+        // Back to 8-bit tensors, through whatever makes int32.
+        let cone = whole.part(&whole.cone(3, |_| true), &["y"]).unwrap();
+        assert_eq!(names(&cone), ["sums", "best", "index", "y"]);
+        assert_eq!(cone.graph.inputs[0].name, "x");
     }
 }

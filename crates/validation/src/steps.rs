@@ -173,12 +173,18 @@ impl<'m> Requantizing<'m> {
             let tensor = stored(position).and_then(Tensor::ints);
             tensor.and_then(|t| t.data().first().copied()).unwrap_or(0)
         };
-        let x: &Fact = whole.facts.get(node.input(0)?)?;
+        let (x, depth) = match stored(0).and_then(Tensor::ints) {
+            Some(constant) => (constant.elem(), *constant.shape().last()?),
+            None => {
+                let fact: &Fact = whole.facts.get(node.input(0)?)?;
+                (fact.elem, *fact.shape.last()?)
+            }
+        };
         let y = whole.facts.get(node.output(0)?)?.elem;
         let mut read = Self {
             node,
             kind,
-            x: x.elem,
+            x,
             x_zero_point: zero_point(2),
             alpha: node.attr_float("alpha").ok().flatten().unwrap_or(1.0),
             x_scale: scale(1)?,
@@ -189,9 +195,6 @@ impl<'m> Requantizing<'m> {
             scales: stored(at.w_scale)?.floats()?,
             intervals: Vec::new(),
         };
-        // What is left out by padding counts as the zero point, so that is inside the range.
-        let left = range(ranges, node.input(0)?, i64::from(read.x_zero_point))?;
-        let weights = stored(3).and_then(Tensor::ints);
         let zero_points = stored(at.w_zero_point).and_then(Tensor::ints);
         let zero_points = zero_points.map(IntTensor::data).unwrap_or_default();
         let zero_point_of = |channel: usize| match zero_points {
@@ -199,13 +202,22 @@ impl<'m> Requantizing<'m> {
             [one] => i64::from(*one),
             many => many.get(channel).map_or(0, |&z| i64::from(z)),
         };
-        let Some(weights) = weights.filter(|w| kind != Kind::MatMul || w.shape().len() == 2) else {
-            // Two computed tensors, or a stack of matrices: one interval for all columns.
-            let right = match weights {
-                Some(w) => extent(w.data().iter().map(|&v| i64::from(v) - zero_point_of(0)))?,
-                None => range(ranges, node.input(3)?, zero_point_of(0))?,
+        // Of an operand's values less its zero points; 0, as padding has it, is among them.
+        let operand = |position: usize, zero_points: &[i32]| -> Option<(i64, i64)> {
+            let (lo, hi) = match stored(position).and_then(Tensor::ints) {
+                Some(constant) => extent(constant.data().iter().map(|&v| i64::from(v)))?,
+                None => range(ranges, node.input(position)?)?,
             };
-            let depth = i64::try_from(*x.shape.last()?).ok()?;
+            let zero_points = zero_points.iter().map(|&z| i64::from(z));
+            let (least, most) = extent(zero_points).unwrap_or((0, 0));
+            Some(((lo - most).min(0), (hi - least).max(0)))
+        };
+        let left = operand(0, &[read.x_zero_point])?;
+        let weights = stored(3).and_then(Tensor::ints);
+        let weights = weights.filter(|w| kind != Kind::MatMul || w.shape().len() == 2);
+        let Some(weights) = weights.filter(|_| stored(0).is_none()) else {
+            // Two computed tensors, or a stack of matrices: one interval for all columns.
+            let right = operand(3, zero_points)?;
             let products = [
                 left.0.saturating_mul(right.0),
                 left.0.saturating_mul(right.1),
@@ -213,6 +225,7 @@ impl<'m> Requantizing<'m> {
                 left.1.saturating_mul(right.1),
             ];
             let (lo, hi) = extent(products.into_iter())?;
+            let depth = i64::try_from(depth).ok()?;
             let interval = (lo.saturating_mul(depth), hi.saturating_mul(depth));
             read.intervals = vec![interval; read.scales.len()];
             return Some(read);
@@ -505,12 +518,11 @@ fn columns(probes: &[Probe], rows: usize, zero_point: i32) -> Vec<i32> {
     matrix
 }
 
-/// Range of a tensor's elements together, the zero point included, counted from the zero point.
-fn range(ranges: &Ranges, tensor: &str, zero_point: i64) -> Option<(i64, i64)> {
+/// Range of a tensor's elements together.
+fn range(ranges: &Ranges, tensor: &str) -> Option<(i64, i64)> {
     let ranges = ranges.get(tensor)?;
-    let lo = ranges.iter().map(|r| r.0).min()?.min(zero_point);
-    let hi = ranges.iter().map(|r| r.1).max()?.max(zero_point);
-    Some((lo - zero_point, hi - zero_point))
+    let ends = extent(ranges.iter().map(|r| r.0)).zip(extent(ranges.iter().map(|r| r.1)));
+    ends.map(|(lo, hi)| (lo.0, hi.1))
 }
 
 fn extent(values: impl Iterator<Item = i64>) -> Option<(i64, i64)> {
@@ -682,6 +694,42 @@ mod tests {
             assert_eq!(output, "matmul");
             assert!(input.starts_with("accumulator "), "{input}");
             assert_eq!(evaluator, runtime + 1);
+        }
+    }
+
+    #[test]
+    fn products_of_computed_tensors_and_of_a_constant_from_the_left_are_probed() {
+        let product = |left: &str, right: &str| {
+            let mut model = Builder::default()
+                .floats("half", &[0.5])
+                .floats("w_scale", &[0.004])
+                .ints("zero", ElemType::Uint8, &[], &[7])
+                .node(
+                    "QLinearMatMul",
+                    &["l", "half", "zero", "r", "w_scale", "zero", "half", "zero"],
+                    "matmul",
+                )
+                .output("matmul", ElemType::Uint8, &[2, 2]);
+            for (name, source, shape) in [("l", left, [2, 3]), ("r", right, [3, 2])] {
+                model = match source {
+                    "computed" => model.input(name, ElemType::Uint8, &shape),
+                    _ => model.ints(name, ElemType::Uint8, &shape, &[0, 255, 3, 100, 7, 20]),
+                };
+            }
+            model.model()
+        };
+        for (left, right) in [
+            ("computed", "computed"),
+            ("constant", "computed"),
+            ("computed", "constant"),
+        ] {
+            let model = product(left, right);
+            let probed = probe(&model, &plan).unwrap();
+            assert_eq!(probed.steps, 1);
+            assert!(probed.thresholds > 200, "{left} {right}: {probed:?}");
+            let wrong = evaluator_of(|graph| change_floats(graph, "w_scale", |s| s[0] *= 1.001));
+            let error = probe(&model, &wrong).unwrap_err();
+            assert_eq!(error.code(), "translation-divergence", "{left} {right}");
         }
     }
 
