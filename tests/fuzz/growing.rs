@@ -135,6 +135,11 @@ impl Growing {
         value
     }
 
+    /// Notes that a node reads a tensor, for nodes that are added past [`node`](Self::node).
+    pub(crate) fn reads(&mut self, name: &str) {
+        self.read.insert(name.to_owned());
+    }
+
     /// The graph: what nothing reads becomes an output, and some inner tensors too.
     pub(crate) fn finish(mut self, seed: u64) -> Case {
         for value in &self.values {

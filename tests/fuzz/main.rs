@@ -4,12 +4,14 @@
 
 mod generators;
 mod growing;
+mod import;
 mod integers;
 mod layers;
 mod layout;
 mod movers;
 mod mutate;
 mod order;
+mod original;
 mod run;
 mod shrink;
 mod tables;
@@ -95,4 +97,25 @@ fn thresholds_solved_for() {
     let met = thresholds::until(wanted, 77);
     println!("thresholds: {met:?}");
     assert!(met.unsolved * 10 < met.thresholds, "{met:?}");
+}
+
+#[test]
+fn imported_models() {
+    let goal = if deep() {
+        Goal {
+            graphs: 10_000,
+            outputs: 1_000_000,
+        }
+    } else {
+        Goal {
+            graphs: 300,
+            outputs: 50_000,
+        }
+    };
+    let imports = import::until(goal, if deep() { 1 << 32 } else { 0 });
+    imports.print();
+    assert!(
+        imports.refusals() + imports.not_run < imports.exact,
+        "{imports:?}"
+    );
 }

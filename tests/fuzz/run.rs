@@ -124,7 +124,7 @@ pub(crate) fn compare(
 }
 
 /// A refusal without what differs from graph to graph, so that refusals can be counted.
-fn kind(code: &str, reason: &str) -> String {
+pub(crate) fn kind(reason: &str) -> String {
     let mut words = String::new();
     let (mut depth, mut quoted) = (0_usize, false);
     for c in reason.split(" | ").next().unwrap_or_default().chars() {
@@ -136,7 +136,7 @@ fn kind(code: &str, reason: &str) -> String {
             _ => words.push(c),
         }
     }
-    format!("{code}: {}", words.chars().take(200).collect::<String>())
+    words.chars().take(200).collect()
 }
 
 /// How much a run has to do.
@@ -189,7 +189,7 @@ fn each_seed(
 
 fn refused(code: &str, reason: &str) -> Tally {
     Tally {
-        refused: [(kind(code, reason), 1)].into(),
+        refused: [(kind(&format!("{code}: {reason}")), 1)].into(),
         ..Tally::default()
     }
 }

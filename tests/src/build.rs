@@ -52,6 +52,20 @@ impl Builder {
             .push(ValueInfo::fixed(name, ValueType::Int(elem), shape));
     }
 
+    /// A float32 graph input.
+    pub fn float_input(&mut self, shape: &[usize]) -> String {
+        let name = self.name("input");
+        let info = ValueInfo::fixed(&name, ValueType::Float, shape);
+        self.graph.inputs.push(info);
+        name
+    }
+
+    /// A float32 graph output.
+    pub fn float_output(&mut self, name: &str, shape: &[usize]) {
+        let info = ValueInfo::fixed(name, ValueType::Float, shape);
+        self.graph.outputs.push(info);
+    }
+
     /// A stored tensor.
     pub fn constant(&mut self, tensor: Tensor) -> String {
         let name = self.name("constant");
