@@ -599,6 +599,23 @@ fn labels_go_to_the_output_they_fit() {
 }
 
 #[test]
+fn pools_that_round_up() {
+    let mut build = Build::new(&[1, 2, 9, 7]);
+    let attributes = [
+        ("kernel_shape", list(&[2, 3])),
+        ("strides", list(&[2, 2])),
+        ("ceil_mode", Attribute::Int(1)),
+    ];
+    build
+        .conv("x", "c", &[3, 2, 3, 3], 1)
+        .node("MaxPool", &["c"], "p", &attributes)
+        .node("Flatten", &["p"], "f", &[])
+        .gemm("f", "y", [4, 45])
+        .output("y");
+    kept(&mut build, 0.06);
+}
+
+#[test]
 fn every_refused_node_is_listed_at_once() {
     let mut build = Build::new(&[1, 2, 8, 8]);
     build.node("LeakyRelu", &["x"], "a", &[]);
@@ -617,7 +634,7 @@ fn every_refused_node_is_listed_at_once() {
         "c",
         &[
             ("kernel_shape", list(&[2, 2])),
-            ("ceil_mode", Attribute::Int(1)),
+            ("storage_order", Attribute::Int(1)),
         ],
     );
     build.weight("w", &[2, 2, 1, 1]);

@@ -722,4 +722,195 @@ mod tests {
         assert_eq!((first, last), (vec![0, 3, 1, 2], vec![0, 2, 3, 1]));
         assert_eq!(channels_first(3), (vec![0, 2, 1], vec![0, 2, 1]));
     }
+
+    use proofmark_types::manifest::ReferenceLevel;
+
+    use crate::graphs::list;
+    use crate::import::small::{BOTH, Small};
+
+    const GRIDS: [&str; 4] = ["xs", "xz", "ys", "yz"];
+
+    /// A graph with the grids `x` and `y`; scales and zero points from the type's minimum.
+    fn start(elem: ElemType, shape: &[usize], scales: [f32; 2], zeros: [i32; 2]) -> Small {
+        let mut small = Small::new(elem, &[shape]);
+        small.grid("x", scales[0], elem.min() + zeros[0], elem);
+        small.grid("y", scales[1], elem.min() + zeros[1], elem);
+        small.output("y", elem);
+        small
+    }
+
+    /// The pool as `QLinear…` operator, and between `DequantizeLinear` and `QuantizeLinear`.
+    fn both(
+        op_type: &str,
+        elem: ElemType,
+        shape: &[usize],
+        (scales, zeros): ([f32; 2], [i32; 2]),
+        attributes: &[(&str, Attribute)],
+    ) -> [Small; 2] {
+        let mut one = start(elem, shape, scales, zeros);
+        let inputs = [&["q0"], GRIDS.as_slice()].concat();
+        one.node(&format!("QLinear{op_type}"), &inputs, &["y"], attributes);
+        let mut other = start(elem, shape, scales, zeros);
+        other
+            .show("q0", "x", "d")
+            .node(op_type, &["d"], &["m"], attributes);
+        other.quantize("m", "y", "y");
+        [one, other]
+    }
+
+    /// Scales without a common measure, so that no mean is a tie.
+    const APART: ([f32; 2], [i32; 2]) = ([0.008_364, 0.016_484], [7, 11]);
+
+    #[test]
+    fn global_averages_are_exact() {
+        let mut compared = 0;
+        for elem in BOTH {
+            for (shape, grids) in [
+                (&[1, 3, 6, 6][..], APART),
+                (&[1, 5, 7, 3], ([0.02, 0.02], [130, 0])),
+                (&[1, 2, 31], ([0.3, 0.001], [255, 255])),
+                (&[1, 1, 1, 1], ([0.5, 0.7], [3, 200])),
+            ] {
+                for mut small in both("GlobalAveragePool", elem, shape, grids, &[]) {
+                    compared += small.exact(400).compared;
+                }
+            }
+            // Channels behind, and a pool over the whole image.
+            let last = [("channels_last", Attribute::Int(1))];
+            let [mut small, _] = both("GlobalAveragePool", elem, &[1, 5, 4, 3], APART, &last);
+            compared += small.exact(300).compared;
+            let whole = [("kernel_shape", list(&[5, 4])), ("strides", list(&[2, 2]))];
+            for mut small in both("AveragePool", elem, &[1, 3, 5, 4], APART, &whole) {
+                compared += small.exact(300).compared;
+            }
+        }
+        assert!(compared > 15_000, "{compared}");
+    }
+
+    #[test]
+    fn averages_without_ties_are_exact() {
+        let pad = |pads: &[i64], counted: i64| {
+            vec![
+                ("kernel_shape", list(&[3, 3])),
+                ("strides", list(&[2, 1])),
+                ("pads", list(pads)),
+                ("count_include_pad", Attribute::Int(counted)),
+            ]
+        };
+        let cases: Vec<(&[usize], Vec<(&str, Attribute)>)> = vec![
+            (&[1, 2, 6, 7], vec![("kernel_shape", list(&[2, 2]))]),
+            (&[1, 2, 7, 6], pad(&[1, 1, 1, 1], 1)),
+            (&[1, 2, 7, 6], pad(&[1, 0, 2, 1], 0)),
+            (
+                &[1, 2, 8, 5],
+                vec![
+                    ("kernel_shape", list(&[3, 2])),
+                    ("strides", list(&[3, 2])),
+                    ("ceil_mode", Attribute::Int(1)),
+                ],
+            ),
+            (
+                &[1, 3, 11],
+                vec![
+                    ("kernel_shape", list(&[4])),
+                    ("auto_pad", Attribute::String("SAME_UPPER".to_owned())),
+                ],
+            ),
+            (
+                &[1, 3, 4, 4],
+                vec![("kernel_shape", list(&[1, 1])), ("strides", list(&[2, 2]))],
+            ),
+        ];
+        for elem in BOTH {
+            for (shape, attributes) in &cases {
+                for mut small in both("AveragePool", elem, shape, APART, attributes) {
+                    small.exact(120);
+                }
+            }
+            let last = [
+                ("channels_last", Attribute::Int(1)),
+                ("kernel_shape", list(&[2, 2])),
+            ];
+            let [mut small, _] = both("AveragePool", elem, &[1, 5, 4, 3], APART, &last);
+            small.exact(120);
+        }
+    }
+
+    #[test]
+    fn ties_are_listed_and_one_step_apart() {
+        let attributes = [("kernel_shape", list(&[2, 2]))];
+        for elem in BOTH {
+            let same = ([0.0237, 0.0237], [40, 40]);
+            for mut small in both("AveragePool", elem, &[1, 2, 9, 9], same, &attributes) {
+                let feeds = small.feeds(100);
+                let found = small.compare(ReferenceLevel::All, &feeds);
+                assert_eq!(found.inexact.len(), 1);
+                assert!(found.different > 0 && found.largest == 1, "{found:?}");
+                // A quarter of all sums are ties; the runtime leaves some of them.
+                assert!(found.different * 8 < found.compared, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn float_means_are_proven_for_any_order() {
+        for elem in BOTH {
+            for (shape, axes, keep) in [
+                (&[1, 3, 4, 5][..], &[2, 3][..], 1),
+                (&[1, 4, 5, 3], &[1, 2], 0),
+                (&[1, 6, 9], &[-1], 1),
+                (&[1, 6, 9], &[1], 0),
+            ] {
+                let mut small = start(elem, shape, APART.0, APART.1);
+                let attributes = [("axes", list(axes)), ("keepdims", Attribute::Int(keep))];
+                small
+                    .show("q0", "x", "d")
+                    .node("ReduceMean", &["d"], &["m"], &attributes);
+                small.quantize("m", "y", "y");
+                small.exact(200);
+            }
+            // At a level that fuses nothing, and to the other type.
+            let [_, mut small] = both("GlobalAveragePool", elem, &[1, 3, 4, 4], APART, &[]);
+            let feeds = small.feeds(200);
+            for level in [ReferenceLevel::Disabled, ReferenceLevel::Basic] {
+                let found = small.compare(level, &feeds);
+                assert_eq!((found.different, found.inexact.len()), (0, 0), "{found:?}");
+            }
+            let other = BOTH[usize::from(elem == ElemType::Uint8)];
+            let mut small = Small::new(elem, &[&[1, 3, 4, 4]]);
+            let [from, to] = APART.0;
+            small
+                .grid("x", from, elem.min() + 7, elem)
+                .grid("y", to, other.min() + 11, other);
+            small
+                .show("q0", "x", "d")
+                .node("GlobalAveragePool", &["d"], &["m"], &[]);
+            small
+                .node("Flatten", &["m"], &["f"], &[])
+                .quantize("f", "y", "y");
+            small.output("y", other);
+            small.exact(200);
+        }
+    }
+
+    #[test]
+    fn what_is_no_average_of_bytes_is_refused() {
+        let u8s = ElemType::Uint8;
+        let reason = |small: &Small| small.refused().join("; ");
+        let kernel = ("kernel_shape", list(&[2, 2]));
+        let [small, _] = both("AveragePool", u8s, &[1, 1, 4, 4], APART, &[]);
+        assert!(reason(&small).contains("kernel_shape"));
+        let wide = [kernel.clone(), ("pads", list(&[2, 0, 0, 0]))];
+        let [small, _] = both("AveragePool", u8s, &[1, 1, 4, 4], APART, &wide);
+        assert!(reason(&small).contains("reach over the kernel"));
+        let dilated = [kernel, ("dilations", list(&[2, 2]))];
+        let [_, small] = both("AveragePool", u8s, &[1, 1, 4, 4], APART, &dilated);
+        assert!(reason(&small.opset(19)).contains("dilated"));
+        let far = ([1e30, 1e-6], [0, 0]);
+        for small in both("GlobalAveragePool", u8s, &[1, 1, 4, 4], far, &[]) {
+            assert!(reason(&small).contains("multiplier"));
+        }
+        let [small, _] = both("GlobalAveragePool", u8s, &[1, 4], APART, &[]);
+        assert!(reason(&small).contains("shape"));
+    }
 }

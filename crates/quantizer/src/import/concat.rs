@@ -278,3 +278,78 @@ impl Importer<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::small::{BOTH, Small};
+
+    /// Three operands on two grids.
+    fn start(elem: ElemType, to: ElemType) -> Small {
+        let mut small = Small::new(elem, &[&[1, 2, 3], &[1, 4, 3], &[1, 1, 3]]);
+        small
+            .grid("a", 0.031, elem.min() + 9, elem)
+            .grid("b", 0.0112, elem.min() + 200, elem);
+        small.grid("y", 0.031, to.min() + 9, to).output("y", to);
+        small
+    }
+
+    #[test]
+    fn operands_come_onto_one_grid() {
+        let axis = [("axis", Attribute::Int(-2))];
+        for elem in BOTH {
+            let mut small = start(elem, elem);
+            let inputs = [
+                "ys", "yz", "q0", "as", "az", "q1", "bs", "bz", "q2", "as", "az",
+            ];
+            small.node("QLinearConcat", &inputs, &["y"], &axis);
+            let found = small.exact(300);
+            let nodes = &found.model.unwrap().graph.nodes;
+            let count = |op: &str| nodes.iter().filter(|node| node.op_type == op).count();
+            assert_eq!((count("Concat"), count("Gather")), (1, 1));
+            for to in BOTH {
+                let mut small = start(elem, to);
+                small
+                    .show("q0", "a", "d0")
+                    .show("q1", "b", "d1")
+                    .show("q2", "a", "d2");
+                small.node("Concat", &["d0", "d1", "d2"], &["m"], &axis);
+                small
+                    .node("Flatten", &["m"], &["f"], &[])
+                    .quantize("f", "y", "y");
+                small.exact(300);
+            }
+            // All on one grid: no table, and what follows need not be a QuantizeLinear.
+            let mut small = start(elem, elem);
+            small.show("q0", "a", "d0").show("q2", "a", "d2");
+            small.node("Concat", &["d0", "d2", "d0"], &["m"], &axis);
+            small
+                .node("Relu", &["m"], &["r"], &[])
+                .quantize("r", "y", "y");
+            small
+                .show("q1", "b", "d1")
+                .quantize("d1", "a", "z")
+                .output("z", elem);
+            small.exact(100);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let u8s = ElemType::Uint8;
+        let axis = [("axis", Attribute::Int(2))];
+        let mut small = start(u8s, u8s);
+        let inputs = ["ys", "yz", "q0", "as", "az", "q1", "bs", "bz"];
+        small.node("QLinearConcat", &inputs, &["y"], &axis);
+        assert!(small.refused()[0].contains("shapes"));
+        let mut small = start(u8s, u8s);
+        small.node("QLinearConcat", &inputs[..7], &["y"], &axis);
+        assert!(small.refused()[0].contains("inputs"));
+        let mut small = start(u8s, u8s);
+        small
+            .show("q0", "a", "d")
+            .node("Concat", &["d", "q2"], &["m"], &axis);
+        small.quantize("m", "y", "y");
+        assert!(small.refused()[0].contains("operands"));
+    }
+}

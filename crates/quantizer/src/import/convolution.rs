@@ -90,3 +90,107 @@ pub(super) fn product(
     shape.push(columns);
     Ok((shape, columns))
 }
+
+#[cfg(test)]
+mod tests {
+    use proofmark_types::ElemType;
+
+    use super::*;
+    use crate::graphs::list;
+    use crate::import::small::{BOTH, Small};
+
+    /// Attributes, input and weights of one-dimensional convolutions.
+    fn cases() -> Vec<(Vec<(&'static str, Attribute)>, [usize; 3], [usize; 3])> {
+        let auto = |mode: &str| ("auto_pad", Attribute::String(mode.to_owned()));
+        let (group, int) = ("group", Attribute::Int);
+        vec![
+            (vec![], [1, 2, 9], [3, 2, 3]),
+            (
+                vec![
+                    ("strides", list(&[2])),
+                    ("pads", list(&[2, 1])),
+                    ("dilations", list(&[2])),
+                    (group, int(2)),
+                ],
+                [1, 4, 11],
+                [4, 2, 3],
+            ),
+            (
+                vec![(group, int(4)), auto("SAME_UPPER"), ("strides", list(&[2]))],
+                [1, 4, 8],
+                [4, 1, 3],
+            ),
+            (
+                vec![(group, int(4)), auto("SAME_LOWER")],
+                [1, 4, 7],
+                [8, 1, 4],
+            ),
+            (
+                vec![(group, int(2)), auto("VALID"), ("kernel_shape", list(&[5]))],
+                [1, 4, 5],
+                [2, 2, 5],
+            ),
+            (vec![], [1, 3, 1], [2, 3, 1]),
+        ]
+    }
+
+    fn start(elem: ElemType, x: [usize; 3], w: [usize; 3]) -> Small {
+        let mut small = Small::new(elem, &[&x]);
+        let weights: Vec<i32> = (0..w.iter().product::<usize>())
+            .map(|at| i32::try_from(at * 37 % 251).unwrap() + elem.min())
+            .collect();
+        small.bytes("w", elem, &w, &weights);
+        small
+            .grid("x", 0.021, elem.min() + 60, elem)
+            .grid("w", 0.007, elem.min() + 120, elem);
+        small.grid("y", 0.033, elem.min() + 100, elem);
+        let bias: Vec<i32> = (0..w[0])
+            .map(|at| i32::try_from(at * 700).unwrap() - 900)
+            .collect();
+        small.bytes("b", ElemType::Int32, &[w[0]], &bias);
+        small.floats("bs", &[], &[0.021_f32 * 0.007]);
+        small
+    }
+
+    #[test]
+    fn one_dimension() {
+        for elem in BOTH {
+            for (attributes, x, w) in cases() {
+                let mut small = start(elem, x, w);
+                let inputs = ["q0", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"];
+                small.node("QLinearConv", &inputs, &["y"], &attributes);
+                small.output("y", elem).exact(60);
+                let mut small = start(elem, x, w);
+                small.node("ConvInteger", &["q0", "w", "xz", "wz"], &["y"], &attributes);
+                small.output("y", ElemType::Int32).exact(60);
+                let mut small = start(elem, x, w);
+                small.show("q0", "x", "d").show("w", "w", "dw");
+                small.node("DequantizeLinear", &["b", "bs"], &["db"], &[]);
+                small.node("Conv", &["d", "dw", "db"], &["m"], &attributes);
+                small.quantize("m", "y", "y").output("y", elem).exact(60);
+            }
+        }
+    }
+
+    #[test]
+    fn dimensions_that_do_not_fit_are_refused() {
+        let elem = ElemType::Uint8;
+        for (attributes, x, w) in [
+            (vec![("pads", list(&[1, 1, 1, 1]))], [1, 2, 9], [3, 2, 3]),
+            (vec![("kernel_shape", list(&[2]))], [1, 2, 9], [3, 2, 3]),
+            (vec![], [1, 2, 9], [3, 3, 3]),
+            (vec![], [1, 2, 2], [3, 2, 3]),
+            (
+                vec![("auto_pad", Attribute::String("SAME".to_owned()))],
+                [1, 2, 9],
+                [3, 2, 3],
+            ),
+        ] {
+            let mut small = start(elem, x, w);
+            let inputs = ["q0", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"];
+            small.node("QLinearConv", &inputs, &["y"], &attributes);
+            small.output("y", elem);
+            assert_eq!(small.refused().len(), 1, "{attributes:?} {x:?} {w:?}");
+        }
+    }
+}

@@ -208,7 +208,15 @@ impl Importer<'_> {
             -1
         };
         let axis = axis_of(node.attr_int("axis")?.unwrap_or(default), rank)?;
-        if head.arg_max || (head.softmax.is_some() && !arg_max) || axis + 1 != rank {
+        // A softmax may run along any dimension where a QuantizeLinear follows, and at the end
+        // where it is a view; an arg-max only reads the last one.
+        let before = head.softmax.is_some_and(|softmax| softmax != axis);
+        let wrong = if arg_max {
+            before || axis + 1 != rank
+        } else {
+            head.softmax.is_some()
+        };
+        if head.arg_max || wrong {
             return Err(refuse(
                 "it does not run along the last dimension of the dequantized output",
                 "place one Softmax or ArgMax along the last dimension at the end",

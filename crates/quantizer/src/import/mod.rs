@@ -47,6 +47,8 @@ mod operands;
 mod product;
 mod qoperator;
 mod shapes;
+#[cfg(test)]
+mod small;
 mod softmax;
 mod sum;
 mod table;

@@ -340,4 +340,95 @@ mod tests {
         assert_eq!(rows(&[1, 4, 5, 6], 1, 12), (None, 1, 120));
         assert_eq!(rows(&[2, 4, 5], 2, 11), (None, 8, 5));
     }
+
+    use proofmark_types::manifest::ReferenceLevel;
+
+    use crate::import::small::{BOTH, Small};
+
+    /// The softmax as `QLinearSoftmax`, and between `DequantizeLinear` and `QuantizeLinear`, each
+    /// with something behind it.
+    fn both(
+        elem: ElemType,
+        shape: &[usize],
+        scale: f32,
+        to: f32,
+        axis: i64,
+        opset: i64,
+    ) -> [Small; 2] {
+        let start = || {
+            let mut small = Small::new(elem, &[shape]).opset(opset);
+            small
+                .grid("x", scale, elem.min() + 9, elem)
+                .grid("y", to, elem.min(), elem);
+            small.output("y", elem);
+            small
+        };
+        let axis = ("axis", Attribute::Int(axis));
+        let mut one = start();
+        let inputs = ["q0", "xs", "xz", "ys", "yz"];
+        let attributes = [axis.clone(), ("opset", Attribute::Int(opset))];
+        one.node("QLinearSoftmax", &inputs, &["y"], &attributes);
+        let mut other = start();
+        other
+            .show("q0", "x", "d")
+            .node("Softmax", &["d"], &["m"], &[axis]);
+        other.quantize("m", "y", "y");
+        [one, other]
+    }
+
+    #[test]
+    fn integers_stay_within_one_step_and_rarely_leave() {
+        let (mut compared, mut different) = (0, 0);
+        for elem in BOTH {
+            for (shape, axis, opset) in [
+                (&[1, 4, 10][..], -1, 17),
+                (&[1, 5, 3, 4], 1, 13),
+                (&[1, 2, 3, 4], 2, 12),
+                (&[1, 64], 1, 11),
+            ] {
+                for (scale, to) in [(0.09, 1.0 / 256.0), (0.5, 1.0 / 255.0), (0.011, 0.0041)] {
+                    for mut small in both(elem, shape, scale, to, axis, opset) {
+                        let feeds = small.feeds(60);
+                        let found = small.compare(ReferenceLevel::All, &feeds);
+                        assert_eq!(found.inexact.len(), 1);
+                        assert!(found.largest <= 1, "{shape:?} {scale} {to}: {found:?}");
+                        compared += found.compared;
+                        different += found.different;
+                    }
+                }
+            }
+            // Where nothing is fused, probabilities take fractions of steps.
+            for level in [ReferenceLevel::Disabled, ReferenceLevel::Basic] {
+                let [_, mut small] = both(elem, &[1, 4, 10], 0.09, 0.004_01, 2, 17);
+                let feeds = small.feeds(60);
+                let found = small.compare(level, &feeds);
+                assert!(found.largest <= 1, "{found:?}");
+                compared += found.compared;
+                different += found.different;
+            }
+        }
+        // As one in ten thousand.
+        assert!(
+            compared > 100_000 && different * 10_000 <= compared,
+            "{different} of {compared}"
+        );
+    }
+
+    #[test]
+    fn what_overflows_or_is_not_8_bit_is_refused() {
+        let u8s = ElemType::Uint8;
+        for small in both(u8s, &[1, 3, 1], 0.1, 1.0 / 256.0, 2, 17) {
+            assert!(small.refused()[0].contains("overflows in the runtime"));
+        }
+        for small in both(u8s, &[1, 2], 0.1, 0.001, 1, 17) {
+            assert!(small.refused()[0].contains("overflows in the runtime"));
+        }
+        let mut small = Small::new(u8s, &[&[1, 4]]);
+        small.grid("x", 0.1, 0, u8s).grid("y", 0.1, 0, u8s);
+        small
+            .show("q0", "x", "d")
+            .node("LogSoftmax", &["d"], &["m"], &[]);
+        small.quantize("m", "y", "y").output("y", u8s);
+        assert!(small.refused()[0].contains("Softmax"));
+    }
 }
