@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use proofmark_types::Digest;
-use proofmark_types::manifest::Visibility;
+use proofmark_types::manifest::{ReferenceLevel, Visibility};
 use proofmark_verify::{VerifyArgs, bytes_from_hex};
 
 /// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is
@@ -75,9 +75,13 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "TENSOR=WHO", value_parser = visibility)]
     pub(crate) visibility: Vec<(String, Visibility)>,
     /// For a quantized model: largest share, 0 to 1, of output integers that may differ from what
-    /// the original computes on this machine
-    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
-    pub(crate) accept_drift: f64,
+    /// the original computes on this machine; also accepts rewrites that are not exact
+    #[arg(long, value_name = "RATE")]
+    pub(crate) accept_drift: Option<f64>,
+    /// For a quantized model: how far ONNX Runtime may optimise the original that the integer model
+    /// is compared with: disabled, basic, extended or all
+    #[arg(long, value_name = "LEVEL", value_parser = reference, default_value = "all")]
+    pub(crate) reference: ReferenceLevel,
 }
 
 #[derive(Debug, Args)]
@@ -238,6 +242,18 @@ pub(crate) struct BenchArgs {
 
 fn bytes32(text: &str) -> Result<[u8; 32], String> {
     bytes_from_hex(text).ok_or_else(|| "it must be 0x and 64 hex digits".to_owned())
+}
+
+fn reference(text: &str) -> Result<ReferenceLevel, String> {
+    let mut all = [
+        ReferenceLevel::Disabled,
+        ReferenceLevel::Basic,
+        ReferenceLevel::Extended,
+        ReferenceLevel::All,
+    ]
+    .into_iter();
+    let found = all.find(|level| level.name() == text);
+    found.ok_or_else(|| "it must be disabled, basic, extended or all".to_owned())
 }
 
 fn visibility(text: &str) -> Result<(String, Visibility), String> {

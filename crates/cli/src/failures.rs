@@ -37,7 +37,7 @@ impl Fail for EngineError {
             Self::Runtime(error) => return error.fail(),
             Self::Quantize(error) => return error.fail(),
             Self::Validation(error) => return error.fail(),
-            Self::Input { .. } => Exit::Usage,
+            Self::Input { .. } | Self::AcceptedDrift => Exit::Usage,
             Self::ServiceKey { .. } | Self::Randomness { .. } | Self::OwnReceipt(_) => {
                 Exit::Environment
             }
@@ -54,6 +54,16 @@ impl Fail for EngineError {
             Self::Divergence { .. } => failure.hint(
                 "nothing was proven; this is a defect or a processor that computes otherwise: \
                  please report it with the package digest and the input",
+            ),
+            Self::Drift(report) => failure.hint(format!(
+                "at most {:.6} of the integers of one kind of inputs differ: --accept-drift {:.6} \
+                 takes that; uint8 times int8 saturates on processors without VNNI, and floats \
+                 differ between processors",
+                report.rate(),
+                (report.rate() * 1e6).ceil() / 1e6
+            )),
+            Self::Inexact(_) => failure.hint(
+                "--accept-drift 0 takes them as long as no output differs on the inputs compared",
             ),
             Self::CircuitDigest { .. } => {
                 failure.hint("run `proofmark setup` with this version to make a package of its own")

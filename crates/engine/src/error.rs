@@ -9,7 +9,7 @@ use proofmark_prover::ProverError;
 use proofmark_quantizer::QuantizeError;
 use proofmark_runtime::RuntimeError;
 use proofmark_types::Digest;
-use proofmark_types::manifest::ManifestError;
+use proofmark_types::manifest::{ManifestError, ReferenceReport};
 use proofmark_types::receipt::ReceiptError;
 use proofmark_types::statement::StatementError;
 use proofmark_validation::ValidationError;
@@ -58,6 +58,22 @@ pub enum EngineError {
         /// The package's folder.
         folder: PathBuf,
     },
+    /// The integer model computes other integers than the model that it was imported from.
+    #[error(
+        "{} of {} output integers differ from what the original computes here at level {:?}, by up to {}; accept that with an accepted drift of at least {:.6}, or quantize the model in another way",
+        .0.total().0, .0.total().1, .0.level.name(), .0.largest_step(), .0.rate()
+    )]
+    Drift(Box<ReferenceReport>),
+    /// The original computes in floats what the integer model computes in integers, so that no
+    /// comparison on samples shows that they agree.
+    #[error(
+        "{} nodes of the original have no exact integer form, though no output differed; accept that with an accepted drift rate, or quantize in the QOperator format: {}",
+        .0.inexact.len(), rewrites(.0)
+    )]
+    Inexact(Box<ReferenceReport>),
+    /// The accepted drift is no share.
+    #[error("the accepted drift is no rate from 0 to 1")]
+    AcceptedDrift,
     /// A model input is missing, unknown, or of another type or shape.
     #[error("input {name:?}: {reason}")]
     Input {
@@ -119,6 +135,17 @@ pub enum EngineError {
     Statement(#[from] StatementError),
 }
 
+/// Rewrites that are not exact, the first few in words.
+fn rewrites(report: &ReferenceReport) -> String {
+    let first = report.inexact.iter().take(8);
+    let each = first.map(|rewrite| format!("{:?}: {}", rewrite.node, rewrite.reason));
+    let mut text = each.collect::<Vec<_>>().join("; ");
+    if report.inexact.len() > 8 {
+        text.push_str("; …");
+    }
+    text
+}
+
 impl EngineError {
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
@@ -127,6 +154,9 @@ impl EngineError {
             Self::CircuitDigest { .. } => "circuit-digest-mismatch",
             Self::ManifestMismatch { .. } => "manifest-mismatch",
             Self::TranslationMissing { .. } => "translation-missing",
+            Self::Drift(_) => "model-drift",
+            Self::Inexact(_) => "model-inexact",
+            Self::AcceptedDrift => "accepted-drift-invalid",
             Self::Input { .. } => "input-mismatch",
             Self::ServiceKey { .. } => "service-key",
             Self::Randomness { .. } => "no-randomness",

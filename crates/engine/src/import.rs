@@ -9,10 +9,12 @@ use proofmark_package::{
     Contents, FLOAT_MODEL_FILE, INTEGER_MODEL_FILE, Package, describe, read_bounded,
 };
 use proofmark_quantizer::{
-    Calibration, Options, Quantized, Samples, import_quantized, is_quantized, quantize, validate,
+    Calibration, Options, Quantized, Samples, import_quantized, is_quantized, measure_drift,
+    quantize, validate,
 };
 use proofmark_types::manifest::{
-    Backend, CompilerPin, MANIFEST_FORMAT, Manifest, RuntimePin, ValidationReport, Visibility,
+    Backend, CompilerPin, MANIFEST_FORMAT, Manifest, ReferenceLevel, ReferenceReport, RuntimePin,
+    ValidationReport, Visibility,
 };
 
 use crate::error::EngineError;
@@ -37,11 +39,17 @@ pub struct ImportOptions {
     pub calibration: Calibration,
     /// Samples that float and integer model are compared on; the calibration samples when absent.
     pub samples: Option<Samples>,
+    /// For a model that is quantized already: the level at which ONNX Runtime runs it as the
+    /// reference.
+    pub reference: ReferenceLevel,
+    /// For a model that is quantized already: the share of output integers, 0 to 1, that may
+    /// differ from the reference's. `None` for an import that must be exact.
+    pub accept_drift: Option<f64>,
 }
 
 /// Imports a model into a new draft folder: quantizes a float model, or brings a model that
-/// another tool has quantized (QOperator format) into canonical form with every integer unchanged;
-/// compares both models; validates the translation, for which the integer model is compiled, so
+/// another tool has quantized (QOperator or QDQ format) into canonical form; compares both models;
+/// validates the translation, for which the integer model is compiled, so
 /// that a draft is known to be provable; writes the package.
 ///
 /// # Errors
@@ -52,7 +60,7 @@ pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Packa
     let original_bytes = self_contained(model, &original)?;
     let labels = Options {
         labels: options.labels.clone(),
-        ..Options::default()
+        reference: options.reference,
     };
     let is_quantized = is_quantized(&original);
     let quantized = if is_quantized {
@@ -65,17 +73,42 @@ pub fn import(model: &Path, out: &Path, options: &ImportOptions) -> Result<Packa
         labels: None,
     });
     // A quantized model can be imported without any sample: there is nothing to calibrate.
-    let mut validation = if samples.inputs.is_empty() && is_quantized {
-        ValidationReport::default()
+    let samples = (!samples.inputs.is_empty() || !is_quantized).then_some(&samples);
+    let reference = if is_quantized {
+        let report = measure_drift(&original, &quantized, samples)?;
+        Some(accepted(report, options.accept_drift)?)
     } else {
-        validate(&original, &quantized, &samples)?
+        None
     };
+    let mut validation = match samples {
+        Some(samples) => validate(&original, &quantized, samples)?,
+        None => ValidationReport::default(),
+    };
+    validation.reference = reference;
     validation.calibration_samples = if is_quantized {
         0
     } else {
         sample_count(&options.calibration.inputs)
     };
     draft(&original_bytes, quantized, validation, out, options)
+}
+
+/// The report, where it is within what is accepted.
+fn accepted(
+    mut report: ReferenceReport,
+    accept: Option<f64>,
+) -> Result<ReferenceReport, EngineError> {
+    if accept.is_some_and(|rate| !(0.0..=1.0).contains(&rate)) {
+        return Err(EngineError::AcceptedDrift);
+    }
+    if report.rate() > accept.unwrap_or_default() {
+        return Err(EngineError::Drift(Box::new(report)));
+    }
+    if accept.is_none() && !report.inexact.is_empty() {
+        return Err(EngineError::Inexact(Box::new(report)));
+    }
+    report.accepted_drift = accept;
+    Ok(report)
 }
 
 /// The file's own bytes where it needs no other file; else the model with its external data

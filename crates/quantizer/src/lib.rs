@@ -17,6 +17,7 @@ mod num;
 mod observe;
 mod passes;
 mod read;
+mod samples;
 mod scheme;
 mod validate;
 mod window;
@@ -27,8 +28,9 @@ use proofmark_onnx::Model;
 use proofmark_types::manifest::{InexactRewrite, InputSpec, OutputSpec, ReferenceLevel};
 
 pub use error::{QuantizeError, UnsupportedNode};
-pub use import::{Drift, drift, import_quantized, is_quantized};
-pub use validate::{Samples, validate};
+pub use import::{Drift, drift, import_quantized, is_quantized, measure_drift};
+pub use samples::Samples;
+pub use validate::validate;
 
 /// Samples that the ranges of all tensors are taken from.
 #[derive(Debug, Clone, Default, PartialEq)]

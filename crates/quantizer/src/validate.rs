@@ -1,24 +1,15 @@
 //! How much an integer model differs from its float model, on samples.
 
-use std::collections::BTreeMap;
-
 use proofmark_onnx::{Model, ValueInfo, ValueType, encode};
-use proofmark_runtime::{FloatSession, FloatTensor, IntSession, OptLevel};
-use proofmark_types::manifest::{ValidationReport, View, ViewValue};
+use proofmark_runtime::{AnySession, IntSession, OptLevel, Value};
+use proofmark_types::IntTensor;
+use proofmark_types::manifest::{ReferenceLevel, ValidationReport, View, ViewValue};
 
 use crate::Quantized;
 use crate::error::QuantizeError;
+use crate::import::level_of;
 use crate::num::f64_of;
-
-/// Samples to compare on.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Samples {
-    /// For each input, one row-major vector a sample.
-    pub inputs: BTreeMap<String, Vec<Vec<f32>>>,
-    /// The right class of each sample, when known: the index of the largest element of the first
-    /// output.
-    pub labels: Option<Vec<usize>>,
-}
+use crate::samples::Samples;
 
 /// Runs both models in ONNX Runtime over the samples. `calibration_samples` of the report is left
 /// at 0.
@@ -32,43 +23,16 @@ pub fn validate(
     samples: &Samples,
 ) -> Result<ValidationReport, QuantizeError> {
     let refuse = |reason: String| QuantizeError::Samples { reason };
-    let count = samples.inputs.values().next().map_or(0, Vec::len);
-    if count == 0 || samples.inputs.values().any(|s| s.len() != count) {
-        return Err(refuse(
-            "give as many samples for each input, at least one".to_owned(),
-        ));
-    }
-    if samples
-        .labels
-        .as_ref()
-        .is_some_and(|labels| labels.len() != count)
-    {
-        return Err(refuse(format!("give {count} labels, one a sample")));
-    }
-    let float = FloatSession::load(
+    let count = samples.check(&quantized.inputs)?;
+    let original = AnySession::load(
         &encode(&shown(float_model, quantized)),
-        OptLevel::DisableAll,
+        level_of(quantized.reference.unwrap_or(ReferenceLevel::Disabled)),
     )?;
     let integer = IntSession::load(&quantized.model, OptLevel::DisableAll)?;
     let mut tally = Tally::default();
     for sample in 0..count {
-        let mut floats = BTreeMap::new();
-        let mut ints = BTreeMap::new();
-        for spec in &quantized.inputs {
-            let values = samples.inputs.get(&spec.name).and_then(|s| s.get(sample));
-            let values = values.ok_or_else(|| refuse(format!("input {:?} has none", spec.name)))?;
-            let quantizer = spec
-                .quantizer
-                .as_ref()
-                .ok_or_else(|| refuse(format!("input {:?} accepts integers only", spec.name)))?;
-            let int = quantizer.quantize(values, &spec.shape, spec.elem);
-            let int = int.map_err(|error| refuse(format!("sample {sample}: {error}")))?;
-            ints.insert(spec.name.clone(), int);
-            let float = FloatTensor::new(spec.shape.clone(), values.clone());
-            let float = float.map_err(|error| refuse(format!("sample {sample}: {error}")))?;
-            floats.insert(spec.name.clone(), float);
-        }
-        let (wanted, got) = (float.run(&floats)?, integer.run(&ints)?);
+        let feed = samples.feed(&quantized.inputs, sample)?;
+        let (wanted, got) = (original.run(&feed.original)?, integer.run(&feed.integers)?);
         for (index, spec) in quantized.outputs.iter().enumerate() {
             let (Some(wanted), Some(got)) = (wanted.get(&spec.name), got.get(&spec.name)) else {
                 return Err(refuse(format!("output {:?} is missing", spec.name)));
@@ -81,7 +45,7 @@ pub fn validate(
                 let shown = view
                     .apply(got, &spec.views)
                     .map_err(|error| refuse(error.to_string()))?;
-                if let ViewValue::Floats(shown) = shown {
+                if let (ViewValue::Floats(shown), Value::Float(wanted)) = (shown, wanted) {
                     tally.differences(&wanted.data, &shown);
                 }
             }
@@ -90,9 +54,13 @@ pub fn validate(
                     .labels
                     .as_ref()
                     .and_then(|labels| labels.get(sample));
-                let floats = wanted.data.iter().map(|&v| f64::from(v));
-                let ints = got.data().iter().map(|&v| f64::from(v));
-                tally.classes(largest(floats), largest(ints), label.copied());
+                let ints =
+                    |tensor: &IntTensor| largest(tensor.data().iter().map(|&v| f64::from(v)));
+                let wanted = match wanted {
+                    Value::Int(wanted) => ints(wanted),
+                    Value::Float(wanted) => largest(wanted.data.iter().map(|&v| f64::from(v))),
+                };
+                tally.classes(wanted, ints(got), label.copied());
             }
         }
     }
@@ -105,7 +73,15 @@ fn shown(float_model: &Model, quantized: &Quantized) -> Model {
     model.graph.outputs = quantized
         .outputs
         .iter()
-        .map(|spec| ValueInfo::fixed(spec.name.clone(), ValueType::Float, &spec.shape))
+        .map(|spec| {
+            let shows = |view: &View| matches!(view, View::Dequantize { .. });
+            let ty = if spec.views.iter().any(shows) {
+                ValueType::Float
+            } else {
+                ValueType::Int(spec.elem)
+            };
+            ValueInfo::fixed(spec.name.clone(), ty, &spec.shape)
+        })
         .collect();
     model
 }
@@ -155,6 +131,7 @@ impl Tally {
             mean_output_difference: compared.then(|| self.total / f64_of(self.compared)),
             agreement: Some(share(self.same)),
             notes: Vec::new(),
+            reference: None,
         }
     }
 }

@@ -34,6 +34,7 @@ mod num;
 pub mod poseidon;
 pub mod problem;
 pub mod receipt;
+mod reference;
 pub mod statement;
 pub mod tensor;
 

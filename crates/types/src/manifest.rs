@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::num::{f32_from_f64, f32_from_i64, i64_from_f32};
+pub use crate::reference::{
+    DriftSource, InexactRewrite, InputKind, ReferenceLevel, ReferenceReport,
+};
 use crate::statement::{LayoutTensor, PublicLayout, StatementError};
 use crate::tensor::{ElemType, IntTensor, TensorError, element_count};
 
@@ -504,44 +507,6 @@ pub struct CompilerPin {
     pub backend: Backend,
 }
 
-/// How far ONNX Runtime may rewrite a model quantized elsewhere before it runs it as the reference
-/// of an import. Results of such models depend on it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReferenceLevel {
-    /// `ORT_DISABLE_ALL`: as written.
-    Disabled,
-    /// `ORT_ENABLE_BASIC`.
-    Basic,
-    /// `ORT_ENABLE_EXTENDED`: groups of dequantize, operator and quantize become integer operators.
-    Extended,
-    /// `ORT_ENABLE_ALL`: what users of ONNX Runtime run unless they ask for less.
-    #[default]
-    All,
-}
-
-impl ReferenceLevel {
-    /// The kebab-case name, as in the manifest.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Disabled => "disabled",
-            Self::Basic => "basic",
-            Self::Extended => "extended",
-            Self::All => "all",
-        }
-    }
-}
-
-/// A rewrite of a model quantized elsewhere that may change an integer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InexactRewrite {
-    /// Name of the node in the original.
-    pub node: String,
-    /// What is computed otherwise.
-    pub reason: String,
-}
-
 /// What `import` measured. It informs people and is bound by the package digest like the rest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -562,6 +527,9 @@ pub struct ValidationReport {
     pub agreement: Option<f64>,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
+    /// For a model that was quantized elsewhere: how it was compared with the original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<ReferenceReport>,
 }
 
 /// How the keys were made.
@@ -1017,20 +985,27 @@ impl ValidationReport {
                 return Err(ManifestError::Number { field });
             }
         }
+        if let Some(reference) = &self.reference {
+            reference.validate()?;
+        }
         self.notes
             .iter()
             .try_for_each(|note| check_text("validation.notes", note, 4096))
     }
 }
 
-fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), ManifestError> {
+pub(crate) fn check_text(
+    field: &'static str,
+    text: &str,
+    limit: usize,
+) -> Result<(), ManifestError> {
     if text.len() > limit || text.chars().any(char::is_control) {
         return Err(ManifestError::Text { field, limit });
     }
     Ok(())
 }
 
-fn check_count(field: &'static str, count: u64) -> Result<(), ManifestError> {
+pub(crate) fn check_count(field: &'static str, count: u64) -> Result<(), ManifestError> {
     if count > MAX_COUNT {
         return Err(ManifestError::Number { field });
     }

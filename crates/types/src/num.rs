@@ -29,3 +29,13 @@ pub(crate) const fn f32_from_i64(x: i64) -> f32 {
 pub(crate) const fn f32_from_f64(x: f64) -> f32 {
     x as f32
 }
+
+/// A count as float64; exact below 2^53, where every count of a manifest is.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "counts stay below 2^53"
+)]
+pub(crate) const fn f64_from_u64(x: u64) -> f64 {
+    x as f64
+}

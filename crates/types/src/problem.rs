@@ -15,6 +15,7 @@ pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// Rejections of something that the caller sent are 422; a service that finds its *own* receipt or
 /// package rejected answers 500 whatever stands here.
 pub const ERROR_CODES: &[(&str, u16, &str)] = &[
+    ("accepted-drift-invalid", 400, "Accepted drift is no rate"),
     (
         "accumulator-overflow",
         422,
@@ -207,6 +208,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Original computes other integers on this machine",
     ),
     ("model-folder-missing", 400, "Folder has no such model"),
+    (
+        "model-inexact",
+        422,
+        "Original computes in floats what the integer model does in integers",
+    ),
     (
         "model-mismatch",
         422,

@@ -5,11 +5,9 @@ use std::path::Path;
 
 use proofmark_engine::{ImportOptions, import};
 use proofmark_onnx::{Limits, Model};
-use proofmark_quantizer::{
-    Calibration, Drift, Options, Samples, drift, import_quantized, is_quantized,
-};
-use proofmark_types::manifest::ValidationReport;
-use proofmark_verify::{Exit, Failure};
+use proofmark_quantizer::{Calibration, Samples, is_quantized};
+use proofmark_types::manifest::{ReferenceReport, ValidationReport};
+use proofmark_verify::Failure;
 use serde_json::json;
 
 use crate::arguments::ImportArgs;
@@ -45,11 +43,6 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         }
         None => None,
     };
-    let drift = if is_quantized(&model) {
-        check_drift(args, &model, samples.as_ref(), &calibration)?
-    } else {
-        None
-    };
     let options = ImportOptions {
         name: args.name.clone(),
         version: args.package_version.clone(),
@@ -59,6 +52,8 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         visibility,
         calibration,
         samples,
+        reference: args.reference,
+        accept_drift: args.accept_drift,
     };
     let bars = output.bars();
     let spinner = bars.spinner("quantizing, compiling and comparing both models");
@@ -73,12 +68,7 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         "inputs": manifest.inputs,
         "outputs": manifest.outputs,
         "validation": manifest.validation,
-        "drift": drift.map(|drift| json!({
-            "compared": drift.compared,
-            "different": drift.different,
-            "rate": drift.rate(),
-            "largest_step": drift.largest_step,
-        })),
+        "drift": manifest.validation.reference.as_ref().map(drift),
     });
     let mut lines = vec![format!(
         "imported {} version {} into {}",
@@ -87,12 +77,6 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         args.out.display()
     )];
     lines.extend(validation(&manifest.validation));
-    if let Some(drift) = drift {
-        lines.push(format!(
-            "drift      {} of {} output integers differ from the original's",
-            drift.different, drift.compared
-        ));
-    }
     lines.push(format!(
         "next: proofmark inspect {0}; proofmark setup {0} --out PACKAGE_DIR",
         args.out.display()
@@ -100,53 +84,54 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
     output.result(&object, &lines.join("\n"))
 }
 
-/// Compares what the original of a quantized model computes here with what will be proven; nothing
-/// when there are no samples to compare on.
-fn check_drift(
-    args: &ImportArgs,
-    model: &Model,
-    samples: Option<&Samples>,
-    calibration: &Calibration,
-) -> Result<Option<Drift>, Failure> {
-    if !(0.0..=1.0).contains(&args.accept_drift) {
-        let message = format!("--accept-drift is 0 to 1, got {}", args.accept_drift);
-        return Err(Failure::usage("model-drift", message));
+/// How far the integer model is from the original, in all.
+fn drift(report: &ReferenceReport) -> serde_json::Value {
+    let (different, compared) = report.total();
+    json!({
+        "level": report.level,
+        "compared": compared,
+        "different": different,
+        "rate": report.rate(),
+        "largest_step": report.largest_step(),
+        "sources": report.drift,
+        "inexact": report.inexact,
+    })
+}
+
+/// How a quantized model was compared with the integer model, a line each.
+fn reference(report: &ReferenceReport) -> Vec<String> {
+    let (different, compared) = report.total();
+    let mut lines = vec![format!(
+        "drift      {} of {} output integers differ from the original's at level {}",
+        grouped(different),
+        grouped(compared),
+        report.level.name()
+    )];
+    for source in report.drift.iter().filter(|source| source.different > 0) {
+        lines.push(format!(
+            "           {}: {} of {}, by up to {}",
+            source.inputs.name(),
+            grouped(source.different),
+            grouped(source.compared),
+            grouped(source.largest_step)
+        ));
     }
-    let calibration = Samples {
-        inputs: calibration.inputs.clone(),
-        labels: None,
-    };
-    let samples = samples.unwrap_or(&calibration);
-    if samples.inputs.is_empty() {
-        return Ok(None);
-    }
-    proofmark_runtime::init().or_fail()?;
-    let imported = import_quantized(model, &Options::default()).or_fail()?;
-    let drift = drift(model, &imported, samples).or_fail()?;
-    if drift.rate() > args.accept_drift {
-        let message = format!(
-            "{} of {} output integers differ from what the original computes here, by up to {}",
-            drift.different, drift.compared, drift.largest_step
-        );
-        let failure = Failure::new(Exit::Rejected, "model-drift", message);
-        return Err(failure.hint(format!(
-            "this processor does not compute the original as written (uint8 times int8 saturates \
-             without VNNI); accept that with --accept-drift {:.4}, or import on another machine",
-            drift.rate()
-        )));
-    }
-    Ok(Some(drift))
+    let inexact = report.inexact.iter();
+    lines.extend(
+        inexact.map(|rewrite| format!("inexact    {:?}: {}", rewrite.node, rewrite.reason)),
+    );
+    lines
 }
 
 /// What `import` measured, a line each.
 pub(crate) fn validation(report: &ValidationReport) -> Vec<String> {
-    if report.checked_samples == 0 {
-        return report.notes.iter().map(|n| format!("note: {n}")).collect();
+    let mut lines = Vec::new();
+    if report.checked_samples > 0 {
+        lines.push(format!(
+            "compared on {} samples",
+            grouped(report.checked_samples)
+        ));
     }
-    let mut lines = vec![format!(
-        "compared on {} samples",
-        grouped(report.checked_samples)
-    )];
     if report.calibration_samples > 0 {
         lines.push(format!(
             "ranges taken from {} samples",
@@ -171,6 +156,7 @@ pub(crate) fn validation(report: &ValidationReport) -> Vec<String> {
             "difference of the outputs: largest {largest:.4}, mean {mean:.4}"
         ));
     }
+    lines.extend(report.reference.iter().flat_map(reference));
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines
 }

@@ -99,7 +99,12 @@ fn a_model_that_is_quantized_already_is_imported_and_proven() {
         .ended(0, "")
         .json();
     assert_eq!(imported["drift"]["different"], 0);
-    assert_eq!(imported["drift"]["compared"], 10_000);
+    assert_eq!(imported["drift"]["level"], "all");
+    let sources = &imported["drift"]["sources"];
+    assert_eq!(sources[0]["inputs"], "samples");
+    assert_eq!(sources[0]["compared"], 10_000);
+    assert_eq!(sources.as_array().unwrap().len(), 4);
+    assert!(imported["drift"]["inexact"].as_array().unwrap().is_empty());
     let report = &imported["validation"];
     assert_eq!(report["integer_accuracy"], report["float_accuracy"]);
 
@@ -119,10 +124,12 @@ fn a_model_that_is_quantized_already_is_imported_and_proven() {
     ]);
     assert_eq!(proven.ended(0, "").json()["verdict"], "accepted");
 
-    // Without any sample there is nothing to compare, and nothing is claimed.
+    // Without any sample the models are compared on inputs made up for it.
     let bare = text(&root.path().join("bare"));
     let imported = json(&["import", &model, "--name", "mlp", "--out", &bare]);
     let imported = imported.ended(0, "").json();
-    assert!(imported["drift"].is_null());
+    assert_eq!(imported["drift"]["sources"].as_array().unwrap().len(), 3);
+    assert!(imported["drift"]["compared"].as_u64().unwrap() > 1000);
+    assert_eq!(imported["drift"]["different"], 0);
     assert_eq!(imported["validation"]["checked_samples"], 0);
 }

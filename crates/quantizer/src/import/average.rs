@@ -281,7 +281,7 @@ impl Importer<'_> {
                 Averaged::reduced(node, source, grid, &axes, keep)?
             }
         };
-        averaged.fused = node.op_type != "ReduceMean" && self.stands_alone(node);
+        averaged.fused = node.op_type != "ReduceMean" && self.is_fused(node);
         let ceil = node.attr_int("ceil_mode")?.unwrap_or(0) != 0;
         if ceil && !averaged.fused && averaged.counted && averaged.window.padded() {
             return Err(refuse(
@@ -320,29 +320,6 @@ impl Importer<'_> {
             at = (0..rank).collect();
         }
         Ok((at, node.attr_int("keepdims")?.unwrap_or(1) != 0))
-    }
-
-    /// Whether a node has one `DequantizeLinear` in front and one `QuantizeLinear` behind it and
-    /// nothing else, at a level that makes one integer operator of the three.
-    pub(super) fn stands_alone(&self, node: &Node) -> bool {
-        let graph = &self.model.graph;
-        let made = |name: &str, op_type: &str| {
-            let makes = |node: &&Node| node.outputs.iter().any(|output| output == name);
-            let maker = graph.nodes.iter().find(makes);
-            maker.is_some_and(|node| node.op_type == op_type)
-        };
-        let (Some(input), Some(output)) = (node.input(0), node.output(0)) else {
-            return false;
-        };
-        let readers = graph
-            .nodes
-            .iter()
-            .filter(|node| node.inputs.iter().any(|i| i == output));
-        let readers: Vec<&Node> = readers.collect();
-        self.fuses()
-            && made(input, "DequantizeLinear")
-            && graph.outputs.iter().all(|info| info.name != output)
-            && matches!(readers.as_slice(), [one] if one.op_type == "QuantizeLinear")
     }
 
     /// Writes a mean with the scale of its output.

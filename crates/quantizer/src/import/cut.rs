@@ -152,13 +152,26 @@ impl Importer<'_> {
         }
     }
 
+    /// Runs a cut whose last node makes floats.
+    pub(super) fn run_float_cut(&self, cut: &Cut, feeds: &[IntTensor]) -> Result<Vec<f32>, Stop> {
+        match self.run_last(cut, feeds, ValueType::Float)? {
+            RunValue::Float(tensor) => Ok(tensor.data),
+            RunValue::Int(_) => Err(internal("a cut gave integers")),
+        }
+    }
+
     /// A node all of whose inputs are constants, run in ONNX Runtime.
     pub(super) fn run_constant(&self, node: &Node) -> Result<Tensor, Stop> {
         let cut = Cut {
             nodes: vec![node.clone()],
             ..Cut::default()
         };
-        match self.run_last(&cut, &[], ValueType::Float)? {
+        let first = node.input(0).and_then(|name| self.constants.get(name));
+        let ty = match first.map(|tensor| tensor.ty()) {
+            Some(ValueType::Int(elem)) => ValueType::Int(elem),
+            _ => ValueType::Float,
+        };
+        match self.run_last(&cut, &[], ty)? {
             RunValue::Float(made) => {
                 Tensor::new(made.shape, TensorData::Float(made.data)).map_err(internal)
             }

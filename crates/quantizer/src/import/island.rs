@@ -376,6 +376,16 @@ impl Importer<'_> {
             cut.inputs.push((fed, source.int.elem));
         }
         self.cut_nodes(&mut cut, island.nodes.iter().copied())?;
+        let form = form(island.sources.len(), island.channel)?;
+        if !island.nodes.is_empty() && self.makes_nan(&cut, form, island.shape.len())? {
+            return Err(refuse(
+                format!(
+                    "{:?}, which it quantizes, is not a number for some inputs",
+                    island.output
+                ),
+                "clamp the values in front of the operator that cannot take them all",
+            ));
+        }
         cut.quantize(&island.output, target, &own_name("made", 0))?;
         self.judge(island, target, node);
         let sources: Vec<Int> = island.sources.iter().map(|s| s.int.clone()).collect();
@@ -425,23 +435,7 @@ impl Importer<'_> {
         (shape, elem): (Vec<usize>, ElemType),
         (node_name, output): (&str, &str),
     ) -> Result<Int, Stop> {
-        let form = match (sources.len(), channel) {
-            (1, None) => Form::Unary,
-            (1, Some((axis, count))) => Form::Channel { axis, count },
-            (2, None) => Form::Binary,
-            (2, Some(_)) => {
-                return Err(refuse(
-                    "a function of two tensors with constants a channel",
-                    "quantize between the operators, or use scalar constants",
-                ));
-            }
-            (several, _) => {
-                return Err(refuse(
-                    format!("a function of {several} tensors"),
-                    "quantize between the operators",
-                ));
-            }
-        };
+        let form = form(sources.len(), channel)?;
         let table = self.tabulate(cut, form, shape.len(), elem)?;
         if !table.stable {
             self.inexact(
@@ -450,6 +444,23 @@ impl Importer<'_> {
             );
         }
         self.write_table(node_name, output, sources, table, shape)
+    }
+}
+
+/// The form of a function of so many tensors with constants along an axis.
+fn form(sources: usize, channel: Option<(usize, usize)>) -> Result<Form, Stop> {
+    match (sources, channel) {
+        (1, None) => Ok(Form::Unary),
+        (1, Some((axis, count))) => Ok(Form::Channel { axis, count }),
+        (2, None) => Ok(Form::Binary),
+        (2, Some(_)) => Err(refuse(
+            "a function of two tensors with constants a channel",
+            "quantize between the operators, or use scalar constants",
+        )),
+        (several, _) => Err(refuse(
+            format!("a function of {several} tensors"),
+            "quantize between the operators",
+        )),
     }
 }
 
@@ -474,5 +485,293 @@ pub(super) fn plain(int: &Int, grid: Grid, name: &str) -> Island {
         channel: None,
         output: name.to_owned(),
         shape: int.shape.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proofmark_onnx::Attribute;
+    use proofmark_types::manifest::ReferenceLevel;
+
+    use super::super::small::{BOTH, Small};
+    use super::super::testing::{every_pair, every_value, operators};
+    use super::*;
+
+    const LEVELS: [ReferenceLevel; 4] = [
+        ReferenceLevel::Disabled,
+        ReferenceLevel::Basic,
+        ReferenceLevel::Extended,
+        ReferenceLevel::All,
+    ];
+
+    /// `q0` shown on a grid in front of an operator, and what it makes quantized to another one.
+    fn between(elem: ElemType, zero: i32, op_type: &str, more: &[&str]) -> Small {
+        let mut small = Small::new(elem, &[&[1, 256]]).opset(20);
+        small
+            .grid("x", 0.031, zero, elem)
+            .grid("y", 0.043, zero + 3, elem);
+        small.show("q0", "x", "d");
+        let inputs = [&["d"], more].concat();
+        small.node(op_type, &inputs, &["f"], &[]);
+        small.quantize("f", "y", "r").output("r", elem);
+        small
+    }
+
+    #[test]
+    fn every_function_of_one_tensor_is_a_table_of_the_runtimes_own_answers() {
+        let operators = [
+            "Abs",
+            "Ceil",
+            "Elu",
+            "Erf",
+            "Exp",
+            "Floor",
+            "Gelu",
+            "HardSigmoid",
+            "HardSwish",
+            "LeakyRelu",
+            "Mish",
+            "Neg",
+            "Relu",
+            "Round",
+            "Selu",
+            "Sigmoid",
+            "Sign",
+            "Softplus",
+            "Softsign",
+            "Tanh",
+            "ThresholdedRelu",
+        ];
+        for elem in BOTH {
+            let zero = elem.min() + 119;
+            for op_type in operators {
+                let small = between(elem, zero, op_type, &[]);
+                for level in [ReferenceLevel::Disabled, ReferenceLevel::All] {
+                    let found = small.compare(level, &every_value(elem));
+                    assert_eq!((found.compared, found.different), (256, 0), "{op_type}");
+                    let fused = matches!(op_type, "LeakyRelu" | "Sigmoid");
+                    let exact = rounds_nothing(op_type) || fused && level == ReferenceLevel::All;
+                    assert_eq!(found.inexact.is_empty(), exact, "{op_type} at {level:?}");
+                }
+            }
+            for op_type in [
+                "Add", "Clip", "Div", "Max", "Min", "Mul", "PRelu", "Pow", "Sub",
+            ] {
+                let mut small = between(elem, zero, op_type, &["c"]);
+                small.floats("c", &[], &[if op_type == "Pow" { 2.0 } else { 0.37 }]);
+                for level in LEVELS {
+                    let found = small.compare(level, &every_value(elem));
+                    assert_eq!((found.compared, found.different), (256, 0), "{op_type}");
+                }
+            }
+            // Positive values only.
+            for op_type in ["Log", "Reciprocal", "Sqrt"] {
+                let mut small = between(elem, elem.min(), op_type, &[]);
+                small.floats("one", &[], &[1.0]);
+                let graph = &mut small.model.graph;
+                let add = Node::new("shift", "Add", &["d", "one"], &["shifted"]);
+                graph.nodes.insert(1, add);
+                graph.nodes[2].inputs = vec!["shifted".to_owned()];
+                let found = small.compare(ReferenceLevel::All, &every_value(elem));
+                assert_eq!((found.compared, found.different), (256, 0), "{op_type}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_refused() {
+        for op_type in ["Log", "Sqrt"] {
+            let small = between(ElemType::Int8, 0, op_type, &[]);
+            assert!(small.refused()[0].contains("not a number"), "{op_type}");
+        }
+    }
+
+    #[test]
+    fn constants_along_one_axis_make_a_table_a_channel() {
+        for elem in BOTH {
+            let mut small = Small::new(elem, &[&[1, 3, 8, 4]]);
+            small.grid("x", 0.05, elem.min() + 100, elem);
+            small.grid("y", 0.08, elem.min() + 90, elem);
+            small.floats("c", &[3, 1, 1], &[0.4, -1.3, 2.0]);
+            for name in ["g", "b", "m", "v"] {
+                small.floats(name, &[3], &[0.9, 1.4, 0.3]);
+            }
+            small.show("q0", "x", "d");
+            small.node("Mul", &["d", "c"], &["f0"], &[]);
+            small.node("PRelu", &["f0", "c"], &["f1"], &[]);
+            small.node(
+                "BatchNormalization",
+                &["f1", "g", "b", "m", "v"],
+                &["f2"],
+                &[],
+            );
+            small.quantize("f2", "y", "r").output("r", elem);
+            let feeds = small.feeds(60);
+            let found = small.compare(ReferenceLevel::All, &feeds);
+            assert_eq!(found.different, 0);
+            assert_eq!(found.inexact.len(), 1);
+            assert_eq!(operators(&found), ["Cast", "Add", "Gather"]);
+
+            // Along the last dimension, dequantized from 8 bits.
+            let mut small = Small::new(elem, &[&[1, 5]]);
+            small.grid("x", 0.05, elem.min() + 100, elem);
+            small.grid("y", 0.08, elem.min() + 90, elem);
+            small.bytes("w", elem, &[5], &[elem.min(), 3, 40, 77, elem.max()]);
+            small.show("q0", "x", "d").show("w", "y", "c");
+            small.node("Add", &["d", "c"], &["f"], &[]);
+            small.quantize("f", "y", "r").output("r", elem);
+            small.exact(60);
+        }
+        let mut small = Small::new(ElemType::Uint8, &[&[1, 3, 4, 4]]);
+        small.grid("x", 0.05, 100, ElemType::Uint8);
+        small.floats("c", &[3, 1, 4], &[0.5; 12]);
+        small
+            .show("q0", "x", "d")
+            .node("Mul", &["d", "c"], &["f"], &[]);
+        small.quantize("f", "x", "r").output("r", ElemType::Uint8);
+        assert!(small.refused()[0].contains("run along") || small.refused()[0].contains("over"));
+    }
+
+    #[test]
+    fn functions_of_two_tensors_are_exact_on_every_pair() {
+        for elem in BOTH {
+            let feeds = every_pair(elem);
+            for op_type in ["Add", "Mul", "Sub", "Max"] {
+                let mut small = Small::new(elem, &[&[1, 256], &[1, 256]]);
+                small.grid("a", 0.031, elem.min() + 120, elem);
+                small.grid("b", 0.043, elem.min() + 99, elem);
+                small.grid("y", 0.067, elem.min() + 110, elem);
+                small.show("q0", "a", "d").show("q1", "b", "e");
+                small.node(op_type, &["d", "e"], &["f"], &[]);
+                small.quantize("f", "y", "r").output("r", elem);
+                let found = small.compare(ReferenceLevel::All, &feeds);
+                assert_eq!((found.compared, found.different), (65_536, 0), "{op_type}");
+                assert_eq!(found.inexact.is_empty(), op_type != "Sub");
+            }
+            for op_type in ["QLinearAdd", "QLinearMul"] {
+                let mut small = Small::new(elem, &[&[1, 256], &[1, 256]]);
+                small.grid("a", 0.031, elem.min() + 120, elem);
+                small.grid("b", 0.043, elem.min() + 99, elem);
+                small.grid("y", 0.067, elem.min() + 110, elem);
+                let inputs = ["q0", "as", "az", "q1", "bs", "bz", "ys", "yz"];
+                small.node(op_type, &inputs, &["r"], &[]).output("r", elem);
+                let found = small.compare(ReferenceLevel::All, &feeds);
+                assert_eq!((found.compared, found.different), (65_536, 0), "{op_type}");
+                assert!(found.inexact.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn two_tensors_broadcast() {
+        for elem in BOTH {
+            let mut small = Small::new(elem, &[&[1, 3, 4, 4], &[1, 3, 1, 1]]);
+            small.grid("a", 0.031, elem.min() + 120, elem);
+            small.grid("b", 0.043, elem.min() + 99, elem);
+            small.grid("y", 0.067, elem.min() + 110, elem);
+            let inputs = ["q0", "as", "az", "q1", "bs", "bz", "ys", "yz"];
+            small
+                .node("QLinearAdd", &inputs, &["r"], &[])
+                .output("r", elem);
+            small.exact(300);
+        }
+    }
+
+    #[test]
+    fn integer_operators_wrap_as_the_runtime_does() {
+        for elem in BOTH {
+            for op_type in ["QLinearSigmoid", "QLinearLeakyRelu"] {
+                let mut small = Small::new(elem, &[&[1, 256]]);
+                small.grid("a", 0.031, elem.min() + 120, elem);
+                small.grid("y", 0.0041, elem.min() + 7, elem);
+                small.node(op_type, &["q0", "as", "az", "ys", "yz"], &["r"], &[]);
+                small.output("r", elem);
+                let found = small.compare(ReferenceLevel::All, &every_value(elem));
+                assert_eq!((found.compared, found.different), (256, 0), "{op_type}");
+                assert!(found.inexact.is_empty());
+            }
+            for op_type in ["Mod", "BitwiseAnd", "BitwiseOr", "BitwiseXor"] {
+                let mut small = Small::new(elem, &[&[1, 256]]).opset(18);
+                small.bytes("c", elem, &[], &[23]);
+                small
+                    .node(op_type, &["q0", "c"], &["r"], &[])
+                    .output("r", elem);
+                let found = small.compare(ReferenceLevel::All, &every_value(elem));
+                assert_eq!((found.compared, found.different), (256, 0), "{op_type}");
+            }
+            let mut small = Small::new(elem, &[&[1, 256]]).opset(18);
+            small
+                .node("BitwiseNot", &["q0"], &["r"], &[])
+                .output("r", elem);
+            let found = small.compare(ReferenceLevel::All, &every_value(elem));
+            assert_eq!((found.compared, found.different), (256, 0));
+        }
+        let mut small = Small::new(ElemType::Uint8, &[&[1, 256]]);
+        small.bytes("c", ElemType::Uint8, &[1], &[3]);
+        let left = [("direction", Attribute::String("LEFT".to_owned()))];
+        small.node("BitShift", &["q0", "c"], &["r"], &left);
+        small.output("r", ElemType::Uint8);
+        let found = small.compare(ReferenceLevel::All, &every_value(ElemType::Uint8));
+        assert_eq!((found.compared, found.different), (256, 0));
+    }
+
+    #[test]
+    fn nodes_without_effect_leave_nothing_behind() {
+        for elem in BOTH {
+            let mut small = Small::new(elem, &[&[1, 256]]);
+            small.grid("x", 0.031, elem.min(), elem);
+            small.show("q0", "x", "d").node("Relu", &["d"], &["f"], &[]);
+            small.quantize("f", "x", "s");
+            small.show("s", "x", "e").quantize("e", "x", "t");
+            small.ints("shape", &[1, 16, 16]);
+            small
+                .node("Reshape", &["t", "shape"], &["r"], &[])
+                .output("r", elem);
+            let found = small.exact(10);
+            assert_eq!(operators(&found), ["Reshape"]);
+        }
+        // A scale at which the way there and back overflows is no identity.
+        let mut small = Small::new(ElemType::Uint8, &[&[1, 256]]);
+        small.grid("x", 1e38, 0, ElemType::Uint8);
+        small.show("q0", "x", "d").quantize("d", "x", "r");
+        small.output("r", ElemType::Uint8);
+        let found = small.compare(ReferenceLevel::Disabled, &every_value(ElemType::Uint8));
+        assert_eq!(found.different, 0);
+        assert!(operators(&found).contains(&"Gather"));
+    }
+
+    #[test]
+    fn expressions_over_one_tensor_share_it() {
+        let elem = ElemType::Uint8;
+        let mut small = Small::new(elem, &[&[1, 256]]);
+        small.grid("x", 0.043, 128, elem).grid("y", 0.03, 20, elem);
+        small.show("q0", "x", "d").show("q0", "x", "e");
+        small.node("Sigmoid", &["d"], &["s"], &[]);
+        small.node("Mul", &["s", "e"], &["f"], &[]);
+        small.quantize("f", "y", "r").output("r", elem);
+        for level in LEVELS {
+            let found = small.compare(level, &every_value(elem));
+            assert_eq!(found.different, 0);
+            assert_eq!(found.inexact.len(), 1);
+            assert!(
+                found.inexact[0]
+                    .reason
+                    .starts_with("Sigmoid, Mul in floats")
+            );
+        }
+    }
+
+    #[test]
+    fn islands_of_three_tensors_are_refused() {
+        let elem = ElemType::Uint8;
+        let mut small = Small::new(elem, &[&[1, 4], &[1, 4], &[1, 4]]);
+        small.grid("x", 0.043, 128, elem);
+        for at in 0..3 {
+            small.show(&format!("q{at}"), "x", &format!("d{at}"));
+        }
+        small.node("Add", &["d0", "d1"], &["s"], &[]);
+        small.node("Mul", &["s", "d2"], &["f"], &[]);
+        small.quantize("f", "x", "r").output("r", elem);
+        assert!(small.refused()[0].contains("3 8-bit tensors"));
     }
 }

@@ -210,7 +210,19 @@ impl Importer<'_> {
             self.writer.fresh(&format!("{output}.requantized"))
         };
         let name = self.node_name(&linear.name);
-        let (w, w_zero) = self.store(&name, &linear.weights)?;
+        let mut weights = linear.weights.clone();
+        let mut multipliers = multipliers;
+        if matches!(linear.operator, Operator::Matrix { .. }) {
+            // The kernels want as many zero points as scales.
+            let count = weights.zero.len().max(multipliers.len());
+            if let (&[zero], true) = (weights.zero.as_slice(), count > 1) {
+                weights.zero = vec![zero; count];
+            }
+            if let (&[multiplier], true) = (multipliers.as_slice(), count > 1) {
+                multipliers = vec![multiplier; count];
+            }
+        }
+        let (w, w_zero) = self.store(&name, &weights)?;
         let shape = match multipliers.len() {
             1 => Vec::new(),
             several => vec![several],

@@ -31,6 +31,7 @@
 //! as the one scale, and weights of the other signedness than their input are rewritten, because
 //! u8×s8 saturates on some processors.
 
+mod adversary;
 mod average;
 mod concat;
 mod constants;
@@ -39,11 +40,13 @@ mod cut;
 mod drift;
 mod ends;
 mod exponential;
+mod fused;
 mod island;
 mod linear;
 mod mean;
 mod movers;
 mod operands;
+mod outputs;
 mod product;
 mod qoperator;
 mod shapes;
@@ -52,24 +55,26 @@ mod small;
 mod softmax;
 mod sum;
 mod table;
+#[cfg(test)]
+mod testing;
 mod value;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use proofmark_onnx::{Dim, Model, Node, Tensor, ValueInfo, ValueType, encode};
+use proofmark_onnx::{Dim, Model, Node, Tensor, ValueInfo, ValueType};
 use proofmark_runtime::OptLevel;
 use proofmark_types::ElemType;
 use proofmark_types::manifest::{
     InexactRewrite, InputQuantizer, InputSpec, OutputSpec, ReferenceLevel, View, Visibility,
 };
 
-pub use drift::{Drift, drift};
+pub use drift::{Drift, drift, measure_drift};
 use island::{is_elementwise, is_integer_elementwise};
 use linear::Linear;
-use value::{Int, Shown, Value};
+use value::{Int, Value};
 
-use crate::emit::{MICROSOFT, Writer, views};
+use crate::emit::{MICROSOFT, Writer};
 use crate::error::{QuantizeError, UnsupportedNode};
 use crate::read::{Stop, check_shape, refuse};
 use crate::{Options, Quantized};
@@ -104,12 +109,11 @@ pub fn is_quantized(model: &Model) -> bool {
             node.op_type.as_str(),
             "QuantizeLinear"
                 | "DequantizeLinear"
-                | "QLinearConv"
-                | "QLinearMatMul"
-                | "QGemm"
+                | "DynamicQuantizeLinear"
                 | "MatMulInteger"
                 | "ConvInteger"
-        )
+                | "QGemm"
+        ) || node.op_type.starts_with("QLinear")
     })
 }
 
@@ -330,8 +334,10 @@ impl Importer<'_> {
 
     /// Lists a rewrite that may change an integer.
     fn inexact(&mut self, node: &str, reason: impl Into<String>) {
+        // Names of nodes are whatever the original's maker chose; the manifest takes plain text.
+        let plain = node.chars().filter(|c| !c.is_control()).take(256);
         let rewrite = InexactRewrite {
-            node: node.to_owned(),
+            node: plain.collect(),
             reason: reason.into(),
         };
         if !self.inexact.contains(&rewrite) {
@@ -373,141 +379,6 @@ impl Importer<'_> {
         self.writer.node(node, inputs, &name);
         Ok(Value::Int(Int { name, elem, shape }))
     }
-
-    fn output(
-        &mut self,
-        name: &str,
-        options: &Options,
-        outputs: &mut Vec<(Int, OutputSpec)>,
-    ) -> Result<(), Stop> {
-        self.end_product(name)?;
-        let (source, views, shown) = match self.values.get(name) {
-            Some(Value::Int(int)) => {
-                let last = int.shape.last().copied().unwrap_or_default();
-                let fits = !options.labels.is_empty() && last == options.labels.len();
-                let views = fits.then(|| View::ArgMax {
-                    labels: options.labels.clone(),
-                });
-                (int.clone(), views.into_iter().collect(), name.to_owned())
-            }
-            Some(Value::Shown(Shown {
-                source,
-                grid,
-                name,
-                head,
-            })) => {
-                let pair = (f64::from(grid.scale), grid.zero_point);
-                let views = views(&source.shape, pair, head, &options.labels);
-                (source.clone(), views, name.clone())
-            }
-            Some(Value::FloatInput { .. }) => {
-                return Err(refuse(
-                    "it is an input of the model",
-                    "remove the output; there is nothing to prove about it",
-                ));
-            }
-            Some(Value::Pending(_)) => {
-                return Err(refuse(
-                    "it is a float tensor that no QuantizeLinear makes integers",
-                    "quantize the output of the model as well",
-                ));
-            }
-            Some(Value::ConstantShown(_)) => {
-                return Err(refuse(
-                    "it is a constant",
-                    "remove the output; there is nothing to prove about it",
-                ));
-            }
-            Some(Value::Unknown) => return Err(Stop::Unknown),
-            None if self.constants.contains_key(name) => {
-                return Err(refuse(
-                    "it is a constant",
-                    "remove the output; there is nothing to prove about it",
-                ));
-            }
-            None => return Err(Stop::Unknown),
-        };
-        let made = self
-            .writer
-            .graph
-            .nodes
-            .iter()
-            .any(|node| node.outputs.contains(&source.name));
-        if !made {
-            return Err(refuse(
-                "it only quantizes and shows an input of the model",
-                "remove the output; there is nothing to prove about it",
-            ));
-        }
-        if let Some((_, spec)) = outputs.iter_mut().find(|(int, _)| *int == source) {
-            let dequantize = |views: &[View]| {
-                let found = views.iter().find(|v| matches!(v, View::Dequantize { .. }));
-                found.cloned()
-            };
-            let (old, new) = (dequantize(&spec.views), dequantize(&views));
-            if old.is_some() && new.is_some() && old != new {
-                return Err(refuse(
-                    "it shows the same integers with another scale",
-                    "keep one of the two outputs",
-                ));
-            }
-            for view in views {
-                if !spec.views.contains(&view) {
-                    spec.views.push(view);
-                }
-            }
-            return Ok(());
-        }
-        if shown != source.name {
-            self.renamed.insert(source.name.clone(), shown.clone());
-        }
-        let spec = OutputSpec {
-            name: shown,
-            elem: source.elem,
-            shape: source.shape.clone(),
-            visibility: Visibility::Public,
-            views,
-        };
-        outputs.push((source, spec));
-        Ok(())
-    }
-
-    fn finish(mut self, outputs: Vec<(Int, OutputSpec)>) -> Quantized {
-        for (source, _) in &outputs {
-            let ty = ValueType::Int(source.elem);
-            let info = ValueInfo::fixed(source.name.clone(), ty, &source.shape);
-            self.writer.graph.outputs.push(info);
-        }
-        let infos = self.inputs.iter().map(|spec| {
-            ValueInfo::fixed(spec.name.clone(), ValueType::Int(spec.elem), &spec.shape)
-        });
-        self.writer.graph.inputs = infos.collect();
-        self.writer.drop_dead();
-        let mut model = self.writer.finish();
-        let graph = &mut model.graph;
-        let nodes = graph.nodes.iter_mut();
-        let values = nodes.flat_map(|node| node.inputs.iter_mut().chain(&mut node.outputs));
-        for name in values.chain(graph.outputs.iter_mut().map(|info| &mut info.name)) {
-            if let Some(new) = self.renamed.get(name) {
-                new.clone_into(name);
-            }
-        }
-        let mut notes = Vec::new();
-        if !self.rewritten.is_empty() {
-            notes.push(format!(
-                "weights of {} layers were rewritten to the signedness of their input (w + 128, zero point + 128, or back)",
-                self.rewritten.len()
-            ));
-        }
-        Quantized {
-            model: encode(&model),
-            inputs: self.inputs,
-            outputs: outputs.into_iter().map(|(_, spec)| spec).collect(),
-            notes,
-            reference: Some(self.reference),
-            inexact: self.inexact,
-        }
-    }
 }
 
 /// The runtime's name of a level.
@@ -534,61 +405,9 @@ fn input_spec(name: &str, int: &Int, quantizer: Option<InputQuantizer>) -> Input
 mod tests {
     use proofmark_onnx::{Attribute, Dim};
 
+    use super::testing::{exact, microsoft, refused, show, start};
     use super::*;
     use crate::graphs::{Build, list};
-    use crate::{Samples, drift};
-
-    /// Scalars that every quantized test graph uses, and a quantized input `q`.
-    fn start(shape: &[usize], elem: ElemType) -> Build {
-        let mut build = Build::new(shape);
-        build.model.opsets.insert("com.microsoft".to_owned(), 1);
-        build.floats("sx", &[], vec![0.0123]);
-        build.quantized("zx", elem, &[], vec![7]);
-        build.floats("sw", &[], vec![0.0071]);
-        build.floats("sy", &[], vec![0.031]);
-        build.quantized("zy", elem, &[], vec![11]);
-        build.node("QuantizeLinear", &["x", "sx", "zx"], "q", &[]);
-        build
-    }
-
-    fn show(build: &mut Build, integers: &str) {
-        build.node("DequantizeLinear", &[integers, "sy", "zy"], "y", &[]);
-        build.output("y");
-    }
-
-    fn microsoft(build: &mut Build) {
-        let node = build.model.graph.nodes.last_mut().unwrap();
-        node.domain = "com.microsoft".to_owned();
-    }
-
-    /// Imports and checks on random inputs that no integer changed.
-    fn exact(build: &mut Build) -> (Model, Quantized) {
-        let inputs = build.calibration(200).inputs;
-        let wide = |v: &mut f32| *v *= 4.0;
-        let inputs = inputs.into_iter().map(|(name, mut samples)| {
-            samples.iter_mut().flatten().for_each(wide);
-            (name, samples)
-        });
-        let samples = Samples {
-            inputs: inputs.collect(),
-            labels: None,
-        };
-        assert!(is_quantized(&build.model));
-        let made = import_quantized(&build.model, &Options::default()).unwrap();
-        let found = drift(&build.model, &made, &samples).unwrap();
-        assert!(found.compared >= 200 && found.different == 0, "{found:?}");
-        let model = proofmark_onnx::parse(&made.model, &proofmark_onnx::Limits::default());
-        (model.unwrap(), made)
-    }
-
-    fn refused(build: &Build) -> Vec<(String, String)> {
-        match import_quantized(&build.model, &Options::default()).unwrap_err() {
-            QuantizeError::Unsupported(nodes) => {
-                nodes.into_iter().map(|n| (n.name, n.reason)).collect()
-            }
-            other => panic!("{other}"),
-        }
-    }
 
     #[test]
     fn every_layer_keeps_its_integers() {
@@ -728,41 +547,34 @@ mod tests {
     #[test]
     fn what_has_no_exact_form_is_listed_at_once() {
         let mut build = start(&[1, 4], ElemType::Uint8);
-        build.node(
-            "QLinearAdd",
-            &["q", "sx", "zx", "q", "sx", "zx", "sy", "zy"],
-            "a",
-            &[],
-        );
-        microsoft(&mut build);
         build.node("DequantizeLinear", &["q", "sx", "zx"], "d", &[]);
+        build.floats("bad", &[], vec![-1.0]);
+        build.weight("float", &[4, 2]);
         build
-            .node("Relu", &["d"], "r", &[])
-            .node("QuantizeLinear", &["d", "sx", "zx"], "e", &[]);
-        build.node("Add", &["q", "q"], "s", &[]);
-        build
-            .floats("bad", &[], vec![-1.0])
-            .bytes("w", ElemType::Uint8, &[4, 2]);
-        build.node(
-            "QLinearMatMul",
-            &["q", "bad", "zx", "w", "sw", "zx", "sy", "zy"],
-            "m",
-            &[],
-        );
-        build.node("MatMulInteger", &["q", "q"], "n", &[]);
-        build.node("Sigmoid", &["d"], "o", &[]);
-        for name in ["a", "r", "e", "s", "m", "n", "o"] {
+            .node("QuantizeLinear", &["d", "bad", "zx"], "e", &[])
+            .node("MatMul", &["d", "float"], "m", &[])
+            .node("DynamicQuantizeLinear", &["x"], "n", &[])
+            .node("Add", &["q", "d"], "a", &[])
+            .node("NonMaxSuppression", &["d"], "u", &[])
+            .node("Sigmoid", &["u"], "behind", &[]);
+        for name in ["e", "m", "n", "a", "u", "behind"] {
             build.output(name);
         }
-        let names: Vec<String> = refused(&build).into_iter().map(|(name, _)| name).collect();
-        let wanted = ["a", "r", "e", "s", "m", "n", "o"].map(|n| format!("{n}_node"));
+        let found = refused(&build);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let wanted = ["e_node", "m_node", "n_node", "a_node", "u_node"];
         assert_eq!(names, wanted);
+        assert!(found[1].1.contains("weights are floats"), "{found:?}");
 
         let mut build = start(&[1, 4], ElemType::Uint8);
         build
             .node("DequantizeLinear", &["q", "sx", "zx"], "d", &[])
-            .output("d");
-        assert!(refused(&build)[0].1.contains("input of the model"));
+            .node("Sigmoid", &["d"], "s", &[])
+            .output("d")
+            .output("s");
+        let found = refused(&build);
+        assert!(found[0].1.contains("input of the model"));
+        assert!(found[1].1.contains("no QuantizeLinear"), "{found:?}");
         let mut build = start(&[2, 4], ElemType::Uint8);
         build.output("q");
         assert!(refused(&build)[0].1.contains("batch 1"));

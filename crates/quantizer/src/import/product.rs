@@ -691,3 +691,323 @@ fn matmul_shape(left: &[usize], right: &[usize]) -> Result<Vec<usize>, Stop> {
     shape.extend([rows, columns]);
     Ok(shape)
 }
+
+#[cfg(test)]
+mod tests {
+    use proofmark_onnx::TensorData;
+    use proofmark_types::manifest::ReferenceLevel;
+
+    use super::super::small::{BOTH, Small};
+    use super::super::testing::operators;
+    use super::*;
+    use crate::graphs::list;
+
+    /// A random walk through 8-bit values.
+    fn weights(small: &mut Small, name: &str, elem: ElemType, shape: &[usize]) {
+        let len = shape.iter().product::<usize>();
+        let data = (0..len).map(|at| {
+            let at = i32::try_from(at).unwrap();
+            elem.min() + 1 + (at * 97 + at * at * 31) % 254
+        });
+        small.bytes(name, elem, shape, &data.collect::<Vec<_>>());
+    }
+
+    /// A convolution of `q0` between DequantizeLinear and QuantizeLinear, as ONNX Runtime's
+    /// quantizer writes it: weights a channel, an int32 bias on the scale of the product.
+    fn convolution(x: ElemType, w: ElemType, y: ElemType) -> Small {
+        let mut small = Small::new(x, &[&[1, 2, 6, 6]]);
+        small.grid("x", 0.031, x.min() + 120, x);
+        small.grid("y", 1.7, y.min() + 110, y);
+        weights(&mut small, "w", w, &[3, 2, 3, 3]);
+        let scales = [0.004, 0.011, 0.0007];
+        small.floats("ws", &[3], &scales);
+        small.bytes(
+            "wz",
+            w,
+            &[3],
+            &[if w == ElemType::Uint8 { 128 } else { 0 }; 3],
+        );
+        small.bytes("b", ElemType::Int32, &[3], &[-5000, 17, 900]);
+        small.floats("bs", &[3], &scales.map(|w| 0.031 * w));
+        small.bytes("bz", ElemType::Int32, &[3], &[0; 3]);
+        let along = [("axis", Attribute::Int(0))];
+        small.show("q0", "x", "d");
+        small.node("DequantizeLinear", &["w", "ws", "wz"], &["wd"], &along);
+        small.node("DequantizeLinear", &["b", "bs", "bz"], &["bd"], &along);
+        small.node(
+            "Conv",
+            &["d", "wd", "bd"],
+            &["c"],
+            &[("pads", list(&[1; 4]))],
+        );
+        small
+    }
+
+    #[test]
+    fn convolutions_that_the_runtime_fuses_are_exact() {
+        for (x, w) in [
+            (ElemType::Uint8, ElemType::Uint8),
+            (ElemType::Uint8, ElemType::Int8),
+            (ElemType::Int8, ElemType::Int8),
+        ] {
+            let mut small = convolution(x, w, x);
+            small.quantize("c", "y", "r").output("r", x);
+            let found = small.exact(60);
+            assert_eq!(operators(&found), ["QLinearConv"]);
+            // The bias enters the accumulator, the scales one multiplier a channel.
+            let model = found.model.unwrap();
+            let node = &model.graph.nodes[0];
+            let multiplier = model.graph.initializer(node.input(4).unwrap()).unwrap();
+            let wanted = (0.031_f32 * 0.004) / 1.7;
+            assert_eq!(multiplier.floats().unwrap()[0].to_bits(), wanted.to_bits());
+            assert!(node.input(8).is_some());
+            // A level that fuses nothing computes in floats.
+            let feeds = small.feeds(40);
+            let found = small.compare(ReferenceLevel::Basic, &feeds);
+            assert_eq!(found.inexact.len(), 1);
+            assert!(found.different * 100 < found.compared && found.largest <= 1);
+        }
+    }
+
+    #[test]
+    fn a_relu_is_the_saturation_or_a_table() {
+        for elem in BOTH {
+            let mut small = convolution(elem, elem, elem);
+            small.grid("y", 1.7, elem.min(), elem);
+            small.node("Relu", &["c"], &["f"], &[]);
+            small.quantize("f", "y", "r").output("r", elem);
+            assert_eq!(operators(&small.exact(60)), ["QLinearConv"]);
+
+            let mut small = convolution(elem, elem, elem);
+            small.node("Relu", &["c"], &["f"], &[]);
+            small.quantize("f", "y", "r").output("r", elem);
+            let feeds = small.feeds(60);
+            let found = small.compare(ReferenceLevel::All, &feeds);
+            assert!(operators(&found).ends_with(&["Gather"]));
+            assert_eq!(found.inexact.len(), 1);
+            assert!(found.different * 100 < found.compared && found.largest <= 1);
+        }
+    }
+
+    #[test]
+    fn another_output_type_is_as_many_steps_from_its_minimum() {
+        let mut small = convolution(ElemType::Uint8, ElemType::Uint8, ElemType::Int8);
+        small.quantize("c", "y", "r").output("r", ElemType::Int8);
+        let feeds = small.feeds(60);
+        let found = small.compare(ReferenceLevel::All, &feeds);
+        assert_eq!(found.inexact.len(), 1);
+        assert!(found.different * 100 < found.compared && found.largest <= 1);
+    }
+
+    #[test]
+    fn a_bias_on_another_scale_is_refused() {
+        let elem = ElemType::Uint8;
+        let mut small = convolution(elem, elem, elem);
+        small.floats(
+            "bs",
+            &[3],
+            &[0.031 * 0.004, 0.031 * 0.011, 0.031 * 0.000_701],
+        );
+        small.quantize("c", "y", "r").output("r", elem);
+        assert!(small.refused()[0].contains("scale of its bias"));
+        for bad in [f32::NAN, f32::INFINITY, 0.0, -0.1] {
+            let mut small = convolution(elem, elem, elem);
+            small.floats("ws", &[3], &[0.004, bad, 0.0007]);
+            small.quantize("c", "y", "r").output("r", elem);
+            assert!(small.refused()[0].contains("no float32 scale"));
+        }
+        // Denormal scales make a multiplier that float32 does not hold.
+        let mut small = convolution(elem, elem, elem);
+        small.floats("ws", &[3], &[1e-40; 3]);
+        small.floats("bs", &[3], &[0.031 * 1e-40; 3]);
+        small.quantize("c", "y", "r").output("r", elem);
+        assert!(small.refused()[0].contains("multiplier"));
+    }
+
+    #[test]
+    fn fully_connected_layers() {
+        for elem in BOTH {
+            for transposed in [0, 1] {
+                let mut small = Small::new(elem, &[&[1, 9]]);
+                small.grid("x", 0.031, elem.min() + 120, elem);
+                small.grid("y", 0.7, elem.min() + 110, elem);
+                let shape: &[usize] = if transposed == 1 { &[5, 9] } else { &[9, 5] };
+                weights(&mut small, "w", ElemType::Int8, shape);
+                small.grid("w", 0.004, 0, ElemType::Int8);
+                small.bytes("b", ElemType::Int32, &[5], &[-5000, 17, 900, 0, 44]);
+                small.grid("b", 0.031 * 0.004, 0, ElemType::Int32);
+                small
+                    .show("q0", "x", "d")
+                    .show("w", "w", "wd")
+                    .show("b", "b", "bd");
+                let attributes = [("transB", Attribute::Int(transposed))];
+                small.node("Gemm", &["d", "wd", "bd"], &["c"], &attributes);
+                small.quantize("c", "y", "r").output("r", elem);
+                assert_eq!(operators(&small.exact(60)), ["QGemm"]);
+            }
+        }
+    }
+
+    #[test]
+    fn matrix_products_of_two_tensors() {
+        for elem in BOTH {
+            let mut small = Small::new(elem, &[&[1, 2, 3, 4], &[1, 2, 4, 5]]);
+            small.grid("a", 0.031, elem.min() + 120, elem);
+            small.grid("b", 0.043, elem.min() + 99, elem);
+            small.grid("y", 0.67, elem.min() + 110, elem);
+            small.show("q0", "a", "d").show("q1", "b", "e");
+            small.node("MatMul", &["d", "e"], &["f"], &[]);
+            small.quantize("f", "y", "r").output("r", elem);
+            assert_eq!(operators(&small.exact(60)), ["QLinearMatMul"]);
+
+            let mut small = Small::new(elem, &[&[3, 4], &[4, 5]]);
+            small.model.graph.inputs[0].dims =
+                Some([1, 3, 4].map(proofmark_onnx::Dim::Static).to_vec());
+            small.model.graph.inputs[1].dims =
+                Some([1, 4, 5].map(proofmark_onnx::Dim::Static).to_vec());
+            small.bytes("az", elem, &[], &[elem.min() + 3]);
+            small.node("MatMulInteger", &["q0", "q1", "az"], &["r"], &[]);
+            small.output("r", ElemType::Int32);
+            assert_eq!(operators(&small.exact(60)), ["MatMulInteger"]);
+        }
+    }
+
+    /// Weights as PyTorch exports them: floats behind QuantizeLinear and DequantizeLinear.
+    #[test]
+    fn pytorch_style() {
+        let mut small = Small::new(ElemType::Uint8, &[&[1, 2, 6, 6]]);
+        small.grid("x", 0.031, 120, ElemType::Uint8);
+        small.grid("y", 0.17, 0, ElemType::Uint8);
+        small.grid("z", 0.4, 131, ElemType::Uint8);
+        let wave = |len: usize| -> Vec<f32> {
+            let at = |i: usize| f32::from(u8::try_from(i * 37 % 201).unwrap());
+            (0..len).map(|i| at(i) / 100.0 - 1.0).collect()
+        };
+        small.floats("w", &[3, 2, 3, 3], &wave(54));
+        small.floats("ws", &[3], &[0.0079, 0.0071, 0.0083]);
+        small.bytes("wz", ElemType::Int8, &[3], &[0; 3]);
+        small.floats("b", &[3], &[0.3, -0.2, 0.01]);
+        small.floats("v", &[4, 108], &wave(432));
+        small.floats("vs", &[4], &[0.0079; 4]);
+        small.bytes("vz", ElemType::Int8, &[4], &[0; 4]);
+        small.floats("c", &[4], &[0.3, -0.2, 0.01, 1.0]);
+        small.ints("shape", &[1, -1]);
+        let along = [("axis", Attribute::Int(0))];
+        small.show("q0", "x", "d");
+        for (weight, output) in [("w", "wd"), ("v", "vd")] {
+            let (s, z, q) = (
+                format!("{weight}s"),
+                format!("{weight}z"),
+                format!("{weight}q"),
+            );
+            small.node("QuantizeLinear", &[weight, &s, &z], &[&q], &along);
+            small.node("DequantizeLinear", &[&q, &s, &z], &[output], &along);
+        }
+        small.node(
+            "Conv",
+            &["d", "wd", "b"],
+            &["f"],
+            &[("pads", list(&[1; 4]))],
+        );
+        small.node("Relu", &["f"], &["g"], &[]);
+        small.quantize("g", "y", "h").show("h", "y", "i");
+        small.node("Reshape", &["i", "shape"], &["j"], &[]);
+        small.node(
+            "Gemm",
+            &["j", "vd", "c"],
+            &["k"],
+            &[("transB", Attribute::Int(1))],
+        );
+        small.quantize("k", "z", "r").output("r", ElemType::Uint8);
+        let feeds = small.feeds(80);
+        let found = small.compare(ReferenceLevel::All, &feeds);
+        assert_eq!(operators(&found), ["QLinearConv", "Reshape", "QGemm"]);
+        // The float biases are rounded to the accumulator's steps.
+        assert_eq!(found.inexact.len(), 2, "{:?}", found.inexact);
+        assert!(found.different * 50 < found.compared, "{}", found.different);
+        assert!(found.largest <= 1);
+    }
+
+    /// As tf2onnx writes it: int8 tensors, weights transposed behind DequantizeLinear, Relu6 as
+    /// Clip, padding and layout as nodes of their own.
+    #[test]
+    fn tensorflow_style() {
+        let elem = ElemType::Int8;
+        let mut small = Small::new(elem, &[&[1, 6, 6, 2]]);
+        small.grid("x", 0.031, -5, elem);
+        small.grid("y", 6.0 / 255.0, -128, elem);
+        weights(&mut small, "w", elem, &[3, 3, 2, 4]);
+        small.floats("ws", &[4], &[0.0079, 0.0071, 0.0083, 0.0011]);
+        small.bytes("wz", elem, &[4], &[0; 4]);
+        small.floats("low", &[], &[0.0]).floats("high", &[], &[6.0]);
+        small.ints("pads", &[0, 0, 0, 0, 0, 0, 1, 1]);
+        let perm = |axes: &[i64]| [("perm", list(axes))];
+        small.show("q0", "x", "d");
+        let along = [("axis", Attribute::Int(3))];
+        small.node("DequantizeLinear", &["w", "ws", "wz"], &["wd"], &along);
+        small.node("Transpose", &["wd"], &["wt"], &perm(&[3, 2, 0, 1]));
+        small.node("Transpose", &["d"], &["t"], &perm(&[0, 3, 1, 2]));
+        small.node("Pad", &["t", "pads"], &["p"], &[]);
+        small.node("Conv", &["p", "wt"], &["f"], &[("strides", list(&[2, 2]))]);
+        small.node("Clip", &["f", "low", "high"], &["g"], &[]);
+        small.node("Transpose", &["g"], &["n"], &perm(&[0, 2, 3, 1]));
+        small.quantize("n", "y", "r").output("r", elem);
+        let feeds = small.feeds(80);
+        let found = small.compare(ReferenceLevel::All, &feeds);
+        let wanted = ["Transpose", "Pad", "QLinearConv", "Transpose"];
+        assert_eq!(operators(&found), wanted);
+        assert!(found.different * 100 < found.compared && found.largest <= 1);
+    }
+
+    /// Integer products requantized by float nodes.
+    #[test]
+    fn float_chains_behind_integer_products() {
+        for elem in BOTH {
+            let mut small = Small::new(elem, &[&[1, 9]]);
+            small.bytes("xz", elem, &[], &[elem.min() + 120]);
+            weights(&mut small, "w", ElemType::Int8, &[9, 5]);
+            small.floats("s", &[5], &[0.001, 0.002, 0.0005, 0.003, 0.001]);
+            small.floats("b", &[5], &[0.3, -0.2, 0.01, 1.0, 0.0]);
+            small.grid("y", 0.07, elem.min(), elem);
+            small.node("MatMulInteger", &["q0", "w", "xz"], &["a"], &[]);
+            small.node("Cast", &["a"], &["f"], &[("to", Attribute::Int(1))]);
+            small.node("Mul", &["f", "s"], &["g"], &[]);
+            small.node("Add", &["g", "b"], &["h"], &[]);
+            small.node("Relu", &["h"], &["i"], &[]);
+            small.quantize("i", "y", "r").output("r", elem);
+            let feeds = small.feeds(60);
+            let found = small.compare(ReferenceLevel::All, &feeds);
+            assert_eq!(operators(&found), ["QGemm"]);
+            assert!(!found.inexact.is_empty());
+            assert!(found.different * 50 < found.compared && found.largest <= 1);
+        }
+    }
+
+    #[test]
+    fn what_is_no_product_of_weights_is_refused() {
+        let elem = ElemType::Uint8;
+        let refused = |change: &dyn Fn(&mut Small)| {
+            let mut small = convolution(elem, elem, elem);
+            change(&mut small);
+            small.refused()
+        };
+        let why = refused(&|s| _ = s.output("c", elem));
+        assert!(why[0].contains("scale each"), "{why:?}");
+        let why = refused(&|s| {
+            s.node("Sigmoid", &["c"], &["f"], &[])
+                .quantize("f", "y", "r");
+            s.output("r", elem);
+        });
+        assert!(why[0].contains("float result of a product"), "{why:?}");
+        let why = refused(&|s| {
+            let tensor = Tensor::new(vec![3, 2, 3, 3], TensorData::Float(vec![0.1; 54]));
+            s.model
+                .graph
+                .initializers
+                .insert("wd".to_owned(), tensor.unwrap());
+            s.model.graph.nodes.retain(|node| node.outputs[0] != "wd");
+            s.quantize("c", "y", "r").output("r", elem);
+        });
+        assert!(why[0].contains("weights are floats"), "{why:?}");
+    }
+}

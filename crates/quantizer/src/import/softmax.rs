@@ -93,7 +93,7 @@ impl Importer<'_> {
                 "quantize the result of the Softmax itself, or end the model there",
             )
         })?;
-        let fused = self.stands_alone(&softmax) && to.elem == shown.source.elem;
+        let fused = self.is_fused(&softmax) && to.elem == shown.source.elem;
         let output = self.output_name(quantize, 0)?;
         self.write_softmax(&softmax, shown, self.opset, to, fused, &output)
     }

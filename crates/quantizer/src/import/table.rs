@@ -61,6 +61,30 @@ fn there_and_back(count: usize) -> impl Iterator<Item = usize> {
     (0..count).chain([1, 0, 1]).chain((0..count).rev())
 }
 
+/// Tensors that hold every input of a function.
+struct Enumeration {
+    feeds: Vec<IntTensor>,
+    shape: Vec<usize>,
+    channels: usize,
+    /// Inputs a channel.
+    count: usize,
+    /// Elements a channel: each input twice, and three more.
+    long: usize,
+    /// Whether the channels run along the last dimension.
+    last: bool,
+}
+
+impl Enumeration {
+    /// Position in the tensors of the input `at` of a channel.
+    const fn position(&self, channel: usize, at: usize) -> usize {
+        if self.last {
+            at * self.channels + channel
+        } else {
+            channel * self.long + at
+        }
+    }
+}
+
 fn value(index: usize, elem: ElemType) -> i32 {
     i32::try_from(index % VALUES).unwrap_or_default() + elem.min()
 }
@@ -70,15 +94,8 @@ fn internal(error: impl ToString) -> Stop {
 }
 
 impl Importer<'_> {
-    /// Runs a cut on every input of the form. `rank` is that of the output, with the constants of
-    /// the cut broadcast over it.
-    pub(super) fn tabulate(
-        &self,
-        cut: &Cut,
-        form: Form,
-        rank: usize,
-        elem: ElemType,
-    ) -> Result<Table, Stop> {
+    /// Every input of a form, as tensors of a rank that the constants of the cut broadcast over.
+    fn enumerate(&self, cut: &Cut, form: Form, rank: usize) -> Result<Enumeration, Stop> {
         let (channels, axis) = match form {
             Form::Channel { axis, count } => (count, Some(axis)),
             Form::Unary | Form::Binary => (1, None),
@@ -112,36 +129,69 @@ impl Importer<'_> {
         }
         let along = if last { rank - 2 } else { rank - 1 };
         *shape.get_mut(along).ok_or(Stop::Unknown)? = long;
-        // Position in the tensor of entry `at` of a channel.
-        let position = |channel: usize, at: usize| {
-            if last {
-                at * channels + channel
-            } else {
-                channel * long + at
-            }
+        let mut made = Enumeration {
+            feeds: Vec::with_capacity(wanted),
+            shape: shape.clone(),
+            channels,
+            count,
+            long,
+            last,
         };
-        let mut feeds = Vec::with_capacity(wanted);
         for (which, (_, elem)) in cut.inputs.iter().enumerate() {
             // Of two, the first has the high digit.
             let divisor = if which + 1 < wanted { VALUES } else { 1 };
             let mut data = vec![0; channels * long];
             for channel in 0..channels {
                 for (at, &index) in order.iter().enumerate() {
-                    if let Some(slot) = data.get_mut(position(channel, at)) {
+                    if let Some(slot) = data.get_mut(made.position(channel, at)) {
                         *slot = value(index / divisor, *elem);
                     }
                 }
             }
-            feeds.push(IntTensor::new(*elem, shape.clone(), data).map_err(internal)?);
+            made.feeds
+                .push(IntTensor::new(*elem, shape.clone(), data).map_err(internal)?);
         }
-        let made = self.run_cut(cut, &feeds, elem)?;
+        Ok(made)
+    }
+
+    /// Whether the float result of a cut is not a number for some input.
+    pub(super) fn makes_nan(&self, cut: &Cut, form: Form, rank: usize) -> Result<bool, Stop> {
+        let inputs = self.enumerate(cut, form, rank)?;
+        let made = self.run_float_cut(cut, &inputs.feeds)?;
+        Ok(made.iter().any(|v| v.is_nan()))
+    }
+
+    /// Runs a cut on every input of the form. `rank` is that of the output, with the constants of
+    /// the cut broadcast over it.
+    pub(super) fn tabulate(
+        &self,
+        cut: &Cut,
+        form: Form,
+        rank: usize,
+        elem: ElemType,
+    ) -> Result<Table, Stop> {
+        let inputs = self.enumerate(cut, form, rank)?;
+        let Enumeration {
+            channels,
+            count,
+            long,
+            ..
+        } = inputs;
+        let made = self.run_cut(cut, &inputs.feeds, elem)?;
         if made.len() != channels * long || made.elem() != elem {
             return Err(refuse(
-                format!("its result has shape {:?} for {shape:?}", made.shape()),
+                format!(
+                    "its result has shape {:?} for {:?}",
+                    made.shape(),
+                    inputs.shape
+                ),
                 "use element-wise operators between DequantizeLinear and QuantizeLinear",
             ));
         }
-        let entry = |channel: usize, at: usize| made.data().get(position(channel, at)).copied();
+        let entry = |channel: usize, at: usize| {
+            let position = inputs.position(channel, at);
+            made.data().get(position).copied()
+        };
         let mut data = Vec::with_capacity(channels * count);
         let mut stable = true;
         for channel in 0..channels {
