@@ -77,12 +77,8 @@ fn a_proving_key_cut_off() {
         });
         let data = tempfile::tempdir().unwrap();
         let ended = serve(folder.path(), data.path(), &[]);
-        assert_eq!(ended.exit, 1, "{ended:?}");
-        let code = ended.json()["code"].as_str().unwrap().to_owned();
-        assert!(
-            ["key-digest-mismatch", "key-malformed"].contains(&code.as_str()),
-            "{code}"
-        );
+        let detail = ended.refused(1, "package-file-digest");
+        assert!(detail.contains("proving_key.bin"), "{detail}");
     }
 }
 
@@ -144,6 +140,25 @@ fn a_manifest_that_names_another_circuit() {
         forged(package, |manifest| {
             manifest.sealed.as_mut().unwrap().circuit.digest = Digest::of(b"another");
         });
+    });
+}
+
+#[test]
+fn a_translation_report_that_is_missing_or_of_another_model() {
+    refused("translation-missing", &["proofmark setup"], |package| {
+        forged(package, |manifest| manifest.translation = None);
+    });
+    let theirs = proofmark_tests::service::Public::of(DIGITS);
+    refused("translation-mismatch", &["model"], |package| {
+        let source = proofmark_tests::service::packages().join(DIGITS);
+        let file = "translation.json";
+        fs::copy(source.join(file), package.join(file)).unwrap();
+        forged(package, |manifest| {
+            manifest.translation = theirs.manifest.translation;
+        });
+    });
+    refused("package-file-digest", &["translation.json"], |package| {
+        flip(&package.join("translation.json"), |len| len / 2);
     });
 }
 

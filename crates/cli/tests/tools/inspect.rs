@@ -3,6 +3,7 @@
 use std::fs;
 
 use proofmark_onnx::{Limits, encode, load};
+use serde_json::Value;
 
 use crate::support::{MODEL, Sealed, json, models, run, sample_file, text};
 
@@ -39,8 +40,23 @@ fn a_package_is_described_by_its_digest_and_costs() {
         "every constraint belongs to a node"
     );
 
+    let translation = &found["translation"];
+    assert_eq!(translation["format"], "proofmark/translation/v1");
+    assert_eq!(
+        translation["integer_model"],
+        found["integer_model"]["digest"]
+    );
+    assert_eq!(translation["circuit"], found["circuit_digest"]);
+    let validated = translation["nodes"].as_array().unwrap();
+    let names =
+        |nodes: &[Value]| -> Vec<Value> { nodes.iter().map(|n| n["node"].clone()).collect() };
+    // The costs have two lines more, of inputs and outputs.
+    assert_eq!(names(validated), names(&nodes[1..nodes.len() - 1]));
+    assert!(validated.iter().any(|n| n["thresholds"].as_u64() > Some(0)));
+
     let text = run(&["inspect", &package]).stdout;
     assert!(text.contains(&sealed.digest), "{text}");
+    assert!(text.contains("compared, 0 different"), "{text}");
 }
 
 #[test]
@@ -48,6 +64,8 @@ fn a_model_is_described_before_any_setup() {
     let draft = text(&models().join(MODEL));
     let draft = json(&["inspect", &draft]).ended(0, "").json();
     assert_eq!(draft["kind"], "draft");
+    // The committed drafts are of no machine in particular: `setup` validates them.
+    assert_eq!(draft["translation"], Value::Null);
 
     let integer = json(&["inspect", &sample_file("integer.onnx")])
         .ended(0, "")
