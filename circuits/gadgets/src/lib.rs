@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arg_max;
+pub mod bivariate;
 pub mod circuit;
 pub mod compare;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub mod num;
 pub mod poseidon;
 pub mod r1cs;
 pub mod requantize;
+mod steps;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod univariate;

@@ -3,11 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
+use crate::equal::is_equal;
 use crate::error::LowerError;
 use crate::limbs::{self, limbs};
 use crate::lookup::{MAX_INDEX_BITS, Table, lookup};
 use crate::lowering::Lowering;
 use crate::num::Num;
+use crate::requantize::short;
+use crate::steps::{Fit, Steps, fit};
+
+/// From this many corrections on, the output gets a wire of its own.
+const MATERIALISE_FROM: usize = 4;
 
 /// How a function is put into constraints.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +25,42 @@ pub enum Form {
         /// What is added.
         offset: i64,
     },
+    /// `base ± min(clamp((weight · (x − lo) + offset) >> shift, 0, 255), top)`, corrected at a few
+    /// places.
+    Steps(Box<Stepped>),
     /// A table of up to 256 entries.
     Table(Table),
+}
+
+/// A monotone function as a shift with corrections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stepped {
+    weight: i64,
+    steps: Steps,
+    /// `x`, and what is added to the output there.
+    corrections: Vec<(i64, i64)>,
+}
+
+impl Stepped {
+    fn plain(&self, lo: i64, x: i64) -> i64 {
+        self.steps.apply(self.weight * (x - lo))
+    }
+
+    fn fixed(&self, lo: i64, x: i64) -> i64 {
+        let fix = self
+            .corrections
+            .iter()
+            .filter(|c| c.0 == x)
+            .map(|c| c.1)
+            .sum::<i64>();
+        self.plain(lo, x) + fix
+    }
+
+    fn cost(&self, lo: i64, hi: i64) -> usize {
+        let end = self.weight * (hi - lo);
+        let count = self.corrections.len();
+        self.steps.cost(end.min(0), end.max(0)) + 2 * count + usize::from(count >= MATERIALISE_FROM)
+    }
 }
 
 impl Form {
@@ -29,6 +69,7 @@ impl Form {
         match self {
             Self::Linear { slope: 0, .. } => "constant",
             Self::Linear { .. } => "linear",
+            Self::Steps(_) => "steps",
             Self::Table(_) => "table",
         }
     }
@@ -88,9 +129,13 @@ impl Function {
         if least.unsigned_abs().max(most.unsigned_abs()) >= 1 << 40 {
             return Err(bad("a value of 2^40 or more".to_owned()));
         }
-        let form = match linear(lo, values) {
-            Some(linear) => linear,
-            None => Form::Table(table(values)?),
+        let form = match (linear(lo, values), table(values)) {
+            (Some(linear), _) => linear,
+            (None, Ok(table)) => match stepped(lo, values, table_cost(&table)) {
+                Some(steps) => steps,
+                None => Form::Table(table),
+            },
+            (None, Err(error)) => stepped(lo, values, usize::MAX).ok_or(error)?,
         };
         let function = Self {
             lo,
@@ -114,30 +159,36 @@ impl Function {
         &self.form
     }
 
+    /// Short stable name of the form.
+    pub const fn name(&self) -> &'static str {
+        self.form.name()
+    }
+
     /// The value that the constraints give an `x` inside the interval.
     pub fn apply(&self, x: i64) -> Option<i64> {
         match &self.form {
             Form::Linear { slope, offset } => Some(slope * x + offset),
+            Form::Steps(stepped) => Some(stepped.fixed(self.lo, x)),
             Form::Table(table) => table.entry(0, usize::try_from(x - self.lo).ok()?),
         }
     }
 
-    /// Constraints, for an `x` of at most 40 terms.
+    /// Constraints, for an `x` of at most 16 terms.
     pub fn cost(&self) -> usize {
         match &self.form {
             Form::Linear { .. } => 0,
-            Form::Table(table) => match table.bits() {
-                1 => table.cost(),
-                bits => limbs::cost(bits, false) + table.cost(),
-            },
+            Form::Steps(stepped) => stepped.cost(self.lo, self.hi),
+            Form::Table(table) => table_cost(table),
         }
     }
 
     /// Emits the constraints and returns the value at `x`.
     ///
     /// # Soundness
-    /// The linear form is the very number. For a table, see [`lookup`]: its index is `x − lo`,
-    /// whose bits are proven.
+    /// The linear form is the very number. Steps are a function of `x` ([`Steps::lower`]), as are
+    /// their corrections ([`is_equal`]). For a table, see [`lookup`]: its index is `x − lo`, whose
+    /// bits are proven. That this function is the given one was checked at every `x` when the form
+    /// was chosen, so its smallest and largest values bound the output.
     ///
     /// # Errors
     /// [`LowerError::IntervalUnfit`] when the interval of `x` is not inside that of the function;
@@ -155,6 +206,21 @@ impl Function {
         match &self.form {
             Form::Linear { slope: 0, offset } => Ok(Num::constant(cx, *offset)),
             Form::Linear { slope, offset } => Num::linear(cx, [(*slope, x)], *offset),
+            Form::Steps(stepped) => {
+                let x = short(cx, x)?;
+                let (weight, corrections) = (stepped.weight, &stepped.corrections);
+                let scaled = Num::linear(cx, [(weight, &x)], -weight * self.lo)?;
+                let mut terms = vec![(1, stepped.steps.lower(cx, &scaled)?)];
+                for &(at, delta) in corrections {
+                    terms.push((delta, is_equal(cx, &x, at)?));
+                }
+                let out = Num::linear(cx, terms.iter().map(|(c, num)| (*c, num)), 0)?;
+                let out = out.narrowed(self.out.0, self.out.1);
+                if corrections.len() >= MATERIALISE_FROM {
+                    return out.materialised(cx, "function-corrected");
+                }
+                Ok(out)
+            }
             Form::Table(table) => {
                 let index = x.plus(cx, -self.lo)?;
                 let bits = limbs(cx, "table-index", &index, &vec![1; table.bits() as usize])?;
@@ -180,6 +246,41 @@ fn linear(lo: i64, values: &[i64]) -> Option<Form> {
         slope,
         offset: first - slope * lo,
     })
+}
+
+/// Steps of fewer than `bound` constraints, where the values rise or fall throughout.
+fn stepped(lo: i64, values: &[i64], bound: usize) -> Option<Form> {
+    let rises = values
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a <= b));
+    let falls = values
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a >= b));
+    if !(rises || falls) {
+        return None;
+    }
+    let column = (0..).zip(values.iter().copied()).collect();
+    let Fit { weights, steps, .. } = fit(&[column], bound)?;
+    let mut stepped = Stepped {
+        weight: weights.0,
+        steps,
+        corrections: Vec::new(),
+    };
+    for (x, &value) in (lo..).zip(values) {
+        let delta = value - stepped.plain(lo, x);
+        if delta != 0 {
+            stepped.corrections.push((x, delta));
+        }
+    }
+    let hi = lo + i64::try_from(values.len()).ok()? - 1;
+    (stepped.cost(lo, hi) < bound).then(|| Form::Steps(Box::new(stepped)))
+}
+
+fn table_cost(table: &Table) -> usize {
+    match table.bits() {
+        1 => table.cost(),
+        bits => limbs::cost(bits, false) + table.cost(),
+    }
 }
 
 /// The values by index bits; past the last one, where no index gets, the last one again.

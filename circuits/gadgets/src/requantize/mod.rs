@@ -16,6 +16,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use proofmark_tensor::Requantize;
 
 pub use affine::{Affine, Exception};
+pub(crate) use shift::cost as shift_cost;
 pub use shift::clamped_shift;
 pub use threshold::ThresholdTable;
 
@@ -200,7 +201,7 @@ const fn rounding(k: u32) -> i64 {
 }
 
 /// The same number in at most [`SHORT`] terms.
-fn short(cx: &mut Lowering<'_>, acc: &Num) -> Result<Num, LowerError> {
+pub(crate) fn short(cx: &mut Lowering<'_>, acc: &Num) -> Result<Num, LowerError> {
     if acc.weight() > SHORT {
         acc.materialised(cx, "requantize-accumulator")
     } else {

@@ -35,7 +35,12 @@ impl ThresholdTable {
                 _ => segments.push((acc, y)),
             }
         }
-        let hi = i64::from(hi);
+        Self::of_segments(segments, hi.into())
+    }
+
+    /// A table of up to 256 segments: first accumulators, strictly ascending, with their outputs;
+    /// the last one ends at `hi`.
+    pub(crate) fn of_segments(segments: Vec<(i64, i64)>, hi: i64) -> Result<Self, LowerError> {
         let bits = segments.len().next_power_of_two().ilog2();
         let size = 1_usize << bits;
         let ends = segments.iter().skip(1).map(|(acc, _)| acc - 1);
@@ -78,6 +83,12 @@ impl ThresholdTable {
         self.segments.len()
     }
 
+    /// Smallest and largest output.
+    pub(crate) fn interval(&self) -> (i64, i64) {
+        let outputs = || self.segments.iter().map(|s| s.1);
+        (outputs().min().unwrap_or_default(), outputs().max().unwrap_or_default())
+    }
+
     /// The output for an accumulator.
     pub fn apply(&self, acc: i64) -> i64 {
         self.segments.get(self.index(acc)).map_or(0, |(_, y)| *y)
@@ -112,7 +123,7 @@ impl ThresholdTable {
     /// indices past the last segment have `first` above the interval of `acc`. The differences
     /// are proven to be below 2^width, which every honest one is; with a width of 0 the first says
     /// that `acc` is the one accumulator of its segment.
-    pub(super) fn lower(
+    pub(crate) fn lower(
         &self,
         cx: &mut Lowering<'_>,
         acc: &Num,

@@ -1,5 +1,5 @@
 //! `Gather`: elements of a computed tensor at constant indices (a data mover), or entries of a
-//! constant table at computed indices (any function of an 8-bit value).
+//! constant table at computed indices (any function of an 8-bit value, many of two).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use proofmark_onnx::TensorData;
 use proofmark_tensor::{ElemType, IntTensor};
 
 use super::relabel::{Relabel, axis};
+use super::table_index::Index;
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar};
@@ -19,8 +20,8 @@ pub(super) static SPEC: OpSpec = OpSpec {
     domain: "",
     since: 1,
     summary: "elements at constant indices along an axis; or entries of a constant table of rank 1 at computed int32 indices",
-    limits: "either the indices or the data are constant; computed indices are proven to stay in the table, 256 entries of it an element",
-    cost: "0 at constant indices; in a table 0 where the slice is constant or linear, at most 45 for 256 entries",
+    limits: "either the indices or the data are constant; computed indices are proven to stay in the table: 256 entries of it an element, or two 8-bit tensors whose table is a staircase over their sum or product",
+    cost: "0 at constant indices; of one 8-bit value 0 for a constant or linear table, about 10 for a clamp, at most 45; of two about 10 to 45 for sums and products",
     portability: "every processor",
     vectors: Vec::new,
     parse,
@@ -203,13 +204,20 @@ fn table(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
             "cast the indices to int32",
         ));
     }
+    let output = Fact {
+        elem: stored.elem(),
+        shape: index.shape,
+    };
+    let entries: Vec<i64> = stored.data().iter().map(|&v| v.into()).collect();
+    if let Some(index) = Index::of(cx, &name)
+        && let Some(parsed) = index.read_table(cx, output.clone(), entries.clone())
+    {
+        return parsed;
+    }
     let read = TableRead {
         node: cx.node.name.clone(),
-        output: Fact {
-            elem: stored.elem(),
-            shape: index.shape,
-        },
-        entries: stored.data().iter().map(|&v| v.into()).collect(),
+        output,
+        entries,
     };
     Ok(Parsed {
         operator: Box::new(read),

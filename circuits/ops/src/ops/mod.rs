@@ -52,6 +52,7 @@ mod elementwise;
 mod extremum;
 mod mat_mul;
 mod relabel;
+mod table_index;
 
 #[cfg(test)]
 mod tests {

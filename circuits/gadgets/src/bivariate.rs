@@ -1,0 +1,721 @@
+//! Any function of two small integers that is a staircase over a weighted sum or over a product of
+//! them, but for a few pairs: sums and products of quantized tensors, whatever the rounding.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use proofmark_types::Digest;
+use proofmark_types::digest::DigestStream;
+
+use crate::equal::is_equal;
+use crate::error::LowerError;
+use crate::lowering::Lowering;
+use crate::multiply::multiply;
+use crate::num::Num;
+use crate::requantize::{ThresholdTable, short};
+use crate::steps::{Column, Fit, Steps, fit};
+use crate::univariate::Function;
+
+/// Most corrections of single pairs or products.
+const MOST_CORRECTIONS: usize = 64;
+/// From this many corrections on, the output gets a wire of its own.
+const MATERIALISE_FROM: usize = 4;
+/// Largest interval of an operand: an 8-bit type.
+const WIDEST: i64 = 256;
+/// A form of at most this many constraints is taken without looking further.
+const GOOD: usize = 48;
+/// Weights of a sum that a table of thresholds is tried on. Ties of a half-to-even rounding lie on
+/// lines of small weights, where no shift follows them.
+const TABLE_WEIGHTS: i64 = 12;
+/// Most zero points that are tried for a product.
+const MOST_ZEROS: usize = 256;
+
+/// What a function of two integers was found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    /// A function of the first operand alone, or of the second.
+    One {
+        first: bool,
+        function: Arc<Function>,
+    },
+    /// A staircase over a number made of both.
+    Two { over: Over, stairs: Stairs },
+}
+
+/// The number that a staircase is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// `m·(a − a_lo) + n·(b − b_lo)`.
+    Sum { m: i64, n: i64 },
+    /// `weight · ((a − za)·(b − zb) − least)`.
+    Product {
+        zeros: (i64, i64),
+        least: i64,
+        weight: i64,
+    },
+}
+
+/// How the staircase is put into constraints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stairs {
+    Steps(Steps),
+    Table(ThresholdTable),
+}
+
+impl Stairs {
+    fn apply(&self, u: i64) -> i64 {
+        match self {
+            Self::Steps(steps) => steps.apply(u),
+            Self::Table(table) => table.apply(u),
+        }
+    }
+}
+
+/// At this pair, or wherever the product is this number, the output is `delta` more than the form
+/// says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Correction {
+    /// `(a − a_lo) · columns + (b − b_lo)`, or the product less its least value.
+    at: i64,
+    of_product: bool,
+    delta: i64,
+}
+
+/// A function given by its values on a rectangle of pairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bivariate {
+    a: (i64, i64),
+    b: (i64, i64),
+    /// Smallest and largest value.
+    out: (i64, i64),
+    form: Form,
+    corrections: Vec<Correction>,
+}
+
+type Key = (Digest, (i64, i64), (i64, i64));
+static FUNCTIONS: LazyLock<RwLock<HashMap<Key, Arc<Bivariate>>>> = LazyLock::new(RwLock::default);
+/// Functions kept a process; past it the cache starts anew.
+const MOST_FUNCTIONS: usize = 1 << 12;
+
+impl Bivariate {
+    /// The function with these values, row-major: `values[(a − a.0) · columns + (b − b.0)]`; in
+    /// the cheapest form found, deterministic, checked at every pair, and kept for the process,
+    /// since every witness asks again.
+    ///
+    /// # Errors
+    /// [`LowerError::BadTable`] where the values do not fill the rectangle, or an interval has
+    /// more than 256 integers; [`LowerError::Encoding`] where there is no cheap form.
+    pub fn new(a: (i64, i64), b: (i64, i64), values: &[i64]) -> Result<Arc<Self>, LowerError> {
+        let mut digest = DigestStream::new();
+        for value in values {
+            digest.update(&value.to_le_bytes());
+        }
+        let key = (digest.finish(), a, b);
+        let known = FUNCTIONS.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = known.get(&key) {
+            return Ok(Arc::clone(function));
+        }
+        drop(known);
+        let function = Arc::new(Self::choose(a, b, values)?);
+        let mut known = FUNCTIONS.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_FUNCTIONS {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&function));
+        Ok(function)
+    }
+
+    fn choose(a: (i64, i64), b: (i64, i64), values: &[i64]) -> Result<Self, LowerError> {
+        let grid = Grid::new(a, b, values)?;
+        let none = || LowerError::Encoding {
+            path: "function of two".to_owned(),
+            reason: format!(
+                "the values are no staircase over a weighted sum or a product of the operands, but for {MOST_CORRECTIONS} corrections"
+            ),
+        };
+        let found = match grid.one() {
+            Some(one) => Some(one?),
+            None => grid.two(),
+        };
+        let mut function = found.ok_or_else(none)?;
+        function.corrections = function.differences(&grid).ok_or_else(none)?;
+        for (pair, value) in grid.pairs() {
+            if function.apply(pair.0, pair.1) != Some(value) {
+                return Err(LowerError::Encoding {
+                    path: "function of two".to_owned(),
+                    reason: format!("the {} form is wrong at {pair:?}", function.name()),
+                });
+            }
+        }
+        Ok(function)
+    }
+
+    /// Short stable name of the form.
+    pub fn name(&self) -> &'static str {
+        match &self.form {
+            Form::One { function, .. } => function.name(),
+            Form::Two { over, stairs } => match (over, stairs) {
+                (Over::Sum { .. }, Stairs::Steps(_)) => "sum, steps",
+                (Over::Sum { .. }, Stairs::Table(_)) => "sum, table",
+                (Over::Product { .. }, Stairs::Steps(_)) => "product, steps",
+                (Over::Product { .. }, Stairs::Table(_)) => "product, table",
+            },
+        }
+    }
+
+    /// How many pairs or products are corrected.
+    pub fn corrections(&self) -> usize {
+        self.corrections.len()
+    }
+
+    /// The value that the constraints give a pair inside the rectangle.
+    pub fn apply(&self, a: i64, b: i64) -> Option<i64> {
+        let plain = self.plain(a, b)?;
+        let at = (self.number(a, b), self.product(a, b));
+        let fix: i64 = self
+            .corrections
+            .iter()
+            .filter(|c| {
+                if c.of_product {
+                    at.1 == Some(c.at)
+                } else {
+                    at.0 == c.at
+                }
+            })
+            .map(|c| c.delta)
+            .sum();
+        Some(plain + fix)
+    }
+
+    fn plain(&self, a: i64, b: i64) -> Option<i64> {
+        match &self.form {
+            Form::One { first, function } => function.apply(if *first { a } else { b }),
+            Form::Two { over, stairs } => Some(stairs.apply(match *over {
+                Over::Sum { m, n } => m * (a - self.a.0) + n * (b - self.b.0),
+                Over::Product { weight, .. } => weight * self.product(a, b)?,
+            })),
+        }
+    }
+
+    const fn number(&self, a: i64, b: i64) -> i64 {
+        (a - self.a.0) * (self.b.1 - self.b.0 + 1) + (b - self.b.0)
+    }
+
+    /// The product less its least value, where the form is over one.
+    const fn product(&self, a: i64, b: i64) -> Option<i64> {
+        match self.form {
+            Form::Two {
+                over: Over::Product { zeros, least, .. },
+                ..
+            } => Some((a - zeros.0) * (b - zeros.1) - least),
+            _ => None,
+        }
+    }
+
+    /// Where the form differs from the values; `None` when that is at too many places.
+    fn differences(&self, grid: &Grid<'_>) -> Option<Vec<Correction>> {
+        let mut pairs = Vec::new();
+        // For each product where a pair differs: by how much, and how many pairs do.
+        let mut products: BTreeMap<i64, (i64, usize)> = BTreeMap::new();
+        for ((a, b), value) in grid.pairs() {
+            let delta = value - self.plain(a, b)?;
+            if delta == 0 {
+                continue;
+            }
+            let product = self.product(a, b);
+            pairs.push((self.number(a, b), product, delta));
+            if let Some(product) = product {
+                let entry = products.entry(product).or_insert((delta, 0));
+                entry.1 += 1;
+            }
+            if pairs.len() > MOST_CORRECTIONS * 16 {
+                return None;
+            }
+        }
+        // A product that differs the same way wherever it occurs takes one correction.
+        if !products.is_empty() {
+            let mut occurs: BTreeMap<i64, usize> = BTreeMap::new();
+            for ((a, b), _) in grid.pairs() {
+                if let Some(product) = self.product(a, b)
+                    && products.contains_key(&product)
+                {
+                    *occurs.entry(product).or_default() += 1;
+                }
+            }
+            for &(_, product, delta) in &pairs {
+                if let Some(product) = product
+                    && products.get(&product).is_some_and(|known| known.0 != delta)
+                {
+                    products.remove(&product);
+                }
+            }
+            products.retain(|product, (_, count)| occurs.get(product) == Some(count));
+        }
+        let mut out: Vec<Correction> = products
+            .iter()
+            .map(|(&at, &(delta, _))| Correction {
+                at,
+                of_product: true,
+                delta,
+            })
+            .collect();
+        let covered = |product: Option<i64>| product.is_some_and(|p| products.contains_key(&p));
+        let single = pairs
+            .into_iter()
+            .filter(|&(_, product, _)| !covered(product));
+        out.extend(single.map(|(at, _, delta)| Correction {
+            at,
+            of_product: false,
+            delta,
+        }));
+        (out.len() <= MOST_CORRECTIONS).then_some(out)
+    }
+
+    /// Constraints, for operands of at most 16 terms.
+    pub fn cost(&self) -> usize {
+        let form = self.form.plain_cost(self.a, self.b);
+        let count = self.corrections.len();
+        form + 2 * count + usize::from(count >= MATERIALISE_FROM)
+    }
+
+    /// Emits the constraints and returns the value at `(a, b)`.
+    ///
+    /// # Soundness
+    /// Every form makes its output a function of `a` and `b` for operands inside their intervals,
+    /// which constraints enforce already: a linear combination, a product with its own constraint
+    /// ([`multiply`]), then steps ([`Steps::lower`]) or thresholds ([`ThresholdTable::lower`]),
+    /// and corrections by [`is_equal`] on a number that is different for every pair, or on the
+    /// product. That this function is the given one was checked at every pair of the rectangle
+    /// when the form was chosen, so its smallest and largest values bound the output.
+    ///
+    /// # Errors
+    /// [`LowerError::IntervalUnfit`] when an interval is not inside that of the function; those of
+    /// the gadgets used.
+    pub fn lower(&self, cx: &mut Lowering<'_>, a: &Num, b: &Num) -> Result<Num, LowerError> {
+        for (num, (lo, hi)) in [(a, self.a), (b, self.b)] {
+            num.check(cx, "function of two")?;
+            if num.lo() < lo || num.hi() > hi {
+                return Err(LowerError::IntervalUnfit {
+                    path: cx.path("function of two"),
+                    lo: num.lo(),
+                    hi: num.hi(),
+                    bits: 8,
+                });
+            }
+        }
+        let (over, stairs) = match &self.form {
+            Form::One { first, function } => {
+                return function.lower(cx, if *first { a } else { b });
+            }
+            Form::Two { over, stairs } => (over, stairs),
+        };
+        let (a, b) = (&short(cx, a)?, &short(cx, b)?);
+        let sum = |cx: &Lowering<'_>, m: i64, n: i64| {
+            Num::linear(cx, [(m, a), (n, b)], -(m * self.a.0 + n * self.b.0))
+        };
+        let mut product = None;
+        let number = match *over {
+            Over::Sum { m, n } => sum(cx, m, n)?,
+            Over::Product {
+                zeros,
+                least,
+                weight,
+            } => {
+                let (x, y) = (a.plus(cx, -zeros.0)?, b.plus(cx, -zeros.1)?);
+                let above = multiply(cx, "function-product", &x, &y)?.plus(cx, -least)?;
+                let scaled = Num::linear(cx, [(weight, &above)], 0)?;
+                product = Some(above);
+                scaled
+            }
+        };
+        let plain = match stairs {
+            Stairs::Steps(steps) => steps.lower(cx, &number)?,
+            Stairs::Table(table) => table.lower(cx, &number, table.interval())?,
+        };
+        let missing = || LowerError::Encoding {
+            path: "function of two".to_owned(),
+            reason: "a correction of a product where there is none".to_owned(),
+        };
+        let mut terms = vec![(1, plain)];
+        if !self.corrections.is_empty() {
+            let columns = self.b.1 - self.b.0 + 1;
+            let pair = sum(cx, columns, 1)?;
+            for correction in &self.corrections {
+                let of = if correction.of_product {
+                    product.as_ref().ok_or_else(missing)?
+                } else {
+                    &pair
+                };
+                terms.push((correction.delta, is_equal(cx, of, correction.at)?));
+            }
+        }
+        let out = Num::linear(cx, terms.iter().map(|(c, num)| (*c, num)), 0)?;
+        let out = out.narrowed(self.out.0, self.out.1);
+        if self.corrections.len() >= MATERIALISE_FROM {
+            return out.materialised(cx, "function-corrected");
+        }
+        Ok(out)
+    }
+}
+
+/// The values on their rectangle, while a form is looked for.
+struct Grid<'v> {
+    a: (i64, i64),
+    b: (i64, i64),
+    values: &'v [i64],
+    columns: usize,
+}
+
+impl<'v> Grid<'v> {
+    fn new(a: (i64, i64), b: (i64, i64), values: &'v [i64]) -> Result<Self, LowerError> {
+        let bad = |reason: String| LowerError::BadTable {
+            path: "function of two".to_owned(),
+            reason,
+        };
+        let length = |(lo, hi): (i64, i64)| {
+            let span = hi.checked_sub(lo).filter(|span| (0..WIDEST).contains(span));
+            let near = lo.unsigned_abs().max(hi.unsigned_abs()) < 1 << 31;
+            span.filter(|_| near)
+                .and_then(|span| usize::try_from(span + 1).ok())
+        };
+        let (Some(rows), Some(columns)) = (length(a), length(b)) else {
+            return Err(bad(format!("operands in {a:?} and {b:?}")));
+        };
+        if values.len() != rows * columns {
+            return Err(bad(format!(
+                "{} values for {rows} × {columns} pairs",
+                values.len()
+            )));
+        }
+        if values.iter().any(|v| v.unsigned_abs() >= 1 << 31) {
+            return Err(bad("a value outside of int32".to_owned()));
+        }
+        Ok(Self {
+            a,
+            b,
+            values,
+            columns,
+        })
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = ((i64, i64), i64)> + '_ {
+        (self.a.0..)
+            .zip(self.values.chunks(self.columns))
+            .flat_map(|(a, row)| {
+                (self.b.0..)
+                    .zip(row)
+                    .map(move |(b, &value)| ((a, b), value))
+            })
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &'v [i64]> {
+        self.values.chunks(self.columns)
+    }
+
+    fn with(&self, form: Form) -> Bivariate {
+        let values = || self.values.iter().copied();
+        Bivariate {
+            a: self.a,
+            b: self.b,
+            out: (
+                values().min().unwrap_or_default(),
+                values().max().unwrap_or_default(),
+            ),
+            form,
+            corrections: Vec::new(),
+        }
+    }
+
+    /// A function of one operand only, when it is one.
+    fn one(&self) -> Option<Result<Bivariate, LowerError>> {
+        let first_row = self.rows().next()?;
+        let function = if self.rows().all(|row| row == first_row) {
+            Function::new(self.b.0, first_row).map(|function| (false, function))
+        } else if self.rows().all(constant) {
+            let column: Vec<i64> = self.rows().filter_map(|row| row.first().copied()).collect();
+            Function::new(self.a.0, &column).map(|function| (true, function))
+        } else {
+            return None;
+        };
+        Some(function.map(|(first, function)| self.with(Form::One { first, function })))
+    }
+
+    fn two(&self) -> Option<Bivariate> {
+        let product = self.product();
+        let cost = |found: &Option<(usize, Form)>| found.as_ref().map_or(usize::MAX, |f| f.0);
+        if cost(&product) <= GOOD {
+            return product.map(|(_, form)| self.with(form));
+        }
+        let sum = fit(&self.turned(), cost(&product)).map(|found| {
+            let Fit {
+                weights: (m, n),
+                steps,
+                cost,
+            } = found;
+            let (over, stairs) = (Over::Sum { m, n }, Stairs::Steps(steps));
+            (cost, Form::Two { over, stairs })
+        });
+        let found = sum.or(product);
+        let bound = cost(&found);
+        let found = if bound > GOOD {
+            self.thresholds(bound).or(found)
+        } else {
+            found
+        };
+        found.map(|(_, form)| self.with(form))
+    }
+
+    /// The values by columns, as steps are looked for.
+    fn turned(&self) -> Vec<Column> {
+        (0..self.columns)
+            .map(|b| {
+                let column = self.rows().filter_map(|row| row.get(b).copied());
+                (0..).zip(column).collect()
+            })
+            .collect()
+    }
+
+    /// A staircase over a product: its zeros lie in a row and a column of one value each.
+    fn product(&self) -> Option<(usize, Form)> {
+        let mut rows: Vec<i64> = (self.a.0..)
+            .zip(self.rows())
+            .filter(|(_, row)| constant(row))
+            .map(|(a, _)| a)
+            .collect();
+        let mut columns: Vec<i64> = (self.b.0..)
+            .zip(self.turned())
+            .filter(|(_, column)| {
+                let first = column.first().map(|p| p.1);
+                column.iter().all(|p| Some(p.1) == first)
+            })
+            .map(|(b, _)| b)
+            .collect();
+        let centre = self.centre()?;
+        nearest(&mut rows, centre.0);
+        nearest(&mut columns, centre.1);
+        let mut zeros: Vec<(i64, i64)> = rows
+            .iter()
+            .flat_map(|&a| columns.iter().map(move |&b| (a, b)))
+            .collect();
+        let far = |(a, b): (i64, i64)| a.abs_diff(centre.0) + b.abs_diff(centre.1);
+        zeros.sort_by_key(|&zeros| (far(zeros), zeros));
+        let mut best: Option<(usize, Form)> = None;
+        for zeros in zeros.into_iter().take(MOST_ZEROS) {
+            let (least, most) = corners(self.a, self.b, zeros);
+            let Some(column) = self.by_product(zeros, least, most) else {
+                continue;
+            };
+            let over = |weight: i64| Over::Product {
+                zeros,
+                least,
+                weight,
+            };
+            let bound = best.as_ref().map_or(usize::MAX, |(cost, _)| *cost);
+            if let Some(table) = runs(&column, most - least)
+                && 1 + table.cost(false) < bound
+            {
+                let (over, stairs) = (over(1), Stairs::Table(table));
+                let form = Form::Two { over, stairs };
+                best = Some((form.plain_cost(self.a, self.b), form));
+            }
+            let bound = best.as_ref().map_or(usize::MAX, |(cost, _)| *cost);
+            if let Some(Fit {
+                weights,
+                steps,
+                cost,
+            }) = fit(&[column], bound - 1)
+            {
+                let (over, stairs) = (over(weights.0), Stairs::Steps(steps));
+                best = Some((1 + cost, Form::Two { over, stairs }));
+            }
+            if best.as_ref().is_some_and(|(cost, _)| *cost <= GOOD) {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Where the zeros of a product would be: level lines are `(a − za)·(b − zb) = c`, so
+    /// `a·b − zb·a − za·b` is the same all along one, and `za`, `zb` follow by least squares from
+    /// the places where the value changes, in doubled coordinates.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "integers far below 2^53; a guess that is checked wherever it leads"
+    )]
+    fn centre(&self) -> Option<(i64, i64)> {
+        let mut lines: BTreeMap<i64, Vec<(i64, i64)>> = BTreeMap::new();
+        let columns = self.columns;
+        for (at, pair) in self.pairs().enumerate() {
+            let ((a, b), value) = pair;
+            let right = (b < self.b.1).then_some((at + 1, (2 * a, 2 * b + 1)));
+            let below = (a < self.a.1).then_some((at + columns, (2 * a + 1, 2 * b)));
+            for (other, point) in [right, below].into_iter().flatten() {
+                let other = self.values.get(other).copied().unwrap_or(value);
+                if other != value {
+                    lines.entry(other.max(value)).or_default().push(point);
+                }
+            }
+        }
+        // Normal equations of `a·b = zb·a + za·b + c`, less the means of each line.
+        let (mut aa, mut ab, mut bb, mut pa, mut pb) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for points in lines.values() {
+            let count = points.len() as f64;
+            let mean =
+                |of: &dyn Fn(&(i64, i64)) -> i64| points.iter().map(of).sum::<i64>() as f64 / count;
+            let (mean_a, mean_b) = (mean(&|p| p.0), mean(&|p| p.1));
+            let mean_p = mean(&|p| p.0 * p.1);
+            for &(a, b) in points {
+                let (x, y) = (a as f64 - mean_a, b as f64 - mean_b);
+                let p = (a * b) as f64 - mean_p;
+                aa += x * x;
+                ab += x * y;
+                bb += y * y;
+                pa += p * x;
+                pb += p * y;
+            }
+        }
+        let determinant = aa * bb - ab * ab;
+        if determinant <= 0.0 {
+            return None;
+        }
+        let (zb, za) = (
+            (pa * bb - pb * ab) / determinant,
+            (pb * aa - pa * ab) / determinant,
+        );
+        let near = |z: f64| (z / 2.0).round().clamp(-1e6, 1e6) as i64;
+        Some((near(za), near(zb)))
+    }
+
+    /// The values by product; `None` where they are not a function of it, but for a few.
+    fn by_product(&self, zeros: (i64, i64), least: i64, most: i64) -> Option<Column> {
+        let size = usize::try_from(most - least + 1).ok()?;
+        let mut seen: Vec<Option<i64>> = vec![None; size];
+        let mut others = 0;
+        for ((a, b), value) in self.pairs() {
+            let at = usize::try_from((a - zeros.0) * (b - zeros.1) - least).ok()?;
+            match seen.get_mut(at)? {
+                Some(known) if *known != value => {
+                    others += 1;
+                    if others > MOST_CORRECTIONS {
+                        return None;
+                    }
+                }
+                slot => *slot = Some(value),
+            }
+        }
+        let found = (0..).zip(seen).filter_map(|(x, value)| Some((x, value?)));
+        Some(found.collect())
+    }
+
+    /// Thresholds over a sum with small weights.
+    fn thresholds(&self, bound: usize) -> Option<(usize, Form)> {
+        let (rows, columns) = (self.a.1 - self.a.0, self.b.1 - self.b.0);
+        let mut best = None;
+        let mut bound = bound;
+        for m in 1..=TABLE_WEIGHTS {
+            for n in (1..=TABLE_WEIGHTS).flat_map(|n| [n, -n]) {
+                let Some(table) = self.by_sum(m, n).and_then(|column| {
+                    // From the least sum on, which is below 0 for a negative weight.
+                    let least = (n * columns).min(0);
+                    let shifted: Column = column.iter().map(|&(x, v)| (x + least, v)).collect();
+                    runs(&shifted, m * rows + (n * columns).max(0))
+                }) else {
+                    continue;
+                };
+                let cost = table.cost(false);
+                if cost < bound {
+                    bound = cost;
+                    let (over, stairs) = (Over::Sum { m, n }, Stairs::Table(table));
+                    best = Some((cost, Form::Two { over, stairs }));
+                }
+            }
+        }
+        best
+    }
+
+    /// The values by sum, from the least one on; `None` where they are not a function of it.
+    fn by_sum(&self, m: i64, n: i64) -> Option<Column> {
+        let (rows, columns) = (self.a.1 - self.a.0, self.b.1 - self.b.0);
+        let least = (n * columns).min(0);
+        let most = m * rows + (n * columns).max(0);
+        let mut seen: Vec<Option<i64>> = vec![None; usize::try_from(most - least + 1).ok()?];
+        for ((a, b), value) in self.pairs() {
+            let sum = m * (a - self.a.0) + n * (b - self.b.0);
+            match seen.get_mut(usize::try_from(sum - least).ok()?)? {
+                Some(known) if *known != value => return None,
+                slot => *slot = Some(value),
+            }
+        }
+        let found = (0..).zip(seen).filter_map(|(x, value)| Some((x, value?)));
+        Some(found.collect())
+    }
+}
+
+impl Form {
+    /// Constraints without corrections.
+    fn plain_cost(&self, a: (i64, i64), b: (i64, i64)) -> usize {
+        match self {
+            Self::One { function, .. } => function.cost(),
+            Self::Two { over, stairs } => {
+                let product = usize::from(matches!(over, Over::Product { .. }));
+                let (lo, hi) = over.interval(a, b);
+                product
+                    + match stairs {
+                        Stairs::Steps(steps) => steps.cost(lo, hi),
+                        Stairs::Table(table) => table.cost(false),
+                    }
+            }
+        }
+    }
+}
+
+impl Over {
+    /// Smallest and largest number over a rectangle.
+    fn interval(self, a: (i64, i64), b: (i64, i64)) -> (i64, i64) {
+        let ends = match self {
+            Self::Sum { m, n } => [m * (a.1 - a.0), n * (b.1 - b.0)],
+            Self::Product {
+                zeros,
+                least,
+                weight,
+            } => [weight * (corners(a, b, zeros).1 - least), 0],
+        };
+        let [x, y] = ends;
+        (x.min(0) + y.min(0), x.max(0) + y.max(0))
+    }
+}
+
+/// A table of the runs of one value; `None` for more than 256 runs.
+fn runs(column: &Column, hi: i64) -> Option<ThresholdTable> {
+    let mut segments: Vec<(i64, i64)> = Vec::new();
+    for &(x, value) in column {
+        if segments.last().is_none_or(|last| last.1 != value) {
+            segments.push((x, value));
+        }
+    }
+    if segments.len() > 256 {
+        return None;
+    }
+    ThresholdTable::of_segments(segments, hi).ok()
+}
+
+fn constant(row: &[i64]) -> bool {
+    row.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
+}
+
+/// Smallest and largest product over a rectangle.
+fn corners(a: (i64, i64), b: (i64, i64), zeros: (i64, i64)) -> (i64, i64) {
+    let ends = [a.0, a.1]
+        .into_iter()
+        .flat_map(|a| [b.0, b.1].map(|b| (a - zeros.0) * (b - zeros.1)));
+    ends.fold((i64::MAX, i64::MIN), |(lo, hi), end| {
+        (lo.min(end), hi.max(end))
+    })
+}
+
+/// The integers nearest to one, nearest first.
+fn nearest(list: &mut Vec<i64>, to: i64) {
+    list.sort_by_key(|&v| (v.abs_diff(to), v));
+    list.truncate(16);
+}
