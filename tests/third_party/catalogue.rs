@@ -107,7 +107,7 @@ pub(crate) const MODELS: [ThirdParty; 35] = [
     ),
     model(
         "googlenet-torch-pt2e",
-        "PyTorch export mode, dynamo exporter",
+        "PyTorch export mode by dynamo",
         ANIMALS,
     ),
     scaled(model("lenet-qop-u8s8", "ORT QOperator u8s8", MNIST), RAW),
@@ -128,16 +128,8 @@ pub(crate) const MODELS: [ThirdParty; 35] = [
         ),
         RAW,
     ),
-    model(
-        "lenet-torch-fx",
-        "PyTorch FX QAT, TorchScript exporter",
-        MNIST,
-    ),
-    model(
-        "lenet-torch-pt2e",
-        "PyTorch export mode, dynamo exporter",
-        MNIST,
-    ),
+    model("lenet-torch-fx", "PyTorch FX QAT by TorchScript", MNIST),
+    model("lenet-torch-pt2e", "PyTorch export mode by dynamo", MNIST),
     model("mlp-qop-u8s8", "ORT QOperator u8s8", DIGITS),
     model(
         "mlp-qop-u8s8-perchannel",
@@ -172,7 +164,7 @@ pub(crate) const MODELS: [ThirdParty; 35] = [
     ),
     basic(model(
         "resnet8-torch-fx",
-        "PyTorch FX QAT, TorchScript exporter",
+        "PyTorch FX QAT by TorchScript",
         ANIMALS,
     )),
     model(
@@ -202,11 +194,7 @@ pub(crate) const MODELS: [ThirdParty; 35] = [
         16.0,
     ),
     model("unet-qop-u8u8", "ORT QOperator u8u8", MASKS),
-    model(
-        "unet-torch-fx",
-        "PyTorch FX QAT, TorchScript exporter",
-        MASKS,
-    ),
+    model("unet-torch-fx", "PyTorch FX QAT by TorchScript", MASKS),
 ];
 
 /// Held-out samples as a model takes them, one row-major vector each, and their labels (for masks

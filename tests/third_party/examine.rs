@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ark_bn254::Fr;
 use proofmark_onnx::{Limits, Model, encode};
-use proofmark_ops::{Policy, Salts, plan};
+use proofmark_ops::Salts;
 use proofmark_prover::{NoProgress, Prover, setup};
 use proofmark_quantizer::{
     Drift, Options, QuantizeError, Quantized, Samples, drift, import_quantized,
@@ -13,7 +13,7 @@ use proofmark_quantizer::{
 use proofmark_runtime::{AnySession, FloatTensor, OptLevel, Value};
 use proofmark_tensor::IntTensor;
 use proofmark_tests::build::random_tensor;
-use proofmark_tests::{Checked, Random};
+use proofmark_tests::{Checked, Failure, Random};
 use proofmark_types::manifest::{InputSpec, ReferenceLevel, View, ViewValue};
 
 use crate::catalogue::{Aim, Heldout, ThirdParty};
@@ -50,7 +50,7 @@ impl Row {
             became,
         } = self;
         match became {
-            Became::Refused(what) => format!("{model},\"{format}\",{what},,,,refused\n"),
+            Became::Refused(what) => format!("{model},{format},{what},,,,refused\n"),
             Became::Circuit {
                 constraints,
                 inexact,
@@ -62,7 +62,7 @@ impl Row {
                 } else {
                     "waits for lookups"
                 };
-                format!("{model},\"{format}\",{constraints},{inexact},{drift},{digest},{proof}\n")
+                format!("{model},{format},{constraints},{inexact},{drift},{digest},{proof}\n")
             }
         }
     }
@@ -116,13 +116,14 @@ pub(crate) fn examine(model: &'static ThirdParty) -> Row {
         assert_eq!(drift.different, 0, "{}", model.name);
     }
 
-    let parsed = proofmark_onnx::parse(&quantized.model, &Limits::default()).expect("parses");
-    let policy = Policy::public(quantized.inputs.len(), quantized.outputs.len());
-    if let Err(error) = plan(&parsed, &policy) {
-        println!("{}: imported, not compiled: {error}", model.name);
-        return row(Became::Refused("not compiled".to_owned()));
-    }
-    let checked = Checked::load(&quantized.model);
+    let checked = match Checked::compile(&quantized.model) {
+        Ok(checked) => checked,
+        Err(failure @ Failure::Refused { .. }) => {
+            println!("{}: imported, not compiled: {failure}", model.name);
+            return row(Became::Refused("not compiled".to_owned()));
+        }
+        Err(failure) => panic!("{}: {failure}", model.name),
+    };
     let constraints = checked.circuit.r1cs.num_constraints();
     let (before, after) = (
         score(
