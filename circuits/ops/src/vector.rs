@@ -43,7 +43,7 @@ pub struct Vector {
 }
 
 /// Name of the tensor that a vector's last node makes.
-const OUTPUT: &str = "y";
+const OUTPUT: &str = "out";
 /// Name of the operator's output where another node makes the vector's ([`Vector::read_by`]).
 const INNER: &str = "inner";
 

@@ -173,12 +173,11 @@ impl<'m> Requantizing<'m> {
             let tensor = stored(position).and_then(Tensor::ints);
             tensor.and_then(|t| t.data().first().copied()).unwrap_or(0)
         };
-        let (x, depth) = match stored(0).and_then(Tensor::ints) {
-            Some(constant) => (constant.elem(), *constant.shape().last()?),
-            None => {
-                let fact: &Fact = whole.facts.get(node.input(0)?)?;
-                (fact.elem, *fact.shape.last()?)
-            }
+        let (x, depth) = if let Some(constant) = stored(0).and_then(Tensor::ints) {
+            (constant.elem(), *constant.shape().last()?)
+        } else {
+            let fact: &Fact = whole.facts.get(node.input(0)?)?;
+            (fact.elem, *fact.shape.last()?)
         };
         let y = whole.facts.get(node.output(0)?)?.elem;
         let mut read = Self {

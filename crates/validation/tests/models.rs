@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proofmark_onnx::{Limits, load};
-use proofmark_ops::Policy;
+use proofmark_onnx::{Limits, encode, load};
+use proofmark_ops::{Expect, OPERATORS, Policy};
 use proofmark_quantizer::{Options, import_quantized};
 use proofmark_validation::{TranslationOptions, TranslationReport, validate_translation};
 
@@ -60,4 +60,31 @@ fn models_quantized_by_onnx_runtime() {
             }
         }
     }
+}
+
+/// Whatever may be proven can be validated: each operator's worked examples.
+#[test]
+fn every_operator() {
+    let mut validated = 0;
+    for spec in OPERATORS {
+        for vector in (spec.vectors)() {
+            if matches!(vector.expect, Expect::Refused(_)) {
+                continue;
+            }
+            let model = vector.model();
+            let policy = Policy::public(model.graph.inputs.len(), model.graph.outputs.len());
+            let options = TranslationOptions::default();
+            let report = validate_translation(&encode(&model), &policy, &options);
+            let report = report
+                .unwrap_or_else(|error| panic!("{} {:?}: {error:?}", spec.op_type, vector.name));
+            validated += 1;
+            assert_eq!(report.nodes.len(), model.graph.nodes.len());
+            assert!(
+                report.nodes.iter().all(|node| node.runs > 0),
+                "{}",
+                spec.op_type
+            );
+        }
+    }
+    assert!(validated >= OPERATORS.len(), "{validated} examples");
 }
