@@ -11,12 +11,18 @@ use anyhow::{Context as _, Result, bail};
 use crate::{fetch_runtime, say};
 
 /// Test targets of the package of tests that have a long version.
-const TARGETS: [&str; 4] = ["exactness", "models", "service", "soundness"];
+const TARGETS: [&str; 5] = [
+    "exactness",
+    "models",
+    "service",
+    "soundness",
+    "third_party",
+];
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only these (all without): exactness, models, service, soundness
+    /// Only these (all without): exactness, models, service, soundness, third_party
     #[arg(value_parser = TARGETS)]
     only: Vec<String>,
 }
