@@ -12,8 +12,8 @@ use proofmark_tensor::{ElemType, IntTensor};
 use proofmark_tests::{Checked, Failure, Random};
 use proofmark_types::manifest::ReferenceLevel;
 
-use crate::original::{Original, Style, original};
-use crate::run::{Goal, kind};
+use crate::original::{MOST, Original, Style, original};
+use crate::run::{Goal, describe, kind};
 
 const LEVELS: [ReferenceLevel; 4] = [
     ReferenceLevel::Disabled,
@@ -68,6 +68,9 @@ impl Imports {
     }
 }
 
+/// Findings after which a run ends.
+const FINDINGS: usize = 6;
+
 const fn opt_level(level: ReferenceLevel) -> OptLevel {
     match level {
         ReferenceLevel::Disabled => OptLevel::DisableAll,
@@ -84,34 +87,49 @@ const fn opt_level(level: ReferenceLevel) -> OptLevel {
 /// the three disagree on it.
 pub(crate) fn until(goal: Goal, first_seed: u64) -> Imports {
     let mut imports = Imports::default();
+    let mut findings = Vec::new();
     let mut seed = first_seed;
     while imports.outputs < goal.outputs || imports.exact < goal.graphs {
-        let case = original(seed);
-        let mut random = Random::new(!seed);
-        let level = *random.pick(&LEVELS);
-        if let Err(finding) = one(&case, level, &mut random, &mut imports) {
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
-            fs::create_dir_all(&folder).expect("a folder for findings");
-            let path = folder.join(format!("import-{seed}.onnx"));
-            fs::write(&path, proofmark_onnx::encode(&case.model)).expect("a file");
-            let nodes: Vec<&str> = case
-                .model
-                .graph
-                .nodes
-                .iter()
-                .map(|n| n.op_type.as_str())
-                .collect();
-            panic!(
-                "seed {seed}, level {}, {:?} {}: {finding}\n  {nodes:?}\n  saved as {}",
-                level.name(),
-                case.style,
-                case.elem,
-                path.display()
-            );
+        if let Err(finding) = whole(seed, MOST, &mut imports) {
+            findings.push(report(seed, finding));
+            // Some at once say more than the first.
+            if findings.len() == FINDINGS {
+                break;
+            }
         }
         seed += 1;
     }
+    assert!(findings.is_empty(), "{}", findings.join("\n\n"));
     imports
+}
+
+fn whole(seed: u64, most: usize, imports: &mut Imports) -> Result<(), String> {
+    let mut random = Random::new(!seed);
+    let level = *random.pick(&LEVELS);
+    one(&original(seed, most), level, &mut random, imports)
+}
+
+/// The fewest operators that still fail, saved and described.
+fn report(seed: u64, finding: String) -> String {
+    let fails = |most: usize| {
+        let finding = whole(seed, most, &mut Imports::default()).err()?;
+        Some((most, finding))
+    };
+    let (most, finding) = (1..MOST).find_map(fails).unwrap_or((MOST, finding));
+    let case = original(seed, most);
+    let level = *Random::new(!seed).pick(&LEVELS);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
+    fs::create_dir_all(&folder).expect("a folder for findings");
+    let path = folder.join(format!("import-{seed}.onnx"));
+    fs::write(&path, proofmark_onnx::encode(&case.model)).expect("a file");
+    format!(
+        "seed {seed}, level {}, {:?} {}: {finding}\n{}\n  saved as {}",
+        level.name(),
+        case.style,
+        case.elem,
+        describe(&case.model),
+        path.display()
+    )
 }
 
 fn one(

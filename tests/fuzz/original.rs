@@ -92,8 +92,11 @@ const OPERATORS: [&str; 26] = [
     "Resize",
 ];
 
-/// A random original.
-pub(crate) fn original(seed: u64) -> Original {
+/// Most operators of an original.
+pub(crate) const MOST: usize = 5;
+
+/// A random original of at most so many operators: the first ones are the same, however many.
+pub(crate) fn original(seed: u64, most: usize) -> Original {
     let mut random = Random::new(seed);
     let elem = if random.one_in(3) {
         ElemType::Int8
@@ -121,7 +124,7 @@ pub(crate) fn original(seed: u64) -> Original {
         inputs.push((q.scale, q.zero));
     }
     let mut operators = BTreeMap::new();
-    let wanted = w.random.size(1, 5);
+    let wanted = w.random.size(1, MOST).min(most);
     let mut tried = 0;
     while operators.values().sum::<usize>() < wanted && tried < 60 {
         tried += 1;

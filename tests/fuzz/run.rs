@@ -276,6 +276,18 @@ pub(crate) fn report(
     let point = point.unwrap_or_else(|| inputs.first().cloned().unwrap_or_default());
     let (model, point, failure) = shrink(case, point, failure.clone());
     let small = save("small", &model);
+    format!(
+        "seed {}: {failure}\n{}\n  inputs {:?}\n  saved as {} and {}",
+        case.seed,
+        describe(&model),
+        point,
+        whole.display(),
+        small.display()
+    )
+}
+
+/// The nodes and constants of a model, for people.
+pub(crate) fn describe(model: &Model) -> String {
     let nodes: Vec<String> = model
         .graph
         .nodes
@@ -299,12 +311,8 @@ pub(crate) fn report(
         .map(|line| line.chars().take(600).collect())
         .collect();
     format!(
-        "seed {}: {failure}\n  nodes\n{}\n  constants\n{}\n  inputs {:?}\n  saved as {} and {}",
-        case.seed,
+        "  nodes\n{}\n  constants\n{}",
         nodes.join("\n"),
-        constants.join("\n"),
-        point,
-        whole.display(),
-        small.display()
+        constants.join("\n")
     )
 }

@@ -5,17 +5,20 @@ use proofmark_tensor::ElemType;
 use proofmark_tests::Random;
 
 use crate::growing::{Growing, MOST, Value, any_shape, byte};
-use crate::integers::widened;
+use crate::integers::{broadcast, narrower, widened};
 use crate::movers;
+
+/// Different tables of pairs.
+const TABLES: i64 = 40;
 
 /// Most elements that go through a table in one node.
 const LOOKUPS: usize = 64;
 
 pub(crate) fn gather(g: &mut Growing) -> Option<Value> {
-    if g.random.one_in(2) {
-        picked(g)
-    } else {
-        unary(g)
+    match g.random.between(0, 4) {
+        0 | 1 => picked(g),
+        2 => binary(g),
+        _ => unary(g),
     }
 }
 
@@ -101,6 +104,57 @@ pub(crate) fn offset_binary(g: &mut Growing, x: &Value) -> Value {
     let range = (wide.range.0 + 128, wide.range.1 + 128);
     let out = (ElemType::Int32, x.shape.clone(), range);
     g.node(("", "Add"), &[&wide.name, &offset], &[], out)
+}
+
+/// A sum or a product of two quantized tensors, rounded in float32, as a table of all pairs.
+fn binary(g: &mut Growing) -> Option<Value> {
+    let a = g.pick(
+        |v| v.is_8_bit() && v.len() <= LOOKUPS,
+        |random| (byte(random), any_shape(random)),
+    )?;
+    let fits = |v: &Value| {
+        let shape = broadcast(&v.shape, &a.shape);
+        v.is_8_bit() && shape.is_some_and(|s| s.iter().product::<usize>() <= LOOKUPS)
+    };
+    let shape = narrower(&mut g.random, &a.shape);
+    let b = g.pick(fits, |random| {
+        (byte(random), if shape.is_empty() { vec![1] } else { shape })
+    })?;
+    let shape = broadcast(&a.shape, &b.shape)?;
+    let (first, second) = (offset_binary(g, &a), offset_binary(g, &b));
+    let row = g.b.int(ElemType::Int32, 256);
+    let out = (ElemType::Int32, first.shape.clone(), (0, 255 * 256));
+    let high = g.node(("", "Mul"), &[&first.name, &row], &[], out);
+    let out = (ElemType::Int32, shape.clone(), (0, 65_535));
+    let index = g.node(("", "Add"), &[&high.name, &second.name], &[], out);
+    let elem = byte(&mut g.random);
+    let entries = pairs(&mut g.random, elem);
+    let table = g.b.ints(elem, &[entries.len()], entries);
+    let out = (elem, shape);
+    Some(g.bytes(("", "Gather"), &[&table, &index.name], &[], out))
+}
+
+/// 65,536 entries.
+fn pairs(random: &mut Random, elem: ElemType) -> Vec<i32> {
+    // A whole table takes the compiler a while, so that there are few different ones.
+    let mut random = Random::new(u64::from(random.between(0, TABLES) as u32));
+    let ratio = |random: &mut Random| random.float(-2, -1);
+    let [za, zb, zy] = [0; 3].map(|_| random.between(0, 255) as f32);
+    let (ra, rb) = (ratio(&mut random), ratio(&mut random));
+    let product = random.one_in(2);
+    let scale = ratio(&mut random) / 64.0;
+    let (lo, hi) = (elem.min() as f32, elem.max() as f32);
+    (0..1 << 16)
+        .map(|at: u32| {
+            let (x, y) = ((at >> 8) as f32 - za, (at & 255) as f32 - zb);
+            let value = if product {
+                x * y * scale
+            } else {
+                ra * x + rb * y
+            };
+            (value.round_ties_even() + zy + lo).clamp(lo, hi) as i32
+        })
+        .collect()
 }
 
 /// 256 entries: noise, a step, a line with clamps, a rising curve, a constant.
