@@ -6,7 +6,11 @@ use std::path::Path;
 use proofmark_tensor::requantize::shift_multiplier;
 use proofmark_tensor::{ElemType, Requantize};
 
+use crate::arg_max::{Tie, arg_max};
+use crate::bivariate::Bivariate;
 use crate::circuit::Backend;
+use crate::compare::clamp;
+use crate::divide::divide;
 use crate::equal::is_equal;
 use crate::error::LowerError;
 use crate::lc::Wire;
@@ -15,12 +19,32 @@ use crate::logup::enforce_in_table;
 use crate::lookup::{Table, table8};
 use crate::lowering::Lowering;
 use crate::max::max;
+use crate::multiply::multiply;
 use crate::num::{Num, Signal};
 use crate::poseidon;
 use crate::requantize::{clamped_shift, plan, requantize};
 use crate::testing::Subject;
+use crate::univariate::Function;
 
 type Size = [usize; 3];
+
+fn of_byte(f: &dyn Fn(i64) -> i64) -> Size {
+    let values: Vec<i64> = (0..256).map(f).collect();
+    let function = Function::new(0, &values).unwrap();
+    size(&[(0, 255)], one(|cx, x| function.lower(cx, &x[0])))
+}
+
+fn of_bytes(f: &dyn Fn(i64, i64) -> i64) -> Size {
+    let bytes = (0, 255);
+    let values: Vec<i64> = (0..256)
+        .flat_map(|a| (0..256).map(move |b| f(a, b)))
+        .collect();
+    let function = Bivariate::new(bytes, bytes, &values).unwrap();
+    size(
+        &[bytes, bytes],
+        one(|cx, x| function.lower(cx, &x[0], &x[1])),
+    )
+}
 
 fn size(
     inputs: &[(i64, i64)],
@@ -139,6 +163,18 @@ fn sizes_are_the_committed_ones() {
             size(&[byte, byte], one(|cx, x| max(cx, &x[0], &x[1]))),
         ),
         (
+            "clamp of int8 at 0",
+            size(&[(-128, 127)], one(|cx, x| clamp(cx, &x[0], 0, 127))),
+        ),
+        (
+            "clamp of a byte at 100 and 200",
+            size(&[byte], one(|cx, x| clamp(cx, &x[0], 100, 200))),
+        ),
+        (
+            "arg-max of 10 bytes",
+            size(&[byte; 10], one(|cx, x| arg_max(cx, x, Tie::First))),
+        ),
+        (
             "clamped-shift 21 bits by 9",
             size(&[wide], one(|cx, x| clamped_shift(cx, &x[0], 9))),
         ),
@@ -158,6 +194,52 @@ fn sizes_are_the_committed_ones() {
                 &[byte],
                 one(|cx, x| table8(cx, &x[0], ElemType::Uint8, &table)),
             ),
+        ),
+        (
+            "multiply",
+            size(
+                &[wide, wide],
+                one(|cx, x| multiply(cx, "product", &x[0], &x[1])),
+            ),
+        ),
+        (
+            "divide 16 bits by a byte",
+            size(
+                &[(0, 65_535), (1, 255)],
+                one(|cx, x| divide(cx, &x[0], &x[1])),
+            ),
+        ),
+        (
+            "divide 16 bits by 10",
+            size(
+                &[(0, 65_535), (10, 10)],
+                one(|cx, x| divide(cx, &x[0], &x[1])),
+            ),
+        ),
+        ("function of a byte: clamp below", of_byte(&|x| x.max(100))),
+        (
+            "function of a byte: clamp on both sides",
+            of_byte(&|x| x.clamp(30, 140)),
+        ),
+        (
+            "function of a byte: rescale",
+            of_byte(&|x| ((x - 31) * 641 + 512).div_euclid(1024).max(0)),
+        ),
+        (
+            "function of a byte: any",
+            of_byte(&|x| (x * x * x + 41 * x) % 257),
+        ),
+        (
+            "function of two bytes: sum",
+            of_bytes(&|a, b| ((a * 7591 + b * 4337) >> 14).clamp(0, 255)),
+        ),
+        (
+            "function of two bytes: sum, half to even",
+            of_bytes(&|a, b| (a + b) / 2 + i64::from((a + b) % 4 == 3)),
+        ),
+        (
+            "function of two bytes: product",
+            of_bytes(&|a, b| (((a - 13) * (b - 133) * 43) >> 14).clamp(-128, 127)),
         ),
         ("poseidon 1", hash(1)),
         ("poseidon 2", hash(2)),

@@ -128,12 +128,12 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     })?;
     read_by_casts_alone(cx)?;
     let mut shape = x.shape.clone();
-    let length = if !cx.flag("keepdims", true)? {
-        shape.remove(at)
-    } else {
+    let length = if cx.flag("keepdims", true)? {
         shape
             .get_mut(at)
             .map_or(0, |size| std::mem::replace(size, 1))
+    } else {
+        shape.remove(at)
     };
     if length == 0 {
         return Err(Refusal::new("an axis without elements", "remove the node"));

@@ -110,7 +110,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
         "storage_order",
         "strides",
     ])?;
-    if cx.int("storage_order", 0)? != 0 {
+    if cx.flag("storage_order", false)? {
         return Err(Refusal::new(
             "storage_order is set",
             "export the pool with storage_order = 0",

@@ -248,7 +248,7 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     let (name, x) = cx.data(0)?;
     let (coordinates, nearest) = (coordinates(cx)?, nearest(cx)?);
     let policy = cx.text("keep_aspect_ratio_policy", "stretch")?;
-    if cx.int("antialias", 0)? != 0 || cx.int("exclude_outside", 0)? != 0 || policy != "stretch" {
+    if cx.flag("antialias", false)? || cx.flag("exclude_outside", false)? || policy != "stretch" {
         return Err(Refusal::new(
             "antialias, exclude_outside or keep_aspect_ratio_policy is set",
             "export the node without them, with the sizes that are meant",
