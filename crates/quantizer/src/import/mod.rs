@@ -42,13 +42,17 @@ mod ends;
 mod exponential;
 mod fused;
 mod island;
+mod largest;
 mod linear;
 mod mean;
 mod movers;
 mod operands;
 mod outputs;
+mod padding;
 mod product;
 mod qoperator;
+mod regions;
+mod resized;
 mod shapes;
 #[cfg(test)]
 mod small;

@@ -5,8 +5,8 @@ use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_types::ElemType;
 
 use super::Importer;
-use super::shapes;
 use super::value::{Grid, Int, Pending, Shown, Value, What};
+use super::{largest, padding, shapes};
 use crate::num::i64_of_dim;
 use crate::read::{
     Constants as _, Stop, check_shape, only_attributes, permutation, refuse, reshape_target,
@@ -138,9 +138,9 @@ impl Importer<'_> {
                 vec![Move::reshape(target)]
             }
             "Gather" => vec![shapes::gather(self, node, shape)?],
-            "GlobalMaxPool" | "MaxPool" => shapes::max_pool(node, shape, stored)?,
+            "GlobalMaxPool" | "MaxPool" => largest::max_pool(node, shape, stored)?,
             "Identity" => Vec::new(),
-            "Pad" => vec![shapes::pad(self, node, shape, stored)?],
+            "Pad" => vec![padding::pad(self, node, shape, stored)?],
             "ReduceMax" => self.reduce_max(node, shape, stored)?,
             "Resize" | "Upsample" => self.resize(node, shape)?,
             "Slice" => vec![shapes::slice(self, node, shape)?],
@@ -224,4 +224,285 @@ fn dropout(node: &Node) -> Result<Vec<Move>, Stop> {
         ));
     }
     Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphs::list as attribute;
+    use crate::import::small::{BOTH, Small};
+
+    /// A mover: its operator, the input's shape, attributes, and int64 inputs behind the data.
+    type Case<'c> = (
+        &'c str,
+        &'c [usize],
+        Vec<(&'c str, Attribute)>,
+        Vec<&'c [i64]>,
+    );
+
+    fn cases() -> Vec<Case<'static>> {
+        let text = |text: &str| Attribute::String(text.to_owned());
+        let int = Attribute::Int;
+        let mut cases: Vec<Case<'static>> = vec![
+            (
+                "Slice",
+                &[1, 3, 7],
+                vec![],
+                vec![&[0, 6], &[2, -8], &[1, 2], &[1, -2]],
+            ),
+            ("Slice", &[1, 9], vec![], vec![&[-4], &[i64::MAX], &[-1]]),
+            (
+                "Pad",
+                &[1, 2, 3, 3],
+                vec![],
+                vec![&[0, 0, 1, 2, 0, 1, 0, 1]],
+            ),
+            (
+                "Pad",
+                &[1, 2, 3, 4],
+                vec![("mode", text("reflect"))],
+                vec![&[0, 0, 1, 2, 0, 0, 2, 3]],
+            ),
+            (
+                "Pad",
+                &[1, 2, 3, 4],
+                vec![("mode", text("edge"))],
+                vec![&[0, 1, 0, 0, 0, 0, 2, 5]],
+            ),
+            ("Expand", &[1, 3, 1], vec![], vec![&[2, 1, 4]]),
+            (
+                "Gather",
+                &[1, 5, 2],
+                vec![("axis", int(1))],
+                vec![&[4, -5, 1, 1]],
+            ),
+            ("Tile", &[1, 2, 3], vec![], vec![&[1, 2, 3]]),
+            (
+                "DepthToSpace",
+                &[1, 8, 2, 3],
+                vec![("blocksize", int(2))],
+                vec![],
+            ),
+            (
+                "DepthToSpace",
+                &[1, 4, 3, 1],
+                vec![("blocksize", int(2)), ("mode", text("CRD"))],
+                vec![],
+            ),
+            (
+                "SpaceToDepth",
+                &[1, 2, 4, 6],
+                vec![("blocksize", int(2))],
+                vec![],
+            ),
+            ("Reshape", &[1, 4, 6], vec![], vec![&[0, -1, 3]]),
+            (
+                "Reshape",
+                &[1, 4, 6],
+                vec![("allowzero", int(1))],
+                vec![&[1, 24]],
+            ),
+            ("Flatten", &[1, 4, 6], vec![("axis", int(-1))], vec![]),
+            ("Squeeze", &[1, 4, 1, 6], vec![], vec![&[-2]]),
+            ("Unsqueeze", &[1, 4], vec![], vec![&[1, -1]]),
+            (
+                "Transpose",
+                &[1, 4, 2],
+                vec![("perm", attribute(&[2, 0, 1]))],
+                vec![],
+            ),
+            ("Transpose", &[1, 4, 2], vec![], vec![]),
+            ("Identity", &[1, 4], vec![], vec![]),
+            (
+                "MaxPool",
+                &[1, 2, 6, 5],
+                vec![
+                    ("kernel_shape", attribute(&[3, 2])),
+                    ("strides", attribute(&[2, 2])),
+                    ("ceil_mode", int(1)),
+                ],
+                vec![],
+            ),
+            (
+                "MaxPool",
+                &[1, 2, 9],
+                vec![
+                    ("kernel_shape", attribute(&[3])),
+                    ("dilations", attribute(&[2])),
+                    ("pads", attribute(&[2, 1])),
+                ],
+                vec![],
+            ),
+            (
+                "MaxPool",
+                &[1, 2, 7, 7],
+                vec![
+                    ("kernel_shape", attribute(&[3, 3])),
+                    ("strides", attribute(&[2, 3])),
+                    ("auto_pad", text("SAME_LOWER")),
+                    ("storage_order", int(1)),
+                ],
+                vec![],
+            ),
+            (
+                "ReduceMax",
+                &[1, 4, 3, 5],
+                vec![("axes", attribute(&[1, 3])), ("keepdims", int(0))],
+                vec![],
+            ),
+        ];
+        for how in [
+            "asymmetric",
+            "half_pixel",
+            "pytorch_half_pixel",
+            "align_corners",
+        ] {
+            for round in ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"] {
+                let attributes = vec![
+                    ("mode", text("nearest")),
+                    ("coordinate_transformation_mode", text(how)),
+                    ("nearest_mode", text(round)),
+                ];
+                cases.push(("Resize", &[1, 2, 5, 3], attributes, vec![&[1, 2, 11, 7]]));
+            }
+        }
+        cases
+    }
+
+    fn small(elem: ElemType, (_, shape, _, lists): &Case<'_>) -> (Small, Vec<String>) {
+        let mut small = Small::new(elem, &[shape]);
+        let mut names = Vec::new();
+        for (at, values) in lists.iter().enumerate() {
+            names.push(format!("c{at}"));
+            small.ints(&format!("c{at}"), values);
+        }
+        small.grid("x", 0.07, elem.min() + 31, elem);
+        (small, names)
+    }
+
+    /// The node's inputs; `Resize` takes its sizes last.
+    fn inputs<'n>(op_type: &str, data: &'n str, names: &'n [String]) -> Vec<&'n str> {
+        let gap: &[&str] = if op_type == "Resize" { &["", ""] } else { &[] };
+        let mut inputs = vec![data];
+        inputs.extend(gap);
+        inputs.extend(names.iter().map(String::as_str));
+        inputs
+    }
+
+    #[test]
+    fn movers_keep_every_integer() {
+        for elem in BOTH {
+            for case in cases() {
+                let op_type = case.0;
+                // On integers.
+                let (mut bare, names) = small(elem, &case);
+                bare.node(op_type, &inputs(op_type, "q0", &names), &["y"], &case.2);
+                bare.output("y", elem);
+                bare.exact(30);
+                // On what they show, to the same grid, and to another one in the other type.
+                let (mut same, names) = small(elem, &case);
+                same.show("q0", "x", "d");
+                same.node(op_type, &inputs(op_type, "d", &names), &["m"], &case.2);
+                same.quantize("m", "x", "y").output("y", elem);
+                if op_type != "Identity" {
+                    same.exact(30);
+                }
+                let other = BOTH[usize::from(elem == ElemType::Uint8)];
+                let (mut apart, names) = small(elem, &case);
+                apart
+                    .grid("y", 0.031, other.min() + 77, other)
+                    .show("q0", "x", "d");
+                apart.node(op_type, &inputs(op_type, "d", &names), &["m"], &case.2);
+                apart.quantize("m", "y", "y").output("y", other);
+                apart.exact(30);
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_a_split_go_their_own_ways() {
+        for elem in BOTH {
+            let mut small = Small::new(elem, &[&[1, 7, 2]]).opset(18);
+            small
+                .grid("x", 0.07, elem.min() + 31, elem)
+                .grid("y", 0.11, elem.min() + 3, elem);
+            let attributes = [
+                ("axis", Attribute::Int(1)),
+                ("num_outputs", Attribute::Int(3)),
+            ];
+            small
+                .show("q0", "x", "d")
+                .node("Split", &["d"], &["a", "b", "c"], &attributes);
+            small.quantize("a", "x", "ya").output("ya", elem);
+            small.quantize("b", "y", "yb").output("yb", elem);
+            small.quantize("c", "x", "yc").output("yc", elem);
+            small.exact(40);
+            let mut small = Small::new(elem, &[&[1, 7, 2]]);
+            small.ints("sizes", &[2, 5]);
+            let axis = [("axis", Attribute::Int(1))];
+            small.node("Split", &["q0", "sizes"], &["a", "b"], &axis);
+            small.output("b", elem).output("a", elem).exact(40);
+        }
+    }
+
+    #[test]
+    fn what_moves_nothing_is_refused() {
+        let u8s = ElemType::Uint8;
+        let text = |text: &str| Attribute::String(text.to_owned());
+        for (case, part) in [
+            (
+                (
+                    "Resize",
+                    &[1, 1, 3, 3][..],
+                    vec![("mode", text("linear"))],
+                    vec![&[1, 1, 6, 6][..]],
+                ),
+                "linear",
+            ),
+            (
+                (
+                    "Pad",
+                    &[1, 3],
+                    vec![("mode", text("wrap"))],
+                    vec![&[0, 1, 0, 1]],
+                ),
+                "wrap",
+            ),
+            (("Pad", &[1, 3], vec![], vec![&[0, -1, 0, 1]]), "pads"),
+            (
+                ("Slice", &[1, 3], vec![], vec![&[3], &[3], &[1]]),
+                "takes nothing",
+            ),
+            (
+                (
+                    "Gather",
+                    &[1, 3],
+                    vec![("axis", Attribute::Int(1))],
+                    vec![&[3]],
+                ),
+                "3",
+            ),
+            (("Reshape", &[1, 3], vec![], vec![&[2, 2]]), "cannot become"),
+            (
+                ("Expand", &[1, 3], vec![], vec![&[1, 4]]),
+                "do not broadcast",
+            ),
+            (
+                (
+                    "DepthToSpace",
+                    &[1, 3, 2, 2],
+                    vec![("blocksize", Attribute::Int(2))],
+                    vec![],
+                ),
+                "blocks",
+            ),
+        ] {
+            let (mut small, names) = small(u8s, &case);
+            small
+                .node(case.0, &inputs(case.0, "q0", &names), &["y"], &case.2)
+                .output("y", u8s);
+            let reason = small.refused().join("; ");
+            assert!(reason.contains(part), "{}: {reason}", case.0);
+        }
+    }
 }

@@ -1,31 +1,28 @@
-//! What the single movers do: shapes and constants of `Slice`, `Split`, `Pad`, `Expand`, `Gather`,
-//! `Tile`, `Resize`, `DepthToSpace`, `SpaceToDepth` and the pools that take a largest element.
+//! What the single movers do: shapes and constants of `Slice`, `Split`, `Expand`, `Gather`, `Tile`,
+//! `DepthToSpace` and `SpaceToDepth`.
 
 use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
-use proofmark_types::{ElemType, IntTensor};
+use proofmark_types::ElemType;
 
-use super::Importer;
-use super::cut::Cut;
 use super::movers::{Move, Stored};
-use super::value::Grid;
-use crate::emit::ints;
-use crate::num::{f32_of_i64, i64_of_dim, round_to};
+use crate::num::i64_of_dim;
 use crate::read::{Constants, Stop, axis_of, check_shape, only_attributes, refuse};
-use crate::window::{Image, Window};
 
-fn int64s(values: &[i64]) -> Tensor {
+/// A list of int64.
+pub(super) fn int64s(values: &[i64]) -> Tensor {
     Tensor {
         shape: vec![values.len()],
         data: TensorData::Int64(values.to_vec()),
     }
 }
 
-fn dims(values: &[usize]) -> Vec<i64> {
+/// Sizes as ONNX writes them.
+pub(super) fn dims(values: &[usize]) -> Vec<i64> {
     values.iter().map(|&value| i64_of_dim(value)).collect()
 }
 
 /// A list that newer operator sets take as an input and older ones as an attribute.
-fn list(
+pub(super) fn list(
     cx: &impl Constants,
     node: &Node,
     name: &str,
@@ -126,7 +123,7 @@ fn sliced(shape: &[usize], taken: &[(usize, Taken)]) -> Move {
 }
 
 /// Elements along one dimension.
-fn gathered(shape: &[usize], axis: usize, indices: &[usize]) -> Move {
+pub(super) fn gathered(shape: &[usize], axis: usize, indices: &[usize]) -> Move {
     let mut target = shape.to_vec();
     if let Some(dim) = target.get_mut(axis) {
         *dim = indices.len();
@@ -214,124 +211,6 @@ pub(super) fn split(cx: &impl Constants, node: &Node, shape: &[usize]) -> Result
         sliced(shape, &[(axis, taken)])
     });
     Ok(each.collect())
-}
-
-/// The integer of a padding value.
-fn padding(
-    cx: &impl Constants,
-    node: &Node,
-    stored: Stored,
-) -> Result<Option<(ElemType, i32)>, Stop> {
-    let constant = cx.constant(node, 2)?;
-    let one = |ok: bool| {
-        if ok {
-            return Ok(());
-        }
-        Err(refuse(
-            "its padding value is no scalar of its input's type",
-            "pad with one value of the input's type",
-        ))
-    };
-    let float = match constant {
-        Some(tensor) => tensor.floats().and_then(|v| <[f32; 1]>::try_from(v).ok()),
-        None => node.attr_float("value")?.map(|value| [value]),
-    };
-    match stored {
-        Stored::Later => {
-            one(constant.is_none() || float.is_some())?;
-            Ok(None)
-        }
-        Stored::Int(elem) => {
-            let Some(tensor) = constant else {
-                one(float.is_none() || float == Some([0.0]))?;
-                return Ok(Some((elem, 0)));
-            };
-            let value = tensor.ints().filter(|t| t.elem() == elem && t.len() == 1);
-            one(value.is_some())?;
-            let value = value.and_then(|t| t.data().first().copied());
-            Ok(Some((elem, value.unwrap_or_default())))
-        }
-        Stored::Shown(elem, grid) => {
-            one(constant.is_none() || float.is_some())?;
-            let [value] = float.unwrap_or([0.0]);
-            on_grid(value, elem, grid).map(|value| Some((elem, value)))
-        }
-    }
-}
-
-/// The integer that stands for a float; refused where there is none.
-fn on_grid(value: f32, elem: ElemType, grid: Grid) -> Result<i32, Stop> {
-    let steps = f64::from((value / grid.scale).round_ties_even());
-    let at = round_to(steps + f64::from(grid.zero_point), elem.min(), elem.max());
-    let shown = grid.scale * f32_of_i64(i64::from(at - grid.zero_point));
-    if value.is_finite() && shown.to_bits() == (value + 0.0).to_bits() {
-        return Ok(at);
-    }
-    Err(refuse(
-        format!(
-            "it pads with {value}, which {elem} of scale {} and zero point {} does not hold",
-            grid.scale, grid.zero_point
-        ),
-        "pad with 0 or with a value of the quantized grid",
-    ))
-}
-
-pub(super) fn pad(
-    cx: &impl Constants,
-    node: &Node,
-    shape: &[usize],
-    stored: Stored,
-) -> Result<Move, Stop> {
-    only_attributes(node, &["mode", "pads", "value"])?;
-    let mode = node.attr_string("mode")?.unwrap_or("constant").to_owned();
-    if !["constant", "edge", "reflect"].contains(&mode.as_str()) {
-        return Err(refuse(
-            format!("mode {mode:?} is not supported"),
-            "pad with mode constant, edge or reflect",
-        ));
-    }
-    let rank = shape.len();
-    let given = list(cx, node, "pads", 1)?
-        .ok_or_else(|| refuse("its pads are missing", "give constant pads"))?;
-    let axes = match list(cx, node, "axes", 3)? {
-        Some(axes) => axes
-            .iter()
-            .map(|&axis| axis_of(axis, rank))
-            .collect::<Result<Vec<_>, _>>()?,
-        None => (0..rank).collect(),
-    };
-    let wrong = || {
-        refuse(
-            format!("pads {given:?} of shape {shape:?}"),
-            "give a begin and an end of at least 0 for each dimension; crop with Slice; reflect less than the dimension",
-        )
-    };
-    let sizes: Option<Vec<usize>> = given.iter().map(|&v| usize::try_from(v).ok()).collect();
-    let sizes = sizes
-        .filter(|sizes| sizes.len() == 2 * axes.len())
-        .ok_or_else(wrong)?;
-    let mut pads = vec![0; 2 * rank];
-    let mut target = shape.to_vec();
-    for (at, &axis) in axes.iter().enumerate() {
-        let (begin, end) = (sizes[at], sizes[at + axes.len()]);
-        let dim = shape[axis];
-        if mode == "reflect" && begin.max(end) >= dim || begin.max(end) > 1 << 24 {
-            return Err(wrong());
-        }
-        (pads[axis], pads[axis + rank]) = (begin, end);
-        target[axis] = dim + begin + end;
-    }
-    check_shape(&target)?;
-    let constant = mode == "constant";
-    let made = Node::new("", "Pad", &[], &[]).with("mode", Attribute::String(mode));
-    let mut made = Move::new(made, target);
-    made.constants = vec![("pads", int64s(&dims(&pads)))];
-    if constant && let Some((elem, value)) = padding(cx, node, stored)? {
-        let value = ints(elem, Vec::new(), vec![value])
-            .map_err(|error| refuse(error.to_string(), "report this model"))?;
-        made.constants.push(("value", value));
-    }
-    Ok(made)
 }
 
 pub(super) fn expand(cx: &impl Constants, node: &Node, shape: &[usize]) -> Result<Move, Stop> {
@@ -459,166 +338,6 @@ pub(super) fn blocks(node: &Node, shape: &[usize], stored: Stored) -> Result<Mov
     ))
 }
 
-/// `MaxPool` and `GlobalMaxPool` of 8 bits; padding never wins.
-pub(super) fn max_pool(node: &Node, shape: &[usize], stored: Stored) -> Result<Vec<Move>, Stop> {
-    only_8_bits(stored)?;
-    if node.op_type == "GlobalMaxPool" {
-        only_attributes(node, &[])?;
-        let axes: Vec<usize> = (2..shape.len()).collect();
-        return reduce_max(shape, &axes, true);
-    }
-    only_attributes(
-        node,
-        &[
-            "auto_pad",
-            "ceil_mode",
-            "dilations",
-            "kernel_shape",
-            "pads",
-            "storage_order",
-            "strides",
-        ],
-    )?;
-    if node.output(1).is_some() {
-        return Err(refuse(
-            "its second output, the indices, is used",
-            "use the values only",
-        ));
-    }
-    let image = Image::of(shape)?;
-    let window = Window::pool(node, &image)?;
-    let size = window.sized(image.size)?;
-    let made = window.attributes(Node::new("", "MaxPool", &[], &[]));
-    Ok(vec![Move::new(made, image.shape(image.channels, size))])
-}
-
-fn only_8_bits(stored: Stored) -> Result<(), Stop> {
-    match stored {
-        Stored::Int(elem) | Stored::Shown(elem, _) if elem.bits() != 8 => Err(refuse(
-            "a largest element of int32",
-            "requantize to 8 bits first",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// The largest element over dimensions, as a pool over all of them.
-fn reduce_max(shape: &[usize], axes: &[usize], keep: bool) -> Result<Vec<Move>, Stop> {
-    let kept: Vec<usize> = (0..shape.len())
-        .filter(|axis| !axes.contains(axis))
-        .collect();
-    let size = |axes: &[usize]| axes.iter().map(|&axis| shape[axis]).product::<usize>();
-    let perm = [kept.as_slice(), axes].concat();
-    let mut chain = Vec::new();
-    if !perm.is_sorted() {
-        let turned = perm.iter().map(|&axis| shape[axis]).collect();
-        let node = Node::new("", "Transpose", &[], &[]).with("perm", Attribute::Ints(dims(&perm)));
-        chain.push(Move::new(node, turned));
-    }
-    let rows = vec![1, size(&kept), size(axes)];
-    chain.push(Move::reshape(rows.clone()));
-    let pool = Node::new("", "MaxPool", &[], &[])
-        .with("kernel_shape", Attribute::Ints(vec![i64_of_dim(rows[2])]));
-    chain.push(Move::new(pool, vec![1, rows[1], 1]));
-    let target = (0..shape.len()).filter_map(|axis| {
-        if axes.contains(&axis) {
-            keep.then_some(1)
-        } else {
-            Some(shape[axis])
-        }
-    });
-    chain.push(Move::reshape(target.collect()));
-    Ok(chain)
-}
-
-impl Importer<'_> {
-    /// `ReduceMax` of 8 bits.
-    pub(super) fn reduce_max(
-        &self,
-        node: &Node,
-        shape: &[usize],
-        stored: Stored,
-    ) -> Result<Vec<Move>, Stop> {
-        only_8_bits(stored)?;
-        let (axes, keep) = self.reduced_axes(node, shape.len())?;
-        reduce_max(shape, &axes, keep)
-    }
-
-    /// `Resize` and `Upsample` with mode nearest: the runtime says which element each output is,
-    /// and the canonical model gathers it.
-    pub(super) fn resize(&self, node: &Node, shape: &[usize]) -> Result<Vec<Move>, Stop> {
-        let mode = node.attr_string("mode")?.unwrap_or("nearest");
-        let crop = node.attr_string("coordinate_transformation_mode")?;
-        if mode != "nearest" || crop == Some("tf_crop_and_resize") {
-            return Err(refuse(
-                format!("mode {mode:?} with {crop:?} computes new values"),
-                "export with mode nearest; replace other modes by a transposed convolution",
-            ));
-        }
-        let count: usize = shape.iter().product();
-        let numbers = (0..count)
-            .map(|at| i32::try_from(at).unwrap_or(i32::MAX))
-            .collect();
-        let feed = IntTensor::new(ElemType::Int32, shape.to_vec(), numbers);
-        let feed = feed.map_err(|error| refuse(error.to_string(), "report this model"))?;
-        let mut alone = node.clone();
-        let name = super::cut::own_name("resized", 0);
-        if let Some(input) = alone.inputs.first_mut() {
-            input.clone_from(&name);
-        }
-        let cut = Cut {
-            inputs: vec![(name, ElemType::Int32)],
-            nodes: vec![alone],
-            ..Cut::default()
-        };
-        let made = self.run_cut(&cut, &[feed], ElemType::Int32)?;
-        check_shape(made.shape())?;
-        let apart = separate(shape, made.shape(), made.data()).ok_or_else(|| {
-            refuse(
-                "its outputs are no grid of its inputs",
-                "export with mode nearest",
-            )
-        })?;
-        let mut chain = Vec::new();
-        let mut current = shape.to_vec();
-        for (axis, indices) in apart.iter().enumerate() {
-            if !indices.iter().copied().eq(0..shape[axis]) {
-                chain.push(gathered(&current, axis, indices));
-                current[axis] = indices.len();
-            }
-        }
-        Ok(chain)
-    }
-}
-
-/// For each dimension the input index of each output index, where flat input positions `data` of
-/// the outputs are made of such.
-fn separate(from: &[usize], to: &[usize], data: &[i32]) -> Option<Vec<Vec<usize>>> {
-    if from.len() != to.len() {
-        return None;
-    }
-    let strides = |shape: &[usize]| -> Vec<usize> {
-        (0..shape.len())
-            .map(|axis| shape[axis + 1..].iter().product())
-            .collect()
-    };
-    let (inner, outer) = (strides(from), strides(to));
-    let source = |at: usize| usize::try_from(*data.get(at)?).ok();
-    let mut apart = Vec::with_capacity(to.len());
-    for axis in 0..to.len() {
-        let each =
-            (0..to[axis]).map(|at| Some(source(at * outer[axis])? / inner[axis] % from[axis]));
-        apart.push(each.collect::<Option<Vec<usize>>>()?);
-    }
-    let composed = |at: usize| -> usize {
-        let along = |axis: usize| apart[axis][at / outer[axis] % to[axis]] * inner[axis];
-        (0..to.len()).map(along).sum()
-    };
-    (0..data.len())
-        .all(|at| source(at) == Some(composed(at)))
-        .then_some(apart)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -626,15 +345,15 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Stored0(BTreeMap<String, Tensor>);
+    struct Known(BTreeMap<String, Tensor>);
 
-    impl Constants for Stored0 {
+    impl Constants for Known {
         fn constant(&self, node: &Node, position: usize) -> Result<Option<&Tensor>, Stop> {
             Ok(node.input(position).and_then(|name| self.0.get(name)))
         }
     }
 
-    impl Stored0 {
+    impl Known {
         fn with(mut self, name: &str, values: &[i64]) -> Self {
             self.0.insert(name.to_owned(), int64s(values));
             self
@@ -660,7 +379,7 @@ mod tests {
         assert_eq!(taken(5, 3, 3, 1).unwrap().1, 0);
         assert_eq!(taken(5, 0, 5, 0), None);
         assert_eq!(taken(5, 4, 0, i64::MIN), None);
-        let cx = Stored0::default().with("s", &[1, -1]).with("e", &[3, -9]);
+        let cx = Known::default().with("s", &[1, -1]).with("e", &[3, -9]);
         let cx = cx.with("a", &[-1, 0]).with("t", &[1, -2]);
         let node = Node::new("n", "Slice", &["x", "s", "e", "a", "t"], &["y"]);
         let made = slice(&cx, &node, &[5, 4]).unwrap();
@@ -668,7 +387,7 @@ mod tests {
         assert_eq!(values(&made, "starts"), [1, 4]);
         assert_eq!(values(&made, "ends"), [3, -6]);
         assert_eq!(values(&made, "steps"), [1, -2]);
-        let cx = Stored0::default().with("s", &[3]).with("e", &[3]);
+        let cx = Known::default().with("s", &[3]).with("e", &[3]);
         let node = Node::new("n", "Slice", &["x", "s", "e"], &["y"]);
         assert!(slice(&cx, &node, &[5, 4]).is_err());
     }
@@ -681,7 +400,7 @@ mod tests {
             if let Some((name, value)) = attribute {
                 node = node.with(name, value);
             }
-            let made = split(&Stored0::default(), &node, &[1, dim]).ok()?;
+            let made = split(&Known::default(), &node, &[1, dim]).ok()?;
             Some(made.iter().map(|made| made.shape[1]).collect::<Vec<_>>())
         };
         assert_eq!(of(None, &["a", "b"], 6), Some(vec![3, 3]));
@@ -700,30 +419,6 @@ mod tests {
         assert_eq!(of(sizes(&[1, 5]), &["a", "b"], 7), None);
         assert_eq!(of(sizes(&[0, 7]), &["a", "b"], 7), None);
         assert_eq!(of(sizes(&[7]), &["a", "b"], 7), None);
-    }
-
-    #[test]
-    fn padding_values_lie_on_the_grid() {
-        let grid = Grid {
-            scale: 0.1,
-            zero_point: 12,
-        };
-        assert_eq!(on_grid(0.0, ElemType::Uint8, grid).ok(), Some(12));
-        assert_eq!(on_grid(-0.0, ElemType::Uint8, grid).ok(), Some(12));
-        assert_eq!(on_grid(0.1 * 7.0, ElemType::Uint8, grid).ok(), Some(19));
-        assert!(on_grid(0.75, ElemType::Uint8, grid).is_err());
-        assert!(on_grid(-2.0, ElemType::Uint8, grid).is_err());
-        assert!(on_grid(f32::NEG_INFINITY, ElemType::Int8, grid).is_err());
-        assert!(on_grid(f32::NAN, ElemType::Int8, grid).is_err());
-    }
-
-    #[test]
-    fn grids_of_inputs_come_apart() {
-        // Rows 1, 0, 1 and columns 0, 2 of a 2×3 tensor.
-        let apart = separate(&[2, 3], &[3, 2], &[3, 5, 0, 2, 3, 5]).unwrap();
-        assert_eq!(apart, [vec![1, 0, 1], vec![0, 2]]);
-        assert!(separate(&[2, 3], &[3, 2], &[3, 5, 0, 1, 3, 5]).is_none());
-        assert!(separate(&[2, 3], &[2], &[3, 5]).is_none());
     }
 
     #[test]
@@ -750,313 +445,8 @@ mod tests {
         assert_eq!(shape("SpaceToDepth", 0, &[1, 2, 4, 4]), None);
         let int32 = Stored::Int(ElemType::Int32);
         assert!(blocks(&node("SpaceToDepth", 2), &[1, 2, 4, 4], int32).is_err());
-        let cx = Stored0::default().with("r", &[1, 2]);
+        let cx = Known::default().with("r", &[1, 2]);
         let made = tile(&cx, &Node::new("n", "Tile", &["x", "r"], &["y"]), &[2, 3]).unwrap();
         assert_eq!(values(&made[0], "indices"), [0, 1, 2, 0, 1, 2]);
-    }
-
-    use crate::graphs::list as attribute;
-    use crate::import::small::{BOTH, Small};
-
-    /// A mover: its operator, the input's shape, attributes, and int64 inputs behind the data.
-    type Case<'c> = (
-        &'c str,
-        &'c [usize],
-        Vec<(&'c str, Attribute)>,
-        Vec<&'c [i64]>,
-    );
-
-    fn cases() -> Vec<Case<'static>> {
-        let text = |text: &str| Attribute::String(text.to_owned());
-        let int = Attribute::Int;
-        let mut cases: Vec<Case<'static>> = vec![
-            (
-                "Slice",
-                &[1, 3, 7],
-                vec![],
-                vec![&[0, 6], &[2, -8], &[1, 2], &[1, -2]],
-            ),
-            ("Slice", &[1, 9], vec![], vec![&[-4], &[i64::MAX], &[-1]]),
-            (
-                "Pad",
-                &[1, 2, 3, 3],
-                vec![],
-                vec![&[0, 0, 1, 2, 0, 1, 0, 1]],
-            ),
-            (
-                "Pad",
-                &[1, 2, 3, 4],
-                vec![("mode", text("reflect"))],
-                vec![&[0, 0, 1, 2, 0, 0, 2, 3]],
-            ),
-            (
-                "Pad",
-                &[1, 2, 3, 4],
-                vec![("mode", text("edge"))],
-                vec![&[0, 1, 0, 0, 0, 0, 2, 5]],
-            ),
-            ("Expand", &[1, 3, 1], vec![], vec![&[2, 1, 4]]),
-            (
-                "Gather",
-                &[1, 5, 2],
-                vec![("axis", int(1))],
-                vec![&[4, -5, 1, 1]],
-            ),
-            ("Tile", &[1, 2, 3], vec![], vec![&[1, 2, 3]]),
-            (
-                "DepthToSpace",
-                &[1, 8, 2, 3],
-                vec![("blocksize", int(2))],
-                vec![],
-            ),
-            (
-                "DepthToSpace",
-                &[1, 4, 3, 1],
-                vec![("blocksize", int(2)), ("mode", text("CRD"))],
-                vec![],
-            ),
-            (
-                "SpaceToDepth",
-                &[1, 2, 4, 6],
-                vec![("blocksize", int(2))],
-                vec![],
-            ),
-            ("Reshape", &[1, 4, 6], vec![], vec![&[0, -1, 3]]),
-            (
-                "Reshape",
-                &[1, 4, 6],
-                vec![("allowzero", int(1))],
-                vec![&[1, 24]],
-            ),
-            ("Flatten", &[1, 4, 6], vec![("axis", int(-1))], vec![]),
-            ("Squeeze", &[1, 4, 1, 6], vec![], vec![&[-2]]),
-            ("Unsqueeze", &[1, 4], vec![], vec![&[1, -1]]),
-            (
-                "Transpose",
-                &[1, 4, 2],
-                vec![("perm", attribute(&[2, 0, 1]))],
-                vec![],
-            ),
-            ("Transpose", &[1, 4, 2], vec![], vec![]),
-            ("Identity", &[1, 4], vec![], vec![]),
-            (
-                "MaxPool",
-                &[1, 2, 6, 5],
-                vec![
-                    ("kernel_shape", attribute(&[3, 2])),
-                    ("strides", attribute(&[2, 2])),
-                    ("ceil_mode", int(1)),
-                ],
-                vec![],
-            ),
-            (
-                "MaxPool",
-                &[1, 2, 9],
-                vec![
-                    ("kernel_shape", attribute(&[3])),
-                    ("dilations", attribute(&[2])),
-                    ("pads", attribute(&[2, 1])),
-                ],
-                vec![],
-            ),
-            (
-                "MaxPool",
-                &[1, 2, 7, 7],
-                vec![
-                    ("kernel_shape", attribute(&[3, 3])),
-                    ("strides", attribute(&[2, 3])),
-                    ("auto_pad", text("SAME_LOWER")),
-                    ("storage_order", int(1)),
-                ],
-                vec![],
-            ),
-            (
-                "ReduceMax",
-                &[1, 4, 3, 5],
-                vec![("axes", attribute(&[1, 3])), ("keepdims", int(0))],
-                vec![],
-            ),
-        ];
-        for how in [
-            "asymmetric",
-            "half_pixel",
-            "pytorch_half_pixel",
-            "align_corners",
-        ] {
-            for round in ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"] {
-                let attributes = vec![
-                    ("mode", text("nearest")),
-                    ("coordinate_transformation_mode", text(how)),
-                    ("nearest_mode", text(round)),
-                ];
-                cases.push(("Resize", &[1, 2, 5, 3], attributes, vec![&[1, 2, 11, 7]]));
-            }
-        }
-        cases
-    }
-
-    fn small(elem: ElemType, (_, shape, _, lists): &Case<'_>) -> (Small, Vec<String>) {
-        let mut small = Small::new(elem, &[shape]);
-        let mut names = Vec::new();
-        for (at, values) in lists.iter().enumerate() {
-            names.push(format!("c{at}"));
-            small.ints(&format!("c{at}"), values);
-        }
-        small.grid("x", 0.07, elem.min() + 31, elem);
-        (small, names)
-    }
-
-    /// The node's inputs; `Resize` takes its sizes last.
-    fn inputs<'n>(op_type: &str, data: &'n str, names: &'n [String]) -> Vec<&'n str> {
-        let gap: &[&str] = if op_type == "Resize" { &["", ""] } else { &[] };
-        let mut inputs = vec![data];
-        inputs.extend(gap);
-        inputs.extend(names.iter().map(String::as_str));
-        inputs
-    }
-
-    #[test]
-    fn movers_keep_every_integer() {
-        for elem in BOTH {
-            for case in cases() {
-                let op_type = case.0;
-                // On integers; where nothing moves there is nothing to prove.
-                let (mut bare, names) = small(elem, &case);
-                bare.node(op_type, &inputs(op_type, "q0", &names), &["y"], &case.2);
-                bare.output("y", elem);
-                if op_type == "Identity" {
-                    assert!(bare.refused()[0].contains("input of the model"));
-                } else {
-                    bare.exact(30);
-                }
-                // On what they show, to the same grid, and to another one in the other type.
-                let (mut same, names) = small(elem, &case);
-                same.show("q0", "x", "d");
-                same.node(op_type, &inputs(op_type, "d", &names), &["m"], &case.2);
-                same.quantize("m", "x", "y").output("y", elem);
-                if op_type != "Identity" {
-                    same.exact(30);
-                }
-                let other = BOTH[usize::from(elem == ElemType::Uint8)];
-                let (mut apart, names) = small(elem, &case);
-                apart
-                    .grid("y", 0.031, other.min() + 77, other)
-                    .show("q0", "x", "d");
-                apart.node(op_type, &inputs(op_type, "d", &names), &["m"], &case.2);
-                apart.quantize("m", "y", "y").output("y", other);
-                apart.exact(30);
-            }
-        }
-    }
-
-    #[test]
-    fn parts_of_a_split_go_their_own_ways() {
-        for elem in BOTH {
-            let mut small = Small::new(elem, &[&[1, 7, 2]]).opset(18);
-            small
-                .grid("x", 0.07, elem.min() + 31, elem)
-                .grid("y", 0.11, elem.min() + 3, elem);
-            let attributes = [
-                ("axis", Attribute::Int(1)),
-                ("num_outputs", Attribute::Int(3)),
-            ];
-            small
-                .show("q0", "x", "d")
-                .node("Split", &["d"], &["a", "b", "c"], &attributes);
-            small.quantize("a", "x", "ya").output("ya", elem);
-            small.quantize("b", "y", "yb").output("yb", elem);
-            small.quantize("c", "x", "yc").output("yc", elem);
-            small.exact(40);
-            let mut small = Small::new(elem, &[&[1, 7, 2]]);
-            small.ints("sizes", &[2, 5]);
-            let axis = [("axis", Attribute::Int(1))];
-            small.node("Split", &["q0", "sizes"], &["a", "b"], &axis);
-            small.output("b", elem).output("a", elem).exact(40);
-        }
-    }
-
-    #[test]
-    fn padding_brings_its_own_integers() {
-        for elem in BOTH {
-            let mut small = Small::new(elem, &[&[1, 4]]);
-            small
-                .ints("p", &[0, 1, 0, 2])
-                .bytes("v", elem, &[], &[elem.min() + 5]);
-            small
-                .node("Pad", &["q0", "p", "v"], &["y"], &[])
-                .output("y", elem);
-            small.exact(30);
-            let mut small = Small::new(elem, &[&[1, 4]]);
-            small
-                .grid("x", 0.5, elem.min() + 7, elem)
-                .ints("p", &[0, 1, 0, 2]);
-            small.floats("v", &[], &[10.5]).show("q0", "x", "d");
-            small.node("Pad", &["d", "p", "v"], &["m"], &[]);
-            small.quantize("m", "x", "y").output("y", elem);
-            small.exact(30);
-            small.floats("v", &[], &[10.6]);
-            assert!(small.refused()[0].contains("does not hold"));
-        }
-    }
-
-    #[test]
-    fn what_moves_nothing_is_refused() {
-        let u8s = ElemType::Uint8;
-        let text = |text: &str| Attribute::String(text.to_owned());
-        for (case, part) in [
-            (
-                (
-                    "Resize",
-                    &[1, 1, 3, 3][..],
-                    vec![("mode", text("linear"))],
-                    vec![&[1, 1, 6, 6][..]],
-                ),
-                "linear",
-            ),
-            (
-                (
-                    "Pad",
-                    &[1, 3],
-                    vec![("mode", text("wrap"))],
-                    vec![&[0, 1, 0, 1]],
-                ),
-                "wrap",
-            ),
-            (("Pad", &[1, 3], vec![], vec![&[0, -1, 0, 1]]), "pads"),
-            (
-                ("Slice", &[1, 3], vec![], vec![&[3], &[3], &[1]]),
-                "takes nothing",
-            ),
-            (
-                (
-                    "Gather",
-                    &[1, 3],
-                    vec![("axis", Attribute::Int(1))],
-                    vec![&[3]],
-                ),
-                "3",
-            ),
-            (("Reshape", &[1, 3], vec![], vec![&[2, 2]]), "cannot become"),
-            (
-                ("Expand", &[1, 3], vec![], vec![&[1, 4]]),
-                "do not broadcast",
-            ),
-            (
-                (
-                    "DepthToSpace",
-                    &[1, 3, 2, 2],
-                    vec![("blocksize", Attribute::Int(2))],
-                    vec![],
-                ),
-                "blocks",
-            ),
-        ] {
-            let (mut small, names) = small(u8s, &case);
-            small
-                .node(case.0, &inputs(case.0, "q0", &names), &["y"], &case.2)
-                .output("y", u8s);
-            let reason = small.refused().join("; ");
-            assert!(reason.contains(part), "{}: {reason}", case.0);
-        }
     }
 }
