@@ -8,22 +8,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{fetch_runtime, say};
+use crate::{emulation, fetch_runtime, say};
 
 /// Test targets of the package of tests that have a long version.
-const TARGETS: [&str; 5] = [
-    "exactness",
-    "models",
-    "service",
-    "soundness",
-    "third_party",
-];
+const TARGETS: [&str; 5] = ["exactness", "models", "service", "soundness", "third_party"];
+/// The same programs on emulated processors.
+const EMULATION: &str = "emulation";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only these (all without): exactness, models, service, soundness, third_party
-    #[arg(value_parser = TARGETS)]
+    /// Only these (all without): exactness, models, service, soundness, third_party, emulation
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS.iter().chain([&EMULATION])))]
     only: Vec<String>,
 }
 
@@ -70,6 +66,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             report.push('\n');
         }
         report.push_str("```\n");
+    }
+    if wanted(&&EMULATION) {
+        say("emulation …")?;
+        let start = Instant::now();
+        let lines = emulation::run(&emulation::Options { all: true })?;
+        let text = lines.join("\n");
+        say(&text)?;
+        writeln!(
+            report,
+            "\n## emulation ({} s)\n\n```\n{text}\n```",
+            start.elapsed().as_secs()
+        )?;
     }
     let what = if options.only.is_empty() {
         "all".to_owned()

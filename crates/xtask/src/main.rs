@@ -3,6 +3,7 @@
 
 mod deep;
 mod demo;
+mod emulation;
 mod fetch_runtime;
 mod import_samples;
 mod test;
@@ -30,6 +31,8 @@ enum Chore {
     ImportSamples,
     /// Run the long versions of the checks and write their dated result
     Deep(deep::Options),
+    /// Compare the runtime's integers at hand with those on emulated processors
+    Emulation(emulation::Options),
     /// Fetch what the tests need and run them all
     Test,
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Chore::Demo(options) => demo::run(&options),
         Chore::ImportSamples => import_samples::run(),
         Chore::Deep(options) => deep::run(&options),
+        Chore::Emulation(options) => emulation::print(&options),
         Chore::Test => test::run(),
     };
     match done {
