@@ -1,6 +1,6 @@
 //! The ends of the integer model: which integers are served, under which names and views.
 
-use proofmark_onnx::{ValueInfo, ValueType, encode};
+use proofmark_onnx::{Node, ValueInfo, ValueType, encode};
 use proofmark_types::manifest::{OutputSpec, View, Visibility};
 
 use super::Importer;
@@ -77,12 +77,11 @@ impl Importer<'_> {
             .nodes
             .iter()
             .any(|node| node.outputs.contains(&source.name));
-        if !made {
-            return Err(refuse(
-                "it only quantizes and shows an input of the model",
-                "remove the output; there is nothing to prove about it",
-            ));
-        }
+        let source = if made {
+            source
+        } else {
+            self.input_again(&source, name)?
+        };
         if let Some((_, spec)) = outputs.iter_mut().find(|(int, _)| *int == source) {
             let dequantize = |views: &[View]| {
                 let found = views.iter().find(|v| matches!(v, View::Dequantize { .. }));
@@ -114,6 +113,31 @@ impl Importer<'_> {
         };
         outputs.push((source, spec));
         Ok(())
+    }
+
+    /// An integer input of the model that is an output of another name as well. What the input's
+    /// quantizer made is no answer of the model.
+    fn input_again(&mut self, source: &Int, name: &str) -> Result<Int, Stop> {
+        let mut inputs = self.inputs.iter();
+        let quantized = inputs.any(|input| input.name == source.name && input.quantizer.is_some());
+        if quantized || source.name == name || !matches!(self.values.get(name), Some(Value::Int(_)))
+        {
+            return Err(refuse(
+                "it only quantizes and shows an input of the model",
+                "remove the output; there is nothing to prove about it",
+            ));
+        }
+        let identity = Node::new(
+            self.writer.fresh(&format!("{name}.identity")),
+            "Identity",
+            &[],
+            &[],
+        );
+        self.writer.node(identity, vec![source.name.clone()], name);
+        Ok(Int {
+            name: name.to_owned(),
+            ..source.clone()
+        })
     }
 
     /// The model as it is written, its outputs under their names of the original.
