@@ -7,6 +7,7 @@ use proofmark_tests::Random;
 use proofmark_tests::build::random_tensor;
 
 use crate::growing::{Growing, Value, byte, image_shape, zero_point};
+use crate::integers::{broadcast, narrower};
 
 /// Most output elements of one requantizing node.
 const OUTPUTS: usize = 96;
@@ -192,7 +193,20 @@ fn conv(g: &mut Growing, integer: bool) -> Option<Conv> {
     let rank = spatial.len();
     let mut window = [const { Vec::new() }; 6];
     let [kernel, strides, dilations, begin, end, out] = &mut window;
+    let same = random.one_in(6);
+    let upper = random.one_in(2);
     for &size in spatial {
+        if same {
+            let (k, s) = (random.size(1, 3), random.size(1, 2));
+            let total = ((size.div_ceil(s) - 1) * s + k).checked_sub(size)?;
+            kernel.push(k);
+            strides.push(s);
+            dilations.push(1);
+            begin.push(if upper { total / 2 } else { total.div_ceil(2) });
+            end.push(total - begin.last()?);
+            out.push(size.div_ceil(s));
+            continue;
+        }
         let (b, e) = (random.size(0, 2), random.size(0, 2));
         let padded = size + b + e;
         let k = random.size(1, padded.min(3));
@@ -222,19 +236,24 @@ fn conv(g: &mut Growing, integer: bool) -> Option<Conv> {
     let plain = |list: &[usize], v: usize| list.iter().all(|&l| l == v);
     let pads: Vec<usize> = begin.iter().chain(&end).copied().collect();
     // The runtime takes one of auto_pad and pads.
-    let valid = plain(&pads, 0) && random.one_in(4);
+    let valid = !same && plain(&pads, 0) && random.one_in(4);
     for (name, list, default) in [
         ("strides", &strides, 1),
         ("dilations", &dilations, 1),
         ("pads", &pads, 0),
     ] {
         let needed = !plain(list, default) || random.one_in(3);
-        if needed && !(valid && name == "pads") {
+        if needed && !((valid || same) && name == "pads") {
             attributes.push((name, ints(list)));
         }
     }
-    if valid {
-        attributes.push(("auto_pad", Attribute::String("VALID".to_owned())));
+    if valid || same {
+        let way = match (valid, upper) {
+            (true, _) => "VALID",
+            (_, true) => "SAME_UPPER",
+            _ => "SAME_LOWER",
+        };
+        attributes.push(("auto_pad", Attribute::String(way.to_owned())));
     }
     if random.one_in(2) {
         attributes.push(("kernel_shape", ints(&kernel)));
@@ -432,7 +451,106 @@ pub(crate) fn q_gemm(g: &mut Growing) -> Option<Value> {
     ))
 }
 
+/// A product of two tensors that are both computed: operands and shape, and the range of an
+/// accumulator.
+struct Pair {
+    operands: [String; 2],
+    zero_points: [String; 2],
+    elem: ElemType,
+    shape: Vec<usize>,
+    range: (i64, i64),
+}
+
+fn pair(g: &mut Growing, uint8: bool) -> Option<Pair> {
+    let fits = |v: &Value| {
+        let elem = if uint8 {
+            v.elem == ElemType::Uint8
+        } else {
+            v.is_8_bit()
+        };
+        v.shape.len() >= 2 && elem && v.len() <= OUTPUTS
+    };
+    let a = g.pick(fits, |random| {
+        let elem = if uint8 { ElemType::Uint8 } else { byte(random) };
+        (elem, vec![random.size(1, 4), random.size(1, 12)])
+    })?;
+    let (rows, depth) = (a.shape[a.shape.len() - 2], a.shape[a.shape.len() - 1]);
+    let batch = &a.shape[..a.shape.len() - 2];
+    let b = g.pick(
+        |v| {
+            let rank = v.shape.len();
+            let inner = v.elem == a.elem && rank >= 2 && v.shape[rank - 2] == depth;
+            inner && broadcast(&v.shape[..rank - 2], batch).is_some()
+        },
+        |random| {
+            let mut shape = narrower(random, batch);
+            shape.extend([depth, random.size(1, 5)]);
+            (a.elem, shape)
+        },
+    )?;
+    let rank = b.shape.len();
+    let columns = b.shape[rank - 1];
+    let mut shape = broadcast(batch, &b.shape[..rank - 2])?;
+    shape.extend([rows, columns]);
+    let count: usize = shape.iter().product();
+    if count > OUTPUTS || count * depth > 600 {
+        return None;
+    }
+    let ends = |zero: i32| [a.elem.min(), a.elem.max()].map(|e| i64::from(e) - i64::from(zero));
+    let left = zero_point(&mut g.random, a.elem);
+    let each = rank == 2 && columns > 1 && g.random.one_in(2);
+    let right: Vec<i32> = (0..if each { columns } else { 1 })
+        .map(|_| zero_point(&mut g.random, a.elem))
+        .collect();
+    let products: Vec<i64> = right
+        .iter()
+        .flat_map(|&z| ends(z))
+        .flat_map(|r| ends(left).map(|l| l * r))
+        .collect();
+    let depth = depth as i64;
+    let range = (
+        products.iter().min()?.min(&0) * depth,
+        products.iter().max()?.max(&0) * depth,
+    );
+    let right = if each {
+        g.b.ints(a.elem, &[columns], right)
+    } else {
+        g.b.int(a.elem, right[0])
+    };
+    Some(Pair {
+        operands: [a.name, b.name],
+        zero_points: [g.b.int(a.elem, left), right],
+        elem: a.elem,
+        shape,
+        range,
+    })
+}
+
+fn q_linear_pair(g: &mut Growing) -> Option<Value> {
+    let pair = pair(g, false)?;
+    let reach = pair.range.1 - pair.range.0;
+    let (a_scale, b_scales, y_scale) = scales(&mut g.random, 1, reach);
+    let [a_scale, b_scale, y_scale] = [a_scale, b_scales[0], y_scale].map(|s| g.b.floats(&[s]));
+    let zero = zero_point(&mut g.random, pair.elem);
+    let y_zero_point = g.b.int(pair.elem, zero);
+    let inputs = [
+        pair.operands[0].as_str(),
+        &a_scale,
+        &pair.zero_points[0],
+        &pair.operands[1],
+        &b_scale,
+        &pair.zero_points[1],
+        &y_scale,
+        &y_zero_point,
+    ];
+    let out = (pair.elem, pair.shape.clone());
+    Some(g.bytes(("", "QLinearMatMul"), &inputs, &[], out))
+}
+
 pub(crate) fn q_linear_mat_mul(g: &mut Growing) -> Option<Value> {
+    if g.random.one_in(2) {
+        return q_linear_pair(g);
+    }
     let dense = dense(g, false, false, false)?;
     let ranges = &dense.weights.ranges;
     let (x_scale, w_scales, y_scale) = scales(&mut g.random, dense.columns, reach(ranges));
@@ -455,6 +573,13 @@ pub(crate) fn q_linear_mat_mul(g: &mut Growing) -> Option<Value> {
 }
 
 pub(crate) fn mat_mul_integer(g: &mut Growing) -> Option<Value> {
+    if g.random.one_in(2) {
+        let pair = pair(g, true)?;
+        let [a, b] = &pair.operands;
+        let [za, zb] = &pair.zero_points;
+        let out = (ElemType::Int32, pair.shape.clone(), pair.range);
+        return Some(g.node(("", "MatMulInteger"), &[a, b, za, zb], &[], out));
+    }
     let dense = dense(g, false, true, false)?;
     let range = hull(&dense.weights.ranges);
     let inputs = [

@@ -17,6 +17,7 @@ pub(crate) fn max_pool(g: &mut Growing) -> Option<Value> {
         |random| (byte(random), image_shape(random)),
     )?;
     let random = &mut g.random;
+    let ceil = random.one_in(3);
     let mut window = [const { Vec::new() }; 6];
     let [kernel, strides, dilations, begin, end, out] = &mut window;
     for &size in &x.shape[2..] {
@@ -34,11 +35,20 @@ pub(crate) fn max_pool(g: &mut Growing) -> Option<Value> {
         dilations.push(d);
         begin.push(b);
         end.push(e);
-        out.push((size + b + e - d * (k - 1) - 1) / s + 1);
+        let room = size + b + e - d * (k - 1) - 1;
+        let more = ceil && !room.is_multiple_of(s);
+        if more && (room / s + 1) * s >= size + b {
+            // The last window would begin in the padding.
+            return None;
+        }
+        out.push(room / s + 1 + usize::from(more));
     }
     let [kernel, strides, dilations, begin, end, out] = window;
     let ints = |list: &[usize]| Attribute::Ints(list.iter().map(|&v| v as i64).collect());
     let mut attributes = vec![("kernel_shape", ints(&kernel))];
+    if ceil {
+        attributes.push(("ceil_mode", Attribute::Int(1)));
+    }
     let pads: Vec<usize> = begin.into_iter().chain(end).collect();
     for (name, list, default) in [
         ("strides", strides, 1),

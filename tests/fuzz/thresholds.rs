@@ -212,10 +212,11 @@ fn layer(random: &mut Random, number: usize) -> Layer {
         groups: 1,
         zx,
     };
-    match number % 4 {
+    match number % 5 {
         0 => gemm(random, &shape),
-        1 => mat_mul(random, &shape),
-        2 => conv(random, &shape),
+        1 => mat_mul(random, &shape, false),
+        2 => mat_mul(random, &shape, true),
+        3 => conv(random, &shape),
         _ => {
             (shape.groups, shape.depth) = (random.size(2, 4), random.size(3, 7));
             conv(random, &shape)
@@ -357,8 +358,8 @@ fn gemm(random: &mut Random, shape: &DenseShape) -> Layer {
     }
 }
 
-/// `QLinearMatMul`, which has no bias.
-fn mat_mul(random: &mut Random, shape: &DenseShape) -> Layer {
+/// `QLinearMatMul`, which has no bias; the right side constant, or an input too.
+fn mat_mul(random: &mut Random, shape: &DenseShape, computed: bool) -> Layer {
     let (elem, depth) = (shape.elem, shape.depth);
     let mut drawn = draw(random, shape);
     drawn.bias.fill(0);
@@ -375,7 +376,12 @@ fn mat_mul(random: &mut Random, shape: &DenseShape) -> Layer {
         .collect();
     let mut b = Builder::new();
     let x = b.input(elem, &[CELLS, depth]);
-    let w = b.ints(elem, &[depth, count], transposed);
+    let right = IntTensor::new(elem, vec![depth, count], transposed).expect("as many");
+    let w = if computed {
+        b.input(elem, &[depth, count])
+    } else {
+        b.constant(right.clone().into())
+    };
     let [sx, sy] = [scales.x, scales.y].map(|s| b.floats(&[s]));
     let sw = b.floats(&scales.w);
     let [zx, zy] = [shape.zx, scales.zero].map(|z| b.int(elem, z));
@@ -394,7 +400,7 @@ fn mat_mul(random: &mut Random, shape: &DenseShape) -> Layer {
         x_zero_point: shape.zx.into(),
         channels: channels(&drawn, &multipliers, scales.zero, elem),
         cells: rows(depth, count),
-        right: None,
+        right: computed.then_some(right),
     }
 }
 

@@ -170,8 +170,8 @@ fn malformed_attributes_are_refused() {
         ("pads", ints(&[-1, 0, 0, 0])),
         ("pads", ints(&[0, 0])),
         ("pads", ints(&[i64::MIN; 4])),
-        ("auto_pad", Attribute::String("SAME_UPPER".to_owned())),
-        ("ceil_mode", Attribute::Int(1)),
+        ("auto_pad", Attribute::String("SAME".to_owned())),
+        ("ceil_mode", Attribute::Int(2)),
         ("unheard_of", Attribute::Int(1)),
     ] {
         let name = format!("{bad:?}");

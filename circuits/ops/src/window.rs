@@ -143,9 +143,13 @@ impl Window {
                 ));
             }
             let mut output = (padded - reach) / stride + 1;
-            // Upwards, but no window begins behind the input and its first padding.
-            let starts_at = output * stride;
-            if ceil && !(padded - reach).is_multiple_of(stride) && starts_at < input + begin {
+            if ceil && !(padded - reach).is_multiple_of(stride) {
+                if output * stride >= input + begin {
+                    return Err(Refusal::new(
+                        "ceil_mode with a last window in the padding, which the runtime's kernel leaves out and its shape inference counts",
+                        "export the pool with ceil_mode = 0",
+                    ));
+                }
                 output += 1;
             }
             axes.push(Axis {

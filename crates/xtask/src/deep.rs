@@ -11,14 +11,21 @@ use anyhow::{Context as _, Result, bail};
 use crate::{emulation, fetch_runtime, say};
 
 /// Test targets of the package of tests that have a long version.
-const TARGETS: [&str; 5] = ["exactness", "models", "service", "soundness", "third_party"];
+const TARGETS: [&str; 6] = [
+    "exactness",
+    "fuzz",
+    "models",
+    "service",
+    "soundness",
+    "third_party",
+];
 /// The same programs on emulated processors.
 const EMULATION: &str = "emulation";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only these (all without): exactness, models, service, soundness, third_party, emulation
+    /// Only these (all without): exactness, fuzz, models, service, soundness, third_party, emulation
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS.iter().chain([&EMULATION])))]
     only: Vec<String>,
 }
