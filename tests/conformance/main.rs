@@ -2,6 +2,9 @@
 //! parameters and inputs that favour the extremes.
 
 mod arithmetic;
+mod comparisons;
+mod movers;
+mod vectors;
 
 use proofmark_onnx::{Attribute, Model};
 use proofmark_ops::{OPERATORS, OpsError, Policy, plan};
@@ -326,65 +329,13 @@ fn add_of_two_tensors_broadcasts() {
 }
 
 #[test]
-fn max_pool() {
-    for seed in 500..530 {
-        let mut random = Random::new(seed);
-        let mut b = Builder::new();
-        let elem = *random.pick(&ELEMS);
-        let (height, width) = (random.size(3, 6), random.size(3, 6));
-        let x = b.input(elem, &[1, 2, height, width]);
-        let kernel = [random.size(1, 3), random.size(1, 3)];
-        let strides = [random.size(1, 2), random.size(1, 2)];
-        let pads: Vec<usize> = [0, 1, 0, 1]
-            .iter()
-            .map(|&d| random.size(0, kernel[d] - 1))
-            .collect();
-        let out =
-            |d: usize, size: usize| (size + pads[d] + pads[d + 2] - kernel[d]) / strides[d] + 1;
-        let shape = [1, 2, out(0, height), out(1, width)];
-        let ints = |list: &[usize]| Attribute::Ints(list.iter().map(|&v| v as i64).collect());
-        let y = b.node(
-            "",
-            "MaxPool",
-            &[&x],
-            &[
-                ("kernel_shape", ints(&kernel)),
-                ("strides", ints(&strides)),
-                ("pads", ints(&pads)),
-            ],
-        );
-        b.output(&y, elem, &shape);
-        run(seed, &b.finish(), &mut random);
-    }
-}
-
-#[test]
-fn data_movers() {
-    let mut random = Random::new(11);
-    let mut b = Builder::new();
-    let x = b.input(ElemType::Uint8, &[1, 2, 3, 4]);
-    let z = b.input(ElemType::Uint8, &[1, 3, 3, 4]);
-    let joined = b.node("", "Concat", &[&x, &z], &[("axis", Attribute::Int(1))]);
-    let turned = b.node(
-        "",
-        "Transpose",
-        &[&joined],
-        &[("perm", Attribute::Ints(vec![0, 2, 3, 1]))],
-    );
-    let flat = b.node("", "Flatten", &[&turned], &[("axis", Attribute::Int(2))]);
-    let shape = b.int64s(&[0, -1, 1, 2]);
-    let shaped = b.node("", "Reshape", &[&flat, &shape], &[]);
-    let two = b.int64s(&[2]);
-    let squeezed = b.node("", "Squeeze", &[&shaped, &two], &[]);
-    let zero = b.int64s(&[0, -1]);
-    let out = b.node("", "Unsqueeze", &[&squeezed, &zero], &[]);
-    b.output(&out, ElemType::Uint8, &[1, 3, 10, 2, 1]);
-    run(11, &b.finish(), &mut random);
-}
-
-#[test]
 fn every_operator_of_the_list_has_a_case_here() {
-    let source = concat!(include_str!("main.rs"), include_str!("arithmetic.rs"));
+    let source = concat!(
+        include_str!("main.rs"),
+        include_str!("arithmetic.rs"),
+        include_str!("comparisons.rs"),
+        include_str!("movers.rs"),
+    );
     for spec in OPERATORS {
         assert!(
             source.contains(&format!("\"{}\"", spec.op_type)),

@@ -8,6 +8,9 @@ use proofmark_tests::Checked;
 /// Operators that requantize: their results saturate at the ends of a type.
 const REQUANTIZE: [&str; 3] = ["QGemm", "QLinearConv", "QLinearMatMul"];
 
+/// Operators that clamp to bounds of their own.
+const CLAMP: [&str; 4] = ["Clip", "Max", "Min", "Relu"];
+
 fn saturates(spec: &OpSpec) -> bool {
     REQUANTIZE.contains(&spec.op_type)
 }
