@@ -3,6 +3,7 @@
 use std::fs;
 
 use proofmark_onnx::{Limits, encode, load};
+use proofmark_types::Manifest;
 use serde_json::Value;
 
 use crate::support::{MODEL, Sealed, json, models, run, sample_file, text};
@@ -64,8 +65,20 @@ fn a_model_is_described_before_any_setup() {
     let draft = text(&models().join(MODEL));
     let draft = json(&["inspect", &draft]).ended(0, "").json();
     assert_eq!(draft["kind"], "draft");
-    // The committed drafts are of no machine in particular: `setup` validates them.
-    assert_eq!(draft["translation"], Value::Null);
+    // A draft of before there was a translation report: `setup` makes one.
+    let old = tempfile::tempdir().unwrap();
+    let manifest = fs::read(sample_file("manifest.json")).unwrap();
+    let mut manifest = Manifest::parse(&manifest).unwrap();
+    manifest.translation = None;
+    fs::write(
+        old.path().join("manifest.json"),
+        manifest.to_bytes().unwrap(),
+    )
+    .unwrap();
+    fs::copy(sample_file("integer.onnx"), old.path().join("integer.onnx")).unwrap();
+    let old = json(&["inspect", &text(old.path())]).ended(0, "").json();
+    assert_eq!(old["translation"], Value::Null);
+    assert_eq!(old["circuit_digest"], draft["circuit_digest"]);
 
     let integer = json(&["inspect", &sample_file("integer.onnx")])
         .ended(0, "")
