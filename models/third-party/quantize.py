@@ -53,8 +53,8 @@ RECIPES = {
 FOLDERS = {"mlp": "digits-mlp", "lenet5": "lenet5-mnist", "resnet": "resnet-animals"}
 
 # ONNX Runtime refuses these above the basic level: PyTorch writes scales of shape [1], and the
-# fusion into QLinearAdd makes nodes of them that its own shape inference does not take.
-BASIC = {"resnet8-torch-fx.onnx"}
+# fusions into QLinearAdd and QLinearMul make nodes of them that its own shape inference does not take.
+BASIC = {"mobilenetv3-torch-fx.onnx", "resnet8-torch-fx.onnx"}
 
 
 @dataclass
@@ -150,11 +150,11 @@ class Maker:
         source = self.float_model(name)
         return Made(task, recipe.target, self.float_score(source, task, recipe.target))
 
-    def pt2e(self, name: str, target: Path) -> Made:
+    def pt2e(self, name: str, backend: str, target: Path) -> Made:
         """PyTorch: export mode."""
         recipe = RECIPES[name]
         task = recipe.task()
-        torch_models.pt2e(self.net(name), task.calibration(), target)
+        torch_models.pt2e(self.net(name), backend, task.calibration(), target)
         source = self.float_model(name)
         return Made(task, recipe.target, self.float_score(source, task, recipe.target))
 
@@ -176,7 +176,11 @@ class Maker:
             case _:
                 task, aim = mnist(), "classes"
                 model, shape = tensorflow.trained_float(task), [28, 28, 1]
-                tensorflow.keras(tensorflow.trained_quantized(model, task), shape, target)
+                quantized = tensorflow.trained_quantized(model, task)
+                if name == "cnn":
+                    tensorflow.keras(quantized, shape, target)
+                else:
+                    tensorflow.tflite(quantized, shape, None, False, target, self.work)
         run = lambda x: model(x.reshape(1, *shape), training=False).numpy()
         return Made(task, aim, train.score(aim, run, task))
 
@@ -209,12 +213,14 @@ def models(maker: Maker) -> dict[str, Callable[[Path], Made]]:
             made[f"{name}-{kind.suffix}.onnx"] = functools.partial(maker.static, name, kind)
     made["lenet-torch-fx.onnx"] = functools.partial(maker.fx, "lenet", "x86")
     made["resnet8-torch-fx.onnx"] = functools.partial(maker.fx, "resnet8", "x86")
+    made["mobilenetv3-torch-fx.onnx"] = functools.partial(maker.fx, "mobilenetv3", "qnnpack")
     made["unet-torch-fx.onnx"] = functools.partial(maker.fx, "unet", "qnnpack")
-    made["lenet-torch-pt2e.onnx"] = functools.partial(maker.pt2e, "lenet")
-    made["googlenet-torch-pt2e.onnx"] = functools.partial(maker.pt2e, "googlenet")
+    made["lenet-torch-pt2e.onnx"] = functools.partial(maker.pt2e, "lenet", "x86")
+    made["googlenet-torch-pt2e.onnx"] = functools.partial(maker.pt2e, "googlenet", "xnnpack")
     made["dscnn-tflite.onnx"] = functools.partial(maker.tensorflow, "dscnn")
     made["autoencoder-tflite.onnx"] = functools.partial(maker.tensorflow, "autoencoder")
     made["cnn-keras-qat.onnx"] = functools.partial(maker.tensorflow, "cnn")
+    made["cnn-keras-qat-tflite.onnx"] = functools.partial(maker.tensorflow, "cnn-tflite")
     return made
 
 

@@ -27,14 +27,18 @@ def fit(model: Model, x: np.ndarray, y: np.ndarray, loss, epochs: int, rate: flo
     model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
 
 
-def tflite(model: Model, shape: list[int], samples: np.ndarray, integer_ends: bool,
+def tflite(model: Model, shape: list[int], samples: np.ndarray | None, integer_ends: bool,
            target: Path, work: Path) -> None:
-    """TFLite's full integer quantization (int8, per channel), then tf2onnx."""
+    """TFLite's full integer quantization (int8, per channel), then tf2onnx.
+
+    Without samples the ranges are those of the model's own fake quantization.
+    """
     fixed = tf.function(model.call).get_concrete_function(tf.TensorSpec([1, *shape], tf.float32))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([fixed], model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if samples is not None:
+        converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     if integer_ends:
         converter.inference_input_type = converter.inference_output_type = tf.int8
     path = work / f"{target.stem}.tflite"

@@ -3,8 +3,8 @@
 * `fx`: FX graph mode quantization with fake quantization, the TorchScript exporter
   (`dynamo=False`): the exporter writes each fake quantization as `QuantizeLinear` and
   `DequantizeLinear`.
-* `pt2e`: `torchao`'s export mode quantization for x86, the `torch.export` exporter
-  (`dynamo=True`).
+* `pt2e`: `torchao`'s export mode quantization for x86 or XNNPACK (as torchao has it for its own
+  tests), the `torch.export` exporter (`dynamo=True`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import torch
 from torch import nn
 from torch.ao.quantization import get_default_qat_qconfig_mapping
 from torch.ao.quantization.quantize_fx import fuse_fx, prepare_qat_fx
-from torchao.quantization.pt2e import allow_exported_model_train_eval, quantize_pt2e
+from torchao.quantization.pt2e import quantize_pt2e
 from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer
+from torchao.testing.pt2e import _xnnpack_quantizer as xnnpack
 
 OPSET = 17
 
@@ -63,12 +64,16 @@ def fx(net: nn.Module, backend: str, fine_tune, samples: np.ndarray, target: Pat
     exported(prepared, samples[0], target)
 
 
-def pt2e(net: nn.Module, samples: np.ndarray, target: Path) -> None:
-    """Export mode, static, for x86."""
+def pt2e(net: nn.Module, backend: str, samples: np.ndarray, target: Path) -> None:
+    """Export mode, static, for `backend`: `x86` or `xnnpack`."""
     sample = (torch.from_numpy(samples[:1]),)
     program = torch.export.export(copy.deepcopy(net).eval(), sample).module()
-    quantizer = x86_inductor_quantizer.X86InductorQuantizer()
-    quantizer.set_global(x86_inductor_quantizer.get_default_x86_inductor_quantization_config())
+    if backend == "x86":
+        quantizer = x86_inductor_quantizer.X86InductorQuantizer()
+        quantizer.set_global(x86_inductor_quantizer.get_default_x86_inductor_quantization_config())
+    else:
+        quantizer = xnnpack.XNNPACKQuantizer()
+        quantizer.set_global(xnnpack.get_symmetric_quantization_config(is_per_channel=True))
     prepared = quantize_pt2e.prepare_pt2e(program, quantizer)
     observe(prepared, samples)
     converted = quantize_pt2e.convert_pt2e(prepared)

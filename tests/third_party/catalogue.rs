@@ -78,7 +78,7 @@ const fn basic(mut model: ThirdParty) -> ThirdParty {
 }
 
 /// All of them.
-pub(crate) const MODELS: [ThirdParty; 35] = [
+pub(crate) const MODELS: [ThirdParty; 37] = [
     itself(model("autoencoder-qdq-u8s8", "ORT QDQ u8s8", MNIST)),
     itself(scaled(
         model("autoencoder-tflite", "TFLite int8 by tf2onnx", DIGITS),
@@ -91,6 +91,11 @@ pub(crate) const MODELS: [ThirdParty; 35] = [
     ),
     model("avgpool-qop-u8u8", "ORT QOperator u8u8", MNIST),
     model("cnn-keras-qat", "Keras QAT by tf2onnx", MNIST),
+    model(
+        "cnn-keras-qat-tflite",
+        "Keras QAT by TFLite and tf2onnx",
+        MNIST,
+    ),
     model(
         "darknet-qdq-s8s8-symmetric",
         "ORT QDQ s8s8 symmetric",
@@ -107,7 +112,7 @@ pub(crate) const MODELS: [ThirdParty; 35] = [
     ),
     model(
         "googlenet-torch-pt2e",
-        "PyTorch export mode by dynamo",
+        "PyTorch export mode (XNNPACK) by dynamo",
         ANIMALS,
     ),
     scaled(model("lenet-qop-u8s8", "ORT QOperator u8s8", MNIST), RAW),
@@ -153,6 +158,11 @@ pub(crate) const MODELS: [ThirdParty; 35] = [
         "ORT QDQ u8s8 per channel",
         ANIMALS,
     ),
+    basic(model(
+        "mobilenetv3-torch-fx",
+        "PyTorch FX QAT by TorchScript",
+        ANIMALS,
+    )),
     scaled(model("resnet-qdq-s8s8", "ORT QDQ s8s8", ANIMALS), RAW),
     scaled(
         model(
