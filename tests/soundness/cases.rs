@@ -196,6 +196,8 @@ pub(crate) fn operators() -> Vec<Case> {
     out.push(case("int32 moved only, packed", b));
 
     out.extend(boundaries());
+    out.extend(arithmetic());
+    out.extend(tables());
     out.extend(worked_examples());
     out
 }
@@ -215,6 +217,116 @@ fn worked_examples() -> Vec<Case> {
         .iter()
         .flat_map(|spec| shown(&spec).collect::<Vec<_>>())
         .collect()
+}
+
+/// An 8-bit tensor as int32.
+fn wide(b: &mut Builder, x: &str) -> String {
+    b.node("", "Cast", &[x], &[("to", Attribute::Int(6))])
+}
+
+/// Products of computed tensors, quotients, choices.
+fn arithmetic() -> Vec<Case> {
+    let mut out = Vec::new();
+
+    let mut b = Builder::new();
+    let left = b.input(Uint8, &[1, 2]);
+    let right = b.input(Uint8, &[2, 2]);
+    let (one, m) = (b.floats(&[1.0]), b.floats(&[0.0021]));
+    let [zl, zr, zy] = [7, 130, 20].map(|z| b.int(Uint8, z));
+    let inputs = [left.as_str(), &one, &zl, &right, &m, &zr, &one, &zy];
+    let y = b.node("", "QLinearMatMul", &inputs, &[]);
+    b.output(&y, Uint8, &[1, 2]);
+    out.push(case("product of two computed tensors", b));
+
+    let mut b = Builder::new();
+    let x = b.input(Int8, &[1, 2]);
+    let wide_x = wide(&mut b, &x);
+    let square = b.node("", "Mul", &[&wide_x, &wide_x], &[]);
+    let axis = b.int64s(&[1]);
+    let y = b.node("", "ReduceSum", &[&square, &axis], &[]);
+    b.output(&y, Int32, &[1, 1]);
+    out.push(case("sum of squares", b));
+
+    for (name, divisor) in [
+        ("a power of two", Some(16)),
+        ("7", Some(7)),
+        ("a tensor", None),
+    ] {
+        let mut b = Builder::new();
+        let x = b.input(Uint8, &[2]);
+        let x = wide(&mut b, &x);
+        let d = match divisor {
+            Some(d) => b.int(Int32, d),
+            None => {
+                let d = b.input(Uint8, &[1]);
+                let d = wide(&mut b, &d);
+                let one = b.int(Int32, 1);
+                b.node("", "Add", &[&d, &one], &[])
+            }
+        };
+        let y = b.node("", "Div", &[&x, &d], &[]);
+        b.output(&y, Int32, &[2]);
+        out.push(Case {
+            name: format!("division by {name}"),
+            ..case("", b)
+        });
+    }
+    out
+}
+
+/// Tables of one 8-bit tensor and of two, in every form that they take.
+fn tables() -> Vec<Case> {
+    let mut out = Vec::new();
+    let noise = |i: i32| (i * i * i + 41 * i).rem_euclid(256);
+    let clamped = |i: i32| i.clamp(30, 200);
+    let curve = |i: i32| (255.0 / (1.0 + (-f64::from(i - 120) / 25.0).exp())).round() as i32;
+    for (name, of) in [
+        ("noise", &noise as &dyn Fn(i32) -> i32),
+        ("a clamp", &clamped),
+        ("a curve", &curve),
+        ("a line", &|i| 255 - i),
+    ] {
+        let mut b = Builder::new();
+        let x = b.input(Int8, &[2]);
+        let index = wide(&mut b, &x);
+        let offset = b.int(Int32, 128);
+        let index = b.node("", "Add", &[&index, &offset], &[]);
+        let table = b.ints(Uint8, &[256], (0..256).map(of).collect());
+        let y = b.node("", "Gather", &[&table, &index], &[]);
+        b.output(&y, Uint8, &[2]);
+        out.push(Case {
+            name: format!("table: {name}"),
+            ..case("", b)
+        });
+    }
+
+    let rounded = |v: f32| (v.round_ties_even() as i32).clamp(0, 255);
+    let sum =
+        |a: i32, b: i32| rounded(0.713_427 * (a - 9) as f32 + 0.339_157 * (b - 100) as f32 + 40.0);
+    let even = |a: i32, b: i32| rounded((a + b) as f32 / 2.0);
+    let product = |a: i32, b: i32| rounded((a - 128) as f32 * (b - 30) as f32 * 0.007_131 + 100.0);
+    for (name, of) in [
+        ("a sum", &sum as &dyn Fn(i32, i32) -> i32),
+        ("a mean, halves to even", &even),
+        ("a product", &product),
+    ] {
+        let mut b = Builder::new();
+        let left = b.input(Uint8, &[1]);
+        let right = b.input(Uint8, &[1]);
+        let (left, right) = (wide(&mut b, &left), wide(&mut b, &right));
+        let row = b.int(Int32, 256);
+        let high = b.node("", "Mul", &[&left, &row], &[]);
+        let index = b.node("", "Add", &[&high, &right], &[]);
+        let entries = (0..65_536).map(|at| of(at >> 8, at & 255)).collect();
+        let table = b.ints(Uint8, &[65_536], entries);
+        let y = b.node("", "Gather", &[&table, &index], &[]);
+        b.output(&y, Uint8, &[1]);
+        out.push(Case {
+            name: format!("table of two: {name}"),
+            ..case("", b)
+        });
+    }
+    out
 }
 
 /// Odd graphs that are inside the dialect.

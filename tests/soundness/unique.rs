@@ -5,6 +5,7 @@
 //! * `L·(L − 1) = 0` makes `L` 0 or 1;
 //! * `k = Σ 2^{e_i}·u_i` with known `k` and ranges `u_i ≤ m_i` that never overlap (and a largest
 //!   sum below the field's order) has one solution or none, digit by digit;
+//! * a row of small integers times ranged unknowns narrows each range to what the others leave;
 //! * a row without unknowns holds or does not.
 //!
 //! Where none applies, it tries 0 and 1 for the earliest wire that is known to be a bit.
@@ -42,6 +43,8 @@ struct State {
     values: Vec<Option<Fr>>,
     /// Largest value of a wire as an integer, where constraints prove one.
     most: Vec<Option<u64>>,
+    /// Smallest value of a wire that has a largest one.
+    least: Vec<u64>,
 }
 
 struct Contradiction;
@@ -93,6 +96,7 @@ impl<'r> Solver<'r> {
         let state = State {
             values: fixed.to_vec(),
             most: vec![None; fixed.len()],
+            least: vec![0; fixed.len()],
         };
         let all: Vec<u32> = (0..self.r1cs.num_constraints() as u32).collect();
         let mut found = None;
@@ -282,6 +286,7 @@ impl<'r> Solver<'r> {
                 Self::assign(state, wire, -form.constant * inverse, touched)
             }
             terms => {
+                Self::tighten(state, form.constant, terms, touched)?;
                 let ranged: Option<Vec<(usize, Fr, u64)>> = terms
                     .iter()
                     .map(|&(w, c)| state.most[w].map(|m| (w, c, m)))
@@ -336,6 +341,10 @@ impl<'r> Solver<'r> {
             .collect();
         match unbounded.as_slice() {
             [] => {
+                // bit − v = 0, v in 0 ..= 1.
+                let mut extended = bit.terms.clone();
+                extended.push((usize::MAX, -Fr::ONE));
+                Self::tighten(state, bit.constant, &extended, touched)?;
                 // bit − v = 0 with a further digit v in 0 ..= 1, which is no wire.
                 let mut ranged: Vec<(usize, Fr, u64)> = bit
                     .terms
@@ -369,12 +378,97 @@ impl<'r> Solver<'r> {
         }
     }
 
+    /// What the ranges of the others leave each wire of `Σ c·u + constant = 0`, where all are
+    /// small integers; or, of one wire without a range yet, the range that follows.
+    fn tighten(
+        state: &mut State,
+        constant: Fr,
+        terms: &[(usize, Fr)],
+        touched: &mut Vec<usize>,
+    ) -> Result<(), Contradiction> {
+        // Some term is no wire but a bit of its own.
+        let range = |state: &State, wire: usize| match state.most.get(wire) {
+            None => Some((0, 1)),
+            Some(most) => most.map(|most| (i128::from(state.least[wire]), i128::from(most))),
+        };
+        let Some(constant) = small(constant) else {
+            return Ok(());
+        };
+        let mut parts = Vec::with_capacity(terms.len());
+        let mut open = None;
+        let (mut lo, mut hi) = (constant, constant);
+        for &(wire, factor) in terms {
+            let Some(factor) = small(factor) else {
+                return Ok(());
+            };
+            let Some((least, most)) = range(state, wire) else {
+                if open.replace((wire, factor)).is_some() {
+                    return Ok(());
+                }
+                continue;
+            };
+            let ends = [factor * least, factor * most];
+            lo += ends[0].min(ends[1]);
+            hi += ends[0].max(ends[1]);
+            parts.push((wire, factor, least, most, ends));
+        }
+        if let Some((wire, factor)) = open {
+            // The wire is −factor · the rest, for a factor of ±1.
+            let (least, most) = if factor == 1 { (-hi, -lo) } else { (lo, hi) };
+            if factor.abs() == 1
+                && let (Ok(least), Ok(most)) = (u64::try_from(least), u64::try_from(most))
+                && most < 1 << 60
+            {
+                state.least[wire] = least;
+                Self::bound(state, wire, most, touched);
+            }
+            return Ok(());
+        }
+        for (wire, factor, least, most, ends) in parts {
+            // factor · wire lies in −(hi of the rest) ..= −(lo of the rest).
+            let (rest_lo, rest_hi) = (lo - ends[0].min(ends[1]), hi - ends[0].max(ends[1]));
+            let (from, to) = if factor > 0 {
+                (-rest_hi, -rest_lo)
+            } else {
+                (rest_lo, rest_hi)
+            };
+            let by = factor.abs();
+            let new_least = least.max(from.div_euclid(by) + i128::from(from.rem_euclid(by) != 0));
+            let new_most = most.min(to.div_euclid(by));
+            if new_least > new_most {
+                return Err(Contradiction);
+            }
+            if wire == usize::MAX {
+                continue;
+            }
+            if new_least == new_most {
+                Self::assign(state, wire, Fr::from(new_least), touched)?;
+                continue;
+            }
+            if new_least > least || new_most < most {
+                state.least[wire] = u64::try_from(new_least).expect("not negative");
+                state.most[wire] = u64::try_from(new_most).ok();
+                touched.push(wire);
+            }
+        }
+        Ok(())
+    }
+
     fn bound(state: &mut State, wire: usize, most: u64, touched: &mut Vec<usize>) {
         if state.most[wire].is_none_or(|known| known > most) {
             state.most[wire] = Some(most);
             touched.push(wire);
         }
     }
+}
+
+/// A field element as an integer of at most 60 bits and a sign.
+fn small(value: Fr) -> Option<i128> {
+    let size = |v: Fr| {
+        let bits = v.into_bigint();
+        (bits.num_bits() <= 60).then(|| i128::from(bits.0[0]))
+    };
+    size(value).or_else(|| size(-value).map(|v| -v))
 }
 
 fn power_of_two(value: Fr) -> Option<u32> {
