@@ -28,7 +28,7 @@ const GOOD: usize = 48;
 /// lines of small weights, where no shift follows them.
 const TABLE_WEIGHTS: i64 = 12;
 /// Most zero points that are tried for a product.
-const MOST_ZEROS: usize = 256;
+const MOST_ZEROS: usize = 324;
 
 /// What a function of two integers was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -714,8 +714,170 @@ fn corners(a: (i64, i64), b: (i64, i64), zeros: (i64, i64)) -> (i64, i64) {
     })
 }
 
-/// The integers nearest to one, nearest first.
+/// The integers nearest to one, nearest first, and both ends of the list, where the zero point of
+/// a tensor without negative values lies.
 fn nearest(list: &mut Vec<i64>, to: i64) {
+    let ends = (list.first().copied(), list.last().copied());
     list.sort_by_key(|&v| (v.abs_diff(to), v));
     list.truncate(16);
+    for end in [ends.0, ends.1].into_iter().flatten() {
+        if !list.contains(&end) {
+            list.push(end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ark_bn254::Fr;
+
+    use super::*;
+    use crate::testing::Subject;
+
+    type Interval = (i64, i64);
+
+    fn values(a: Interval, b: Interval, f: &dyn Fn(i64, i64) -> i64) -> Vec<i64> {
+        (a.0..=a.1)
+            .flat_map(|x| (b.0..=b.1).map(move |y| f(x, y)))
+            .collect()
+    }
+
+    /// Every pair of a small rectangle, every check.
+    fn sound(name: &str, a: Interval, b: Interval, f: &dyn Fn(i64, i64) -> i64) -> Arc<Bivariate> {
+        let function = Bivariate::new(a, b, &values(a, b, f)).unwrap();
+        assert_eq!(function.name(), name);
+        let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let y = function.lower(cx, &x[0], &x[1])?;
+            assert!((y.lo(), y.hi()) == function.out || function.cost() == 0);
+            Ok(vec![y.to_signal(cx)])
+        };
+        let expected = |v: &[i64]| Some(vec![Fr::from(f(v[0], v[1]))]);
+        let subject = Subject::new(name, &[a, b], &build, &expected);
+        assert_eq!(subject.constraints().unwrap(), function.cost(), "{name}");
+        let points: Vec<Vec<i64>> = (a.0..=a.1)
+            .flat_map(|x| (b.0..=b.1).map(move |y| vec![x, y]))
+            .collect();
+        subject.check(&points).unwrap();
+        assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+        function
+    }
+
+    #[test]
+    fn sums_are_sound() {
+        let (a, b) = ((-4, 3), (0, 6));
+        sound("sum, steps", a, b, &|a, b| {
+            (5 * a + 3 * b + 4).div_euclid(8)
+        });
+        sound("sum, steps", a, b, &|a, b| (7 - a - 2 * b).clamp(-3, 4));
+        sound("sum, table", a, b, &|a, b| {
+            i64::from(3 * a - 2 * b > -7) * 90
+        });
+        let corrected = sound("sum, steps", a, b, &|a, b| {
+            (5 * a + 3 * b + 4).div_euclid(8) + i64::from((a, b) == (1, 2))
+        });
+        assert_eq!(corrected.corrections(), 1);
+    }
+
+    #[test]
+    fn products_are_sound() {
+        let (a, b) = ((-4, 3), (0, 6));
+        sound("product, steps", a, b, &|a, b| {
+            ((a + 1) * (b - 2) + 1).div_euclid(3)
+        });
+        sound("product, steps", a, b, &|a, b| (a * b).clamp(0, 9));
+        sound("product, steps", a, b, &|a, b| 3 - a * (b - 3));
+    }
+
+    #[test]
+    fn functions_of_one_operand_are_found() {
+        let (a, b) = ((-4, 3), (0, 6));
+        sound("constant", a, b, &|_, _| 7);
+        sound("linear", a, b, &|a, _| 2 - a);
+        sound("steps", a, b, &|_, b| b.max(3));
+        sound("table", a, b, &|a, _| (a * a * 7) % 11);
+    }
+
+    /// Half to even: no shift follows it, thresholds do.
+    #[test]
+    fn ties_to_even_are_sound() {
+        let half = |sum: i64| sum / 2 + i64::from(sum % 4 == 3);
+        let (a, b) = ((0, 255), (0, 255));
+        let all = values(a, b, &|a, b| half(a + b));
+        let function = Bivariate::new(a, b, &all).unwrap();
+        assert_eq!(function.name(), "sum, table");
+        let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+            Ok(vec![function.lower(cx, &x[0], &x[1])?.to_signal(cx)])
+        };
+        let expected = |v: &[i64]| Some(vec![Fr::from(half(v[0] + v[1]))]);
+        let subject = Subject::new("ties", &[a, b], &build, &expected);
+        assert_eq!(subject.constraints().unwrap(), function.cost());
+        let points: Vec<Vec<i64>> = [(0, 0), (1, 0), (3, 0), (255, 255), (255, 254), (77, 78)]
+            .map(|(a, b)| vec![a, b])
+            .into();
+        subject.check_honest(&points).unwrap();
+        subject.check_mutations(&points).unwrap();
+        subject.check_rank(&points).unwrap();
+    }
+
+    /// What a runtime computes for 8-bit tensors, in float32 with its roundings.
+    #[test]
+    fn sums_and_products_of_quantized_bytes_are_cheap() {
+        let (a, b) = ((0, 255), (-128, 127));
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "bytes"
+        )]
+        let byte = |v: f32| (v.round_ties_even() as i64 + 100).clamp(0, 255);
+        #[expect(clippy::cast_precision_loss, reason = "bytes")]
+        let real = |v: i64, zero: i64, scale: f32| (v - zero) as f32 * scale;
+        let sum = |a: i64, b: i64| byte((real(a, 13, 0.031) + real(b, 5, 0.0177)) / 0.041);
+        let product = |a: i64, b: i64| byte(real(a, 13, 0.031) * real(b, 5, 0.0177) / 0.09);
+        for (f, name, most) in [
+            (&sum as &dyn Fn(i64, i64) -> i64, "sum, steps", 36),
+            (&product, "product, steps", 46),
+        ] {
+            let function = Bivariate::new(a, b, &values(a, b, f)).unwrap();
+            assert_eq!(function.name(), name);
+            assert!(function.cost() <= most, "{name} {}", function.cost());
+            let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+                Ok(vec![function.lower(cx, &x[0], &x[1])?.to_signal(cx)])
+            };
+            let expected = |v: &[i64]| Some(vec![Fr::from(f(v[0], v[1]))]);
+            let subject = Subject::new(name, &[a, b], &build, &expected);
+            assert_eq!(subject.constraints().unwrap(), function.cost());
+            let ends = [
+                (0, -128),
+                (0, 127),
+                (255, -128),
+                (255, 127),
+                (13, 5),
+                (100, -7),
+            ];
+            let points = ends.map(|(a, b)| vec![a, b]);
+            subject.check_honest(&points).unwrap();
+            subject.check_mutations(&points).unwrap();
+            subject.check_rank(&points).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_has_no_cheap_form_is_refused() {
+        let (a, b) = ((0, 255), (0, 255));
+        let scrambled = values(a, b, &|a, b| (a * a * 31 + b * b * 17 + a * b) % 256);
+        assert!(Bivariate::new(a, b, &scrambled).is_err());
+        assert!(Bivariate::new(a, b, &scrambled[1..]).is_err());
+        assert!(Bivariate::new((0, 256), (0, 0), &[0; 257]).is_err());
+        assert!(Bivariate::new((1, 0), (0, 0), &[]).is_err());
+        assert!(Bivariate::new((0, 0), (0, 0), &[1 << 31]).is_err());
+
+        let function = Bivariate::new((0, 3), (0, 3), &values((0, 3), (0, 3), &|a, b| a + b));
+        let cx = &mut Lowering::shape(crate::Backend::Plain, 2).unwrap();
+        let x = Num::claimed(cx, crate::Wire(1), 0, 0, 3);
+        let wide = Num::claimed(cx, crate::Wire(2), 0, 0, 4);
+        let function = function.unwrap();
+        assert!(function.lower(cx, &x, &x).is_ok());
+        assert!(function.lower(cx, &x, &wide).is_err());
+        assert!(function.lower(cx, &wide, &x).is_err());
+    }
 }

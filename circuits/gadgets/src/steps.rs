@@ -22,6 +22,10 @@ const MOST_WRONG: usize = 64;
 const MAX_SHIFT: u32 = 24;
 /// Iterations of a golden-section search: from an interval of 256 down to below `2^-26`.
 const ITERATIONS: usize = 50;
+/// Largest real weight that is looked at: a step of 255 between neighbours on any line.
+const STEEPEST: f64 = 16_777_216.0;
+/// Largest weighted coordinate.
+const LARGEST: i64 = 1 << 50;
 /// How far from the best real weight integer ones are tried.
 const NEAR: i64 = 2;
 
@@ -275,15 +279,28 @@ impl Target {
         Some(count)
     }
 
+    /// The real weights that leave the most room, and the room.
+    fn centre(&self, most: f64) -> (f64, f64, f64) {
+        if self.reach.1 == 0 {
+            let (m, room) = golden(most, &mut |m| self.room(m, 0.0));
+            return (m, 0.0, room);
+        }
+        let inner = |m: f64| golden(most, &mut |n| self.room(m, n));
+        let m = golden(most, &mut |m| inner(m).1).0;
+        let (n, room) = inner(m);
+        (m, n, room)
+    }
+
     fn search(&self, bound: usize) -> Option<Fit> {
-        // No step of the target is higher than all of it.
-        let most = self.risers.last().map_or(1.0, |riser| real(riser.height)) + 1.0;
-        let (m, n) = if self.reach.1 == 0 {
-            (golden(most, &mut |m| self.room(m, 0.0)).0, 0.0)
-        } else {
-            let inner = |m: f64| golden(most, &mut |n| self.room(m, n));
-            let m = golden(most, &mut |m| inner(m).1).0;
-            (m, inner(m).0)
+        // Mostly no weight is larger than all of the target; where values jump, any large one is.
+        let mut most = self.risers.last().map_or(1.0, |riser| real(riser.height)) + 1.0;
+        let (m, n) = loop {
+            let (m, n, room) = self.centre(most);
+            let at_the_end = m.max(n) > most * 0.98;
+            if room > 0.0 || !at_the_end || most >= STEEPEST {
+                break (m, n);
+            }
+            most *= 16.0;
         };
         let mut bound = bound;
         let mut best = None;
@@ -291,6 +308,10 @@ impl Target {
             for m in near(m, k) {
                 let second = if self.reach.1 == 0 { 0..=0 } else { near(n, k) };
                 for n in second {
+                    let high = m.checked_mul(self.reach.0).zip(n.checked_mul(self.reach.1));
+                    if high.is_none_or(|(x, y)| x.max(y) > LARGEST) {
+                        continue;
+                    }
                     if let Some(found) = self.candidate(m, n, k, bound) {
                         bound = found.cost;
                         best = Some(found);
@@ -301,7 +322,7 @@ impl Target {
         best
     }
 
-    /// The better of the outermost offsets, or the one in the middle where none fits all steps.
+    /// The best of the outermost offsets and the one in the middle.
     fn candidate(&self, m: i64, n: i64, k: u32, bound: usize) -> Option<Fit> {
         let high = m * self.reach.0 + n * self.reach.1;
         let (from, to) = self.offsets(m, n, k);
@@ -309,9 +330,9 @@ impl Target {
             return None;
         }
         let exact = from <= to;
-        let middle = from.midpoint(to);
         let mut best: Option<Fit> = None;
-        for offset in if exact { [from, to] } else { [middle; 2] } {
+        // Where no offset fits all steps, one of the ends fails few of them.
+        for offset in [from, to, from.midpoint(to)] {
             let steps = Steps {
                 offset,
                 shift: k,
@@ -407,7 +428,7 @@ fn golden(most: f64, f: &mut dyn FnMut(f64) -> f64) -> (f64, f64) {
 /// Integers next to `weight · 2^k`.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a weight of at most 256, times a power of two of at most 2^24"
+    reason = "a weight of at most 2^28, times a power of two of at most 2^24"
 )]
 fn near(weight: f64, k: u32) -> std::ops::RangeInclusive<i64> {
     let scaled = (weight * real(1 << k)).round() as i64;

@@ -1,11 +1,13 @@
 //! `Cast` between integer types: the same integers under another type.
 
 use proofmark_gadgets::{Lowering, Num};
+use proofmark_onnx::{Attribute, Node};
 use proofmark_tensor::{ElemType, IntTensor};
 
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar};
+use crate::vector::Vector;
 
 pub(super) static SPEC: OpSpec = OpSpec {
     op_type: "Cast",
@@ -15,7 +17,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     limits: "no cast between uint8 and int8; to 8 bits only where the proven interval fits",
     cost: "0",
     portability: "every processor",
-    vectors: Vec::new,
+    vectors,
     parse,
 };
 
@@ -96,4 +98,50 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
         operator: Box::new(cast),
         data: vec![name],
     })
+}
+
+fn vectors() -> Vec<Vector> {
+    let to = |vector: Vector, elem: i64| vector.attribute("to", Attribute::Int(elem));
+    let of = |name, elem, values: &[i32]| {
+        Vector::new(name, &SPEC, &["x"]).input("x", elem, &[2], values)
+    };
+    let halved = |name| {
+        let wide = Node::new("wide", "Cast", &["x"], &["w"]);
+        Vector::new(name, &SPEC, &["h"])
+            .input("x", ElemType::Uint8, &[2], &[7, 255])
+            .ints("two", ElemType::Int32, &[], &[2])
+            .after(wide.with("to", Attribute::Int(6)))
+            .after(Node::new("half", "Div", &["w", "two"], &["h"]))
+    };
+    vec![
+        to(of("uint8 to int32", ElemType::Uint8, &[0, 255]), 6).gives(
+            ElemType::Int32,
+            &[2],
+            &[0, 255],
+        ),
+        to(of("int8 to int32", ElemType::Int8, &[-128, 127]), 6).gives(
+            ElemType::Int32,
+            &[2],
+            &[-128, 127],
+        ),
+        to(of("to its own type", ElemType::Int8, &[-128, 127]), 3).gives(
+            ElemType::Int8,
+            &[2],
+            &[-128, 127],
+        ),
+        to(halved("int32 to int8 where it fits"), 3).gives(ElemType::Int8, &[2], &[3, 127]),
+        to(halved("int32 to uint8 where it fits"), 2).gives(ElemType::Uint8, &[2], &[3, 127]),
+        to(
+            Vector::new("int32 to uint8 where it may not fit", &SPEC, &["x"]).input(
+                "x",
+                ElemType::Int32,
+                &[1],
+                &[1],
+            ),
+            2,
+        )
+        .refused("may leave uint8"),
+        to(of("uint8 to int8", ElemType::Uint8, &[1, 2]), 3).refused("which wraps"),
+        to(of("to float", ElemType::Uint8, &[1, 2]), 1).refused("a cast to the ONNX type 1"),
+    ]
 }

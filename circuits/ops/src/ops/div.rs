@@ -2,10 +2,13 @@
 
 use proofmark_gadgets::divide::divide;
 use proofmark_gadgets::{Lowering, Num};
+use proofmark_onnx::{Attribute, Node};
+use proofmark_tensor::ElemType;
 
-use super::elementwise::{self, Arithmetic, Value};
+use super::elementwise::{self, Arithmetic, Value, wide};
 use crate::error::OpsError;
 use crate::operator::OpSpec;
+use crate::vector::Vector;
 
 pub(super) static SPEC: OpSpec = OpSpec {
     op_type: "Div",
@@ -15,7 +18,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     limits: "int32 only; by the proven intervals the dividend is at least 0, the divisor at least 1",
     cost: "bits of the quotient + twice those of the divisor (once for a constant power of two) + 1 for a computed divisor",
     portability: "every processor",
-    vectors: Vec::new,
+    vectors,
     parse: |cx| elementwise::parse(cx, Div, "cast the operands to int32 first"),
 };
 
@@ -62,3 +65,49 @@ impl Arithmetic for Div {
 
 const REMEDY: &str =
     "divide a number that is at least 0 by one that is at least 1: shift or clip them first";
+
+fn vectors() -> Vec<Vector> {
+    let (uint8, int32) = (ElemType::Uint8, ElemType::Int32);
+    let of = |name, left, right| {
+        Vector::new(name, &SPEC, &[left, right])
+            .input("x", uint8, &[4], &[0, 7, 8, 255])
+            .after(wide("x", "w"))
+    };
+    let plus_one = || Node::new("up", "Add", &["v", "one"], &["d"]);
+    vec![
+        of("by a power of two", "w", "c")
+            .ints("c", int32, &[], &[8])
+            .gives(int32, &[4], &[0, 0, 1, 31]),
+        of("by a constant each", "w", "c")
+            .ints("c", int32, &[4], &[3, 3, 1, 100])
+            .gives(int32, &[4], &[0, 2, 8, 2]),
+        of("by a tensor", "w", "d")
+            .input("z", uint8, &[4], &[0, 6, 8, 253])
+            .ints("one", int32, &[], &[1])
+            .after(wide("z", "v"))
+            .after(plus_one())
+            .gives(int32, &[4], &[0, 1, 0, 1]),
+        of("a constant by a tensor", "c", "d")
+            .input("z", uint8, &[2], &[0, 99])
+            .ints("one", int32, &[], &[1])
+            .ints("c", int32, &[], &[i32::MAX])
+            .after(wide("z", "v"))
+            .after(plus_one())
+            .gives(int32, &[2], &[i32::MAX, 21_474_836]),
+        Vector::new("by what may be zero", &SPEC, &["c", "w"])
+            .input("x", uint8, &[1], &[1])
+            .after(wide("x", "w"))
+            .ints("c", int32, &[], &[100])
+            .read_by("Cast", &[("to", Attribute::Int(2))])
+            .refused("by a divisor of 0 ..= 255"),
+        Vector::new("of what may be negative", &SPEC, &["w", "c"])
+            .input("x", ElemType::Int8, &[1], &[5])
+            .ints("c", int32, &[], &[2])
+            .after(wide("x", "w"))
+            .read_by("Cast", &[("to", Attribute::Int(2))])
+            .refused("a dividend of -128"),
+        Vector::new("8-bit operands", &SPEC, &["x", "x"])
+            .input("x", uint8, &[1], &[200])
+            .refused("wraps in the runtime"),
+    ]
+}

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use proofmark_gadgets::{Lowering, Num};
+use proofmark_onnx::{Attribute, Node};
 use proofmark_tensor::{ElemType, IntTensor};
 
 use super::broadcast::{broadcast, positions};
@@ -179,4 +180,9 @@ pub(crate) fn parse<F: Arithmetic>(
         operator: Box::new(operator),
         data: data.into_iter().map(|(_, name)| name).collect(),
     })
+}
+
+/// For worked examples: the tensor `name` as int32, under the name `to`.
+pub(crate) fn wide(name: &str, to: &str) -> Node {
+    Node::new(to, "Cast", &[name], &[to]).with("to", Attribute::Int(6))
 }

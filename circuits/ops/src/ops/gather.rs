@@ -1,6 +1,7 @@
 //! `Gather`: elements of a computed tensor at constant indices (a data mover), or entries of a
 //! constant table at computed indices (any function of an 8-bit value, many of two).
 
+use proofmark_onnx::{Attribute, Node};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::table_index::Index;
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar};
+use crate::vector::Vector;
 
 pub(super) static SPEC: OpSpec = OpSpec {
     op_type: "Gather",
@@ -23,7 +25,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     limits: "either the indices or the data are constant; computed indices are proven to stay in the table: 256 entries of it an element, or two 8-bit tensors whose table is a staircase over their sum or product",
     cost: "0 at constant indices; of one 8-bit value 0 for a constant or linear table, about 10 for a clamp, at most 45; of two about 10 to 45 for sums and products",
     portability: "every processor",
-    vectors: Vec::new,
+    vectors,
     parse,
 };
 
@@ -223,4 +225,95 @@ fn table(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
         operator: Box::new(read),
         data: vec![name],
     })
+}
+
+fn vectors() -> Vec<Vector> {
+    let (uint8, int8, int32) = (ElemType::Uint8, ElemType::Int8, ElemType::Int32);
+    let wide =
+        |name: &str, to: &str| Node::new(to, "Cast", &[name], &[to]).with("to", Attribute::Int(6));
+    let moved = |name| {
+        Vector::new(name, &SPEC, &["x", "at"]).input("x", int8, &[2, 3], &[1, 2, 3, -4, -5, -6])
+    };
+    // A table read at an 8-bit value.
+    let one = |name, table: Vec<i32>| {
+        Vector::new(name, &SPEC, &["table", "w"])
+            .input("x", uint8, &[4], &[0, 127, 128, 255])
+            .ints("table", uint8, &[table.len()], &table)
+            .after(wide("x", "w"))
+    };
+    // A table read at `256·(a + 128) + b`.
+    let two = |name, table: Vec<i32>| {
+        Vector::new(name, &SPEC, &["table", "i"])
+            .input("a", int8, &[2, 1], &[-128, 100])
+            .input("b", uint8, &[3], &[0, 3, 255])
+            .ints("table", int8, &[table.len()], &table)
+            .ints("up", int32, &[], &[128])
+            .ints("rows", int32, &[], &[256])
+            .after(wide("a", "wa"))
+            .after(wide("b", "wb"))
+            .after(Node::new("offset", "Add", &["wa", "up"], &["oa"]))
+            .after(Node::new("row", "Mul", &["oa", "rows"], &["ra"]))
+            .after(Node::new("index", "Add", &["ra", "wb"], &["i"]))
+    };
+    let pairs = |f: fn(i32, i32) -> i32| -> Vec<i32> {
+        (0..65_536).map(|i| f(i / 256 - 128, i % 256)).collect()
+    };
+    vec![
+        moved("rows, counted from both ends")
+            .int64s("at", &[1, -2])
+            .gives(int8, &[2, 3], &[-4, -5, -6, 1, 2, 3]),
+        moved("columns, one twice")
+            .attribute("axis", Attribute::Int(-1))
+            .ints("at", int32, &[1, 3], &[2, 2, 0])
+            .gives(int8, &[2, 1, 3], &[3, 3, 1, -6, -6, -4]),
+        moved("a scalar index drops the axis")
+            .attribute("axis", Attribute::Int(1))
+            .ints("at", int32, &[], &[1])
+            .gives(int8, &[2], &[2, -5]),
+        one(
+            "a clamp as a table",
+            (0..256).map(|x| x.clamp(100, 200)).collect(),
+        )
+        .gives(uint8, &[4], &[100, 127, 128, 200]),
+        one(
+            "no order in the table",
+            (0..256).map(|x| x * x % 251).collect(),
+        )
+        .gives(
+            uint8,
+            &[4],
+            // 127² = 16129 = 64·251 + 65, 128² = 16384 = 65·251 + 69, 255² = 65025 = 259·251 + 16
+            &[0, 65, 69, 16],
+        ),
+        // ⌊(2a + b) / 4⌋, saturated: (−256 + 0)/4 = −64, (−256 + 3)/4 = −63.25, −0.25; 50, 50.75,
+        // 113.75.
+        two(
+            "a sum of two tensors",
+            pairs(|a, b| (2 * a + b).div_euclid(4).clamp(-64, 100)),
+        )
+        .gives(int8, &[2, 3], &[-64, -64, -1, 50, 50, 100]),
+        // a·(b − 3) / 256, rounded down: −128·−3 = 384, 0, −128·252 = −32256; −300, 0, 25200.
+        two(
+            "a product of two tensors",
+            pairs(|a, b| (a * (b - 3)).div_euclid(256)),
+        )
+        .gives(int8, &[2, 3], &[1, 0, -126, -2, 0, 98]),
+        Vector::new("a table that is too short", &SPEC, &["table", "w"])
+            .input("x", uint8, &[1], &[0])
+            .ints("table", uint8, &[255], &[1; 255])
+            .after(wide("x", "w"))
+            .refused("may leave the table of 255"),
+        two(
+            "neither a sum nor a product",
+            pairs(|a, b| (a & 127) ^ (b / 2)),
+        )
+        .refused("no staircase"),
+        moved("an index outside")
+            .int64s("at", &[2])
+            .refused("index 2 into a dimension of 2"),
+        Vector::new("8-bit indices", &SPEC, &["table", "x"])
+            .input("x", uint8, &[1], &[0])
+            .ints("table", uint8, &[256], &[0; 256])
+            .refused("uint8 indices"),
+    ]
 }

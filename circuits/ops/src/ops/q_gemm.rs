@@ -1,6 +1,7 @@
 //! `QGemm` (domain `com.microsoft`): matrix product with constant weights, int32 bias, requantize.
 
 use proofmark_gadgets::{Lowering, Num};
+use proofmark_onnx::Attribute;
 use proofmark_tensor::requantize::gemm_multiplier;
 use proofmark_tensor::{ElemType, IntTensor};
 
@@ -8,6 +9,7 @@ use super::accumulate::Finish;
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+use crate::vector::Vector;
 
 pub(super) static SPEC: OpSpec = OpSpec {
     op_type: "QGemm",
@@ -17,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     limits: "constant B and C; u8×u8 or s8×s8; transA = 0; y_scale given (no float output)",
     cost: "0 for the products; one requantize an output element",
     portability: "every processor, because u8×s8 is refused",
-    vectors: Vec::new,
+    vectors,
     parse,
 };
 
@@ -56,7 +58,11 @@ impl Dense {
                 "multiply a tensor by a constant matrix of rank 2",
             ));
         };
-        let (inner, columns) = if transposed { (second, first) } else { (first, second) };
+        let (inner, columns) = if transposed {
+            (second, first)
+        } else {
+            (first, second)
+        };
         if leading.is_empty() || inner != *depth {
             return Err(Refusal::new(
                 format!("shapes {:?} and {:?} do not multiply", x.shape, w.shape()),
@@ -67,16 +73,28 @@ impl Dense {
         let w_zero_points = cx.weight_zero_points(w_zero_point_at, w.elem(), columns)?;
         let w_zero_point = |c: usize| w_zero_points.get(c).copied().unwrap_or_default();
         let weight = |c: usize, d: usize| {
-            let at = if transposed { c * inner + d } else { d * columns + c };
-            w.data().get(at).map_or(0, |&v| i64::from(v) - w_zero_point(c))
+            let at = if transposed {
+                c * inner + d
+            } else {
+                d * columns + c
+            };
+            w.data()
+                .get(at)
+                .map_or(0, |&v| i64::from(v) - w_zero_point(c))
         };
-        let weights = (0..columns).flat_map(|c| (0..inner).map(move |d| (c, d))).map(|(c, d)| weight(c, d)).collect();
+        let weights = (0..columns)
+            .flat_map(|c| (0..inner).map(move |d| (c, d)))
+            .map(|(c, d)| weight(c, d))
+            .collect();
         let mut shape = leading.to_vec();
         shape.push(columns);
         let shape = cx.bounded(shape)?;
         let dense = Self {
             node: cx.node.name.clone(),
-            output: Fact { elem: ElemType::Int32, shape },
+            output: Fact {
+                elem: ElemType::Int32,
+                shape,
+            },
             rows,
             depth: *depth,
             columns,
@@ -89,7 +107,11 @@ impl Dense {
     }
 
     fn bias(&self, row: usize, column: usize) -> i64 {
-        let at = if self.bias.len() == self.columns { column } else { row * self.columns + column };
+        let at = if self.bias.len() == self.columns {
+            column
+        } else {
+            row * self.columns + column
+        };
         self.bias.get(at).copied().unwrap_or_default()
     }
 }
@@ -107,7 +129,11 @@ impl Operator for Dense {
                 let mut acc = self.bias(row, column);
                 for d in 0..self.depth {
                     let xv = x.get(row * self.depth + d).copied().unwrap_or_default();
-                    let wv = self.weights.get(column * self.depth + d).copied().unwrap_or_default();
+                    let wv = self
+                        .weights
+                        .get(column * self.depth + d)
+                        .copied()
+                        .unwrap_or_default();
                     acc += (i64::from(xv) - self.x_zero_point) * wv;
                 }
                 out.push(self.finish.eval(column, to_int32(&self.node, acc)?));
@@ -116,11 +142,20 @@ impl Operator for Dense {
         Ok(out)
     }
 
-    fn synthesize(&self, cx: &mut Lowering<'_>, inputs: &[&TensorVar]) -> Result<Vec<Num>, OpsError> {
-        let x = inputs.first().map(|t| t.nums.as_slice()).unwrap_or_default();
+    fn synthesize(
+        &self,
+        cx: &mut Lowering<'_>,
+        inputs: &[&TensorVar],
+    ) -> Result<Vec<Num>, OpsError> {
+        let x = inputs
+            .first()
+            .map(|t| t.nums.as_slice())
+            .unwrap_or_default();
         let mut out = Vec::with_capacity(self.output.len());
         for row in 0..self.rows {
-            let nums = x.get(row * self.depth..(row + 1) * self.depth).unwrap_or_default();
+            let nums = x
+                .get(row * self.depth..(row + 1) * self.depth)
+                .unwrap_or_default();
             for column in 0..self.columns {
                 let weights = self
                     .weights
@@ -140,12 +175,18 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     // a, a_scale, a_zero_point, b, b_scale, b_zero_point, c, y_scale, y_zero_point
     cx.only_attributes(&["alpha", "transA", "transB"])?;
     if cx.flag("transA", false)? {
-        return Err(Refusal::new("transA is set", "export the layer with transA = 0"));
+        return Err(Refusal::new(
+            "transA is set",
+            "export the layer with transA = 0",
+        ));
     }
     let alpha = cx.float("alpha", 1.0)?;
     let (mut dense, x) = Dense::parse(cx, 3, 2, 5, cx.flag("transB", false)?)?;
     if dense.output.shape.len() != 2 {
-        return Err(Refusal::new("input of a rank other than 2", "flatten the input first"));
+        return Err(Refusal::new(
+            "input of a rank other than 2",
+            "flatten the input first",
+        ));
     }
     if cx.node.input(7).is_none() {
         return Err(Refusal::new(
@@ -157,7 +198,10 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
         && scale.shape != zero_point.shape
     {
         return Err(Refusal::new(
-            format!("scales of B of shape {:?}, zero points of shape {:?}", scale.shape, zero_point.shape),
+            format!(
+                "scales of B of shape {:?}, zero points of shape {:?}",
+                scale.shape, zero_point.shape
+            ),
             "give both the same shape, as the runtime demands",
         ));
     }
@@ -187,5 +231,60 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
         }
         dense.bias = c.data().iter().map(|&b| i64::from(b)).collect();
     }
-    Ok(Parsed { operator: Box::new(dense), data: vec![x] })
+    Ok(Parsed {
+        operator: Box::new(dense),
+        data: vec![x],
+    })
+}
+
+fn vectors() -> Vec<Vector> {
+    let uint8 = ElemType::Uint8;
+    let inputs = [
+        "a",
+        "a_scale",
+        "a_zero_point",
+        "b",
+        "b_scale",
+        "b_zero_point",
+        "c",
+        "y_scale",
+        "y_zero_point",
+    ];
+    // alpha · a_scale · b_scale / y_scale = 0.25
+    let of = |name, inputs: &[&str]| {
+        Vector::new(name, &SPEC, inputs)
+            .attribute("alpha", Attribute::Float(2.0))
+            .attribute("transB", Attribute::Int(1))
+            .input("a", uint8, &[1, 2], &[10, 20])
+            .floats("a_scale", &[0.25])
+            .floats("b_scale", &[0.5])
+            .floats("y_scale", &[1.0])
+            .ints("a_zero_point", uint8, &[1], &[0])
+            .ints("b_zero_point", uint8, &[1], &[1])
+            .ints("y_zero_point", uint8, &[1], &[100])
+    };
+    let bias =
+        |vector: Vector, bias: &[i32]| vector.ints("c", ElemType::Int32, &[bias.len()], bias);
+    vec![
+        // 10·2 + 20·3 + 4 = 84, a quarter of it; 10·−1 + 20·9 − 20 = 150: 37.5 goes to 38
+        bias(of("bias, B transposed", &inputs), &[4, -20])
+            .ints("b", uint8, &[2, 2], &[3, 4, 0, 10])
+            .gives(uint8, &[1, 2], &[121, 138]),
+        bias(of("both ends", &inputs), &[1 << 20, -(1 << 20)])
+            .ints("b", uint8, &[2, 2], &[3, 4, 0, 10])
+            .gives(uint8, &[1, 2], &[255, 0])
+            .saturating(),
+        bias(of("a bias of another length", &inputs), &[1, 2, 3])
+            .ints("b", uint8, &[2, 2], &[3, 4, 0, 10])
+            .refused("bias of type int32"),
+        bias(
+            of("a float output", inputs.get(..7).unwrap_or_default()),
+            &[1, 2],
+        )
+        .ints("b", uint8, &[2, 2], &[3, 4, 0, 10])
+        .refused("the output is float"),
+        bias(of("uint8 by int8", &inputs), &[1, 2])
+            .ints("b", ElemType::Int8, &[2, 2], &[3, 4, 0, 10])
+            .refused("depends on the processor"),
+    ]
 }

@@ -1,6 +1,7 @@
 //! `QLinearConv`: convolution of 8-bit tensors with constant weights, int32 accumulation, requantize.
 
 use proofmark_gadgets::{Lowering, Num};
+use proofmark_onnx::Attribute;
 use proofmark_tensor::requantize::conv_multiplier;
 use proofmark_tensor::{ElemType, IntTensor};
 
@@ -8,6 +9,7 @@ use super::accumulate::Finish;
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+use crate::vector::Vector;
 use crate::window::{Window, kernel_shape};
 
 pub(super) static SPEC: OpSpec = OpSpec {
@@ -18,7 +20,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads",
     cost: "0 for the products; one requantize an output element",
     portability: "every processor, because u8×s8 is refused",
-    vectors: Vec::new,
+    vectors,
     parse,
 };
 
@@ -47,8 +49,18 @@ pub(crate) struct ConvInputs {
 
 impl Conv {
     /// Reads what all convolutions share; bias 0 and int32 outputs.
-    pub(crate) fn parse(cx: &NodeContext<'_>, at: &ConvInputs) -> Result<(Self, String, ElemType), Refusal> {
-        cx.only_attributes(&["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"])?;
+    pub(crate) fn parse(
+        cx: &NodeContext<'_>,
+        at: &ConvInputs,
+    ) -> Result<(Self, String, ElemType), Refusal> {
+        cx.only_attributes(&[
+            "auto_pad",
+            "dilations",
+            "group",
+            "kernel_shape",
+            "pads",
+            "strides",
+        ])?;
         let (name, x) = cx.data(0)?;
         let w = cx.ints(at.w)?;
         cx.same_sign(x.elem, w.elem())?;
@@ -74,7 +86,9 @@ impl Conv {
             || !out_channels.is_multiple_of(groups)
         {
             return Err(Refusal::new(
-                format!("{in_channels} channels in {groups} groups of {per_group}, {out_channels} out"),
+                format!(
+                    "{in_channels} channels in {groups} groups of {per_group}, {out_channels} out"
+                ),
                 "make channels divisible by the number of groups",
             ));
         }
@@ -93,13 +107,18 @@ impl Conv {
         let rows = w.data().chunks(row.max(1)).zip(&w_zero_points);
         let conv = Self {
             node: cx.node.name.clone(),
-            output: Fact { elem: ElemType::Int32, shape },
+            output: Fact {
+                elem: ElemType::Int32,
+                shape,
+            },
             window,
             in_channels: *in_channels,
             out_channels: *out_channels,
             groups,
             x_zero_point: i64::from(cx.zero_point(at.x_zero_point, x.elem)?),
-            weights: rows.flat_map(|(row, z)| row.iter().map(move |&v| i64::from(v) - z)).collect(),
+            weights: rows
+                .flat_map(|(row, z)| row.iter().map(move |&v| i64::from(v) - z))
+                .collect(),
             bias: vec![0; *out_channels],
             finish: Finish::Int32,
         };
@@ -135,7 +154,8 @@ impl Operator for Conv {
                         for kh in 0..rows.kernel {
                             for kw in 0..columns.kernel {
                                 let (h, w) = (
-                                    (oh * rows.stride + kh * rows.dilation).wrapping_sub(rows.pad_begin),
+                                    (oh * rows.stride + kh * rows.dilation)
+                                        .wrapping_sub(rows.pad_begin),
                                     (ow * columns.stride + kw * columns.dilation)
                                         .wrapping_sub(columns.pad_begin),
                                 );
@@ -144,7 +164,8 @@ impl Operator for Conv {
                                     continue;
                                 }
                                 let xi = ((first_channel + c) * rows.input + h) * columns.input + w;
-                                let wi = ((m * per_group + c) * rows.kernel + kh) * columns.kernel + kw;
+                                let wi =
+                                    ((m * per_group + c) * rows.kernel + kh) * columns.kernel + kw;
                                 if let (Some(&xv), Some(&wv)) = (x.get(xi), self.weights.get(wi)) {
                                     acc += (i64::from(xv) - self.x_zero_point) * wv;
                                 }
@@ -158,8 +179,15 @@ impl Operator for Conv {
         Ok(out)
     }
 
-    fn synthesize(&self, cx: &mut Lowering<'_>, inputs: &[&TensorVar]) -> Result<Vec<Num>, OpsError> {
-        let x = inputs.first().map(|t| t.nums.as_slice()).unwrap_or_default();
+    fn synthesize(
+        &self,
+        cx: &mut Lowering<'_>,
+        inputs: &[&TensorVar],
+    ) -> Result<Vec<Num>, OpsError> {
+        let x = inputs
+            .first()
+            .map(|t| t.nums.as_slice())
+            .unwrap_or_default();
         let per_group = self.in_channels / self.groups;
         let out_per_group = self.out_channels / self.groups;
         let (kernel, plane) = (self.kernel_len(), self.plane());
@@ -183,7 +211,10 @@ impl Operator for Conv {
                     }
                     let bias = self.bias.get(m).copied().unwrap_or_default();
                     let constant = bias - self.x_zero_point * weight_sum;
-                    out.push(self.finish.synthesize(cx, m, terms.iter().copied(), constant)?);
+                    out.push(
+                        self.finish
+                            .synthesize(cx, m, terms.iter().copied(), constant)?,
+                    );
                 }
             }
         }
@@ -193,7 +224,14 @@ impl Operator for Conv {
 
 fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
     // x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, bias
-    let (mut conv, x, _) = Conv::parse(cx, &ConvInputs { w: 3, x_zero_point: 2, w_zero_point: 5 })?;
+    let (mut conv, x, _) = Conv::parse(
+        cx,
+        &ConvInputs {
+            w: 3,
+            x_zero_point: 2,
+            w_zero_point: 5,
+        },
+    )?;
     let (x_scale, y_scale) = (cx.scale(1)?, cx.scale(6)?);
     let elem = cx.zero_point_elem(7)?;
     let y_zero_point = cx.zero_point(7, elem)?;
@@ -214,5 +252,65 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
         }
         conv.bias = bias.data().iter().map(|&b| i64::from(b)).collect();
     }
-    Ok(Parsed { operator: Box::new(conv), data: vec![x] })
+    Ok(Parsed {
+        operator: Box::new(conv),
+        data: vec![x],
+    })
+}
+
+fn vectors() -> Vec<Vector> {
+    let (uint8, int32) = (ElemType::Uint8, ElemType::Int32);
+    let inputs = [
+        "x",
+        "x_scale",
+        "x_zero_point",
+        "w",
+        "w_scale",
+        "w_zero_point",
+        "y_scale",
+        "y_zero_point",
+        "b",
+    ];
+    // x_scale · w_scale / y_scale = 0.5, the second channel 0.25
+    let of = |name| {
+        Vector::new(name, &SPEC, &inputs)
+            .input("x", uint8, &[1, 1, 1, 3], &[1, 2, 3])
+            .floats("x_scale", &[1.0])
+            .floats("y_scale", &[2.0])
+            .ints("x_zero_point", uint8, &[1], &[1])
+            .ints("w_zero_point", uint8, &[1], &[0])
+            .ints("y_zero_point", uint8, &[1], &[10])
+    };
+    let weights = |vector: Vector, data: &[i32], scales: &[f32], bias: &[i32]| {
+        vector
+            .ints("w", uint8, &[scales.len(), 1, 1, 2], data)
+            .floats("w_scale", scales)
+            .ints("b", int32, &[bias.len()], bias)
+    };
+    vec![
+        // (0, 1, 2) with (1, 2): 2, 5, halved 1, 2.5 → 2; with (3, 0) and −2: −2, 1: −0.5 → 0, 0.25
+        weights(
+            of("a scale a channel, bias"),
+            &[1, 2, 3, 0],
+            &[1.0, 0.5],
+            &[0, -2],
+        )
+        .gives(uint8, &[1, 2, 1, 2], &[11, 12, 10, 10]),
+        // Padding is the zero point, which adds nothing.
+        weights(of("pads, a stride, a dilation"), &[4, 2], &[1.0], &[0])
+            .attribute("pads", Attribute::Ints(vec![0, 2, 0, 2]))
+            .attribute("strides", Attribute::Ints(vec![1, 2]))
+            .attribute("dilations", Attribute::Ints(vec![1, 2]))
+            .gives(uint8, &[1, 1, 1, 3], &[10, 12, 14]),
+        weights(of("both ends"), &[255, 255, 0, 0], &[1.0, 1.0], &[0, -1000])
+            .gives(uint8, &[1, 2, 1, 2], &[138, 255, 0, 0])
+            .saturating(),
+        weights(of("a bias of another length"), &[1, 2], &[1.0], &[0, 1])
+            .refused("bias of 2 int32 elements"),
+        of("uint8 by int8")
+            .ints("w", ElemType::Int8, &[1, 1, 1, 2], &[1, 2])
+            .floats("w_scale", &[1.0])
+            .ints("b", int32, &[1], &[0])
+            .refused("depends on the processor"),
+    ]
 }

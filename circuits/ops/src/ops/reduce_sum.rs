@@ -1,12 +1,14 @@
 //! `ReduceSum` on int32 along constant axes.
 
 use proofmark_gadgets::{Lowering, Num};
+use proofmark_onnx::{Attribute, Node};
 use proofmark_tensor::{ElemType, IntTensor};
 
 use super::relabel::{axis, strides};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar, to_int32, within_int32};
+use crate::vector::Vector;
 
 pub(super) static SPEC: OpSpec = OpSpec {
     op_type: "ReduceSum",
@@ -16,7 +18,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     limits: "int32 only; constant axes; no sum over zero elements; each sum must fit int32",
     cost: "0",
     portability: "every processor",
-    vectors: Vec::new,
+    vectors,
     parse,
 };
 
@@ -148,4 +150,41 @@ fn parse(cx: &NodeContext<'_>) -> Result<Parsed, Refusal> {
         operator: Box::new(reduce),
         data: vec![name],
     })
+}
+
+fn vectors() -> Vec<Vector> {
+    let int32 = ElemType::Int32;
+    let of = |name, inputs: &[&str], keepdims: i64| {
+        let wide = Node::new("wide", "Cast", &["x"], &["w"]);
+        Vector::new(name, &SPEC, inputs)
+            .attribute("keepdims", Attribute::Int(keepdims))
+            .input("x", ElemType::Int8, &[2, 3], &[1, 2, 3, -128, 127, 6])
+            .after(wide.with("to", Attribute::Int(6)))
+    };
+    vec![
+        of("along rows", &["w", "axes"], 1)
+            .int64s("axes", &[-1])
+            .gives(int32, &[2, 1], &[6, 5]),
+        of("along columns, the axis dropped", &["w", "axes"], 0)
+            .int64s("axes", &[0])
+            .gives(int32, &[3], &[-127, 129, 9]),
+        of("no axes: over everything", &["w"], 1).gives(int32, &[1, 1], &[11]),
+        of("no axes, and that means none", &["w"], 1)
+            .attribute("noop_with_empty_axes", Attribute::Int(1))
+            .gives(int32, &[2, 3], &[1, 2, 3, -128, 127, 6]),
+        of("an axis outside", &["w", "axes"], 1)
+            .int64s("axes", &[2])
+            .refused("axis 2 of rank 2"),
+        of("one axis twice", &["w", "axes"], 1)
+            .int64s("axes", &[1, -1])
+            .refused("name an axis twice"),
+        Vector::new("sums that may leave int32", &SPEC, &["x"])
+            .input("x", int32, &[2], &[1, 2])
+            .attribute("keepdims", Attribute::Int(1))
+            .read_by("Cast", &[("to", Attribute::Int(2))])
+            .refused("may leave int32"),
+        Vector::new("8-bit elements", &SPEC, &["x"])
+            .input("x", ElemType::Uint8, &[2], &[1, 2])
+            .refused("a sum of uint8"),
+    ]
 }
