@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use catalogue::MODELS;
-use examine::{Row, examine, imported, original};
+use examine::{Row, examine, imported, multiplies_exactly, original};
 use proofmark_quantizer::{Samples, drift};
 use proofmark_tests::samples::folder;
 
@@ -79,14 +79,9 @@ fn imported_exact_and_pinned() {
     );
 }
 
-/// The table, without the drift where the processor computes originals otherwise: uint8 times int8
-/// saturates on x86 without VNNI.
+/// The table, without the drift where the processor computes originals otherwise.
 fn comparable(table: &str) -> String {
-    #[cfg(target_arch = "x86_64")]
-    let pinned_kind = is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    let pinned_kind = false;
-    if pinned_kind {
+    if multiplies_exactly() {
         return table.to_owned();
     }
     let without = |line: &str| {
