@@ -2,6 +2,7 @@
 //! parameters and inputs that favour the extremes.
 
 mod arithmetic;
+mod tables;
 mod comparisons;
 mod movers;
 mod vectors;
