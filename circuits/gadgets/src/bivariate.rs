@@ -823,16 +823,14 @@ mod tests {
     #[test]
     fn sums_and_products_of_quantized_bytes_are_cheap() {
         let (a, b) = ((0, 255), (-128, 127));
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            reason = "bytes"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "bytes")]
         let byte = |v: f32| (v.round_ties_even() as i64 + 100).clamp(0, 255);
         #[expect(clippy::cast_precision_loss, reason = "bytes")]
         let real = |v: i64, zero: i64, scale: f32| (v - zero) as f32 * scale;
-        let sum = |a: i64, b: i64| byte((real(a, 13, 0.031) + real(b, 5, 0.0177)) / 0.041);
-        let product = |a: i64, b: i64| byte(real(a, 13, 0.031) * real(b, 5, 0.0177) / 0.09);
+        let sum =
+            |a: i64, b: i64| byte((real(a, 13, 0.031_37) + real(b, 5, 0.017_713)) / 0.041_291);
+        let product =
+            |a: i64, b: i64| byte(real(a, 13, 0.031_37) * real(b, 5, 0.017_713) / 0.091_7);
         for (f, name, most) in [
             (&sum as &dyn Fn(i64, i64) -> i64, "sum, steps", 36),
             (&product, "product, steps", 46),

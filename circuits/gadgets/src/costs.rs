@@ -235,7 +235,7 @@ fn sizes_are_the_committed_ones() {
         ),
         (
             "function of two bytes: sum, half to even",
-            of_bytes(&|a, b| (a + b) / 2 + i64::from((a + b) % 4 == 3)),
+            of_bytes(&|a, b| a.midpoint(b) + i64::from((a + b) % 4 == 3)),
         ),
         (
             "function of two bytes: product",

@@ -203,3 +203,58 @@ impl Vector {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ark_bn254::Fr;
+
+    use super::*;
+    use crate::ops::OPERATORS;
+    use crate::plan::{Plan, Policy, Salts, plan};
+
+    /// Evaluator, witness and constraints; ONNX Runtime is asked in `tests/conformance`.
+    #[test]
+    fn every_operator_computes_its_examples_and_refuses_what_it_says() {
+        for spec in OPERATORS {
+            let (mut outputs, mut refusals) = (0, 0);
+            for vector in (spec.vectors)() {
+                let name = format!("{}: {}", spec.op_type, vector.name);
+                let model = vector.model();
+                let policy = Policy::public(model.graph.inputs.len(), model.graph.outputs.len());
+                let planned = plan(&model, &policy);
+                let compiled = planned.as_ref().map(Plan::circuit);
+                match &vector.expect {
+                    Expect::Refused(part) => {
+                        let error = match compiled {
+                            Err(error) => error.to_string(),
+                            Ok(Err(error)) => error.to_string(),
+                            Ok(Ok(_)) => panic!("{name} is accepted"),
+                        };
+                        assert!(error.contains(part), "{name}: {error}");
+                        refusals += 1;
+                    }
+                    Expect::Output { elem, shape, data } => {
+                        let circuit = compiled.unwrap().unwrap();
+                        let plan = planned.as_ref().unwrap();
+                        let inputs = vector.inputs().unwrap();
+                        let expected =
+                            vec![IntTensor::new(*elem, shape.clone(), data.clone()).unwrap()];
+                        assert_eq!(plan.evaluate(&inputs).unwrap(), expected, "{name}");
+                        let witness = plan
+                            .witness(&inputs, Fr::from(7_u64), &Salts::default())
+                            .unwrap();
+                        assert_eq!(witness.outputs, expected, "{name}");
+                        let violated = circuit.r1cs.violated(&witness.assignment);
+                        assert_eq!(violated, Vec::<usize>::new(), "{name}");
+                        outputs += 1;
+                    }
+                }
+            }
+            assert!(
+                outputs > 0 && refusals > 0,
+                "{}: {outputs}, {refusals}",
+                spec.op_type
+            );
+        }
+    }
+}

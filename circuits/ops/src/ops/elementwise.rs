@@ -157,14 +157,12 @@ pub(crate) fn parse<F: Arithmetic>(
     let shape = cx.bounded(broadcast(left, right)?)?;
     let operand = |position: usize, from: &[usize]| {
         let source = positions(&shape, from);
-        match data.iter().position(|&(at, _)| at == position) {
-            Some(input) => Ok(Operand::Data(input, source)),
-            None => {
-                let constant = cx.ints(position)?.data();
-                let value = |at: usize| constant.get(at).map_or(0, |&v| i64::from(v));
-                Ok(Operand::Constant(source.into_iter().map(value).collect()))
-            }
+        if let Some(input) = data.iter().position(|&(at, _)| at == position) {
+            return Ok(Operand::Data(input, source));
         }
+        let constant = cx.ints(position)?.data();
+        let value = |at: usize| constant.get(at).map_or(0, |&v| i64::from(v));
+        Ok(Operand::Constant(source.into_iter().map(value).collect()))
     };
     let operator = Elementwise {
         function,

@@ -103,14 +103,13 @@ impl Operator for TableRead {
         let mut out = Vec::with_capacity(x.len());
         for index in x {
             let interval = (index.lo(), index.hi());
-            let function = match functions.get(&interval) {
-                Some(function) => Arc::clone(function),
-                None => {
-                    let path = cx.path(&self.node);
-                    let function = self.function(path, interval.0, interval.1)?;
-                    functions.insert(interval, Arc::clone(&function));
-                    function
-                }
+            let function = if let Some(function) = functions.get(&interval) {
+                Arc::clone(function)
+            } else {
+                let path = cx.path(&self.node);
+                let function = self.function(path, interval.0, interval.1)?;
+                functions.insert(interval, Arc::clone(&function));
+                function
             };
             out.push(function.lower(cx, index)?);
         }
