@@ -181,13 +181,13 @@ impl Window {
         }
         let out = window.sized(image.size)?;
         if node.attr_int("ceil_mode")?.unwrap_or(0) != 0 {
-            for axis in 2 - image.rank..2 {
+            for (axis, &windows) in out.iter().enumerate().skip(2 - image.rank) {
                 let (stride, begin) = (window.strides[axis], window.pads[axis]);
                 let span = window.span(axis).unwrap_or_default();
-                let covered = (out[axis] - 1) * stride + span;
+                let covered = (windows - 1) * stride + span;
                 let padded = image.size[axis] + begin + window.pads[axis + 2];
                 // One window more covers the rest, as long as it begins inside the image.
-                if covered < padded && out[axis] * stride < image.size[axis] + begin {
+                if covered < padded && windows * stride < image.size[axis] + begin {
                     window.pads[axis + 2] += covered + stride - padded;
                 }
             }

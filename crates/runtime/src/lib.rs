@@ -19,5 +19,5 @@ mod value;
 pub use error::{Cause, RuntimeError};
 pub use init::{RuntimeInfo, init};
 pub use library::ORT_VERSION;
-pub use session::{AnySession, FloatSession, IntSession, OptLevel, SessionOptions};
+pub use session::{AnySession, FloatSession, IntSession, OptLevel, SessionOptions, optimized};
 pub use value::{FloatTensor, IoSpec, Value};

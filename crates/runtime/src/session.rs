@@ -311,10 +311,14 @@ fn narrow<T>(
 }
 
 fn commit(model: &[u8], options: &SessionOptions) -> Result<Session, RuntimeError> {
-    let mut builder =
+    let builder =
         configure(environment()?, options).map_err(|error| RuntimeError::Configuration {
             source: Box::new(error),
         })?;
+    commit_with(builder, model)
+}
+
+fn commit_with(mut builder: SessionBuilder, model: &[u8]) -> Result<Session, RuntimeError> {
     // The bindings panic on types of a model's ends that they do not know.
     match catch_unwind(AssertUnwindSafe(|| builder.commit_from_memory(model))) {
         Ok(Ok(session)) => Ok(session),
@@ -325,6 +329,31 @@ fn commit(model: &[u8], options: &SessionOptions) -> Result<Session, RuntimeErro
             source: "an input or output has a type unknown to the bindings".into(),
         }),
     }
+}
+
+/// The model as ONNX Runtime rewrites it at a level, before it runs it: which of its nodes are fused
+/// can be read off it. A fused node has the name of the node of the original that it stands for,
+/// or that name with `_token_` and a number behind it.
+///
+/// # Errors
+/// As [`AnySession::load`]; [`RuntimeError::Configuration`] when no temporary file can be made.
+pub fn optimized(model: &[u8], opt: OptLevel) -> Result<Vec<u8>, RuntimeError> {
+    let options = SessionOptions {
+        max_parallel: 1,
+        ..SessionOptions::new(opt)
+    };
+    let unwritten = |error: std::io::Error| RuntimeError::Configuration {
+        source: Box::new(error),
+    };
+    let folder = tempfile::tempdir().map_err(unwritten)?;
+    let file = folder.path().join("optimized.onnx");
+    let builder = configure(environment()?, &options)
+        .and_then(|builder| Ok(builder.with_optimized_model_path(&file)?))
+        .map_err(|error| RuntimeError::Configuration {
+            source: Box::new(error),
+        })?;
+    commit_with(builder, model)?;
+    std::fs::read(&file).map_err(unwritten)
 }
 
 fn configure(environment: &Environment, options: &SessionOptions) -> ort::Result<SessionBuilder> {

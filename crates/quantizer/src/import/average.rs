@@ -224,7 +224,7 @@ impl Importer<'_> {
                 Averaged::reduced(node, source, grid, &axes, keep)?
             }
         };
-        averaged.fused = node.op_type != "ReduceMean" && self.is_fused(node);
+        averaged.fused = node.op_type != "ReduceMean" && self.is_fused(&node.name);
         let ceil = node.attr_int("ceil_mode")?.unwrap_or(0) != 0;
         if ceil && !averaged.fused && averaged.counted && averaged.window.padded() {
             return Err(refuse(
@@ -448,6 +448,9 @@ mod tests {
         );
     }
 
+    /// Shape and attributes of a pool.
+    type Case<'c> = (&'c [usize], Vec<(&'c str, Attribute)>);
+
     #[test]
     fn averages_without_ties_are_exact() {
         let pad = |pads: &[i64], counted: i64| {
@@ -458,7 +461,7 @@ mod tests {
                 ("count_include_pad", Attribute::Int(counted)),
             ]
         };
-        let cases: Vec<(&[usize], Vec<(&str, Attribute)>)> = vec![
+        let cases: Vec<Case<'_>> = vec![
             (&[1, 2, 6, 7], vec![("kernel_shape", list(&[2, 2]))]),
             (&[1, 2, 7, 6], pad(&[1, 1, 1, 1], 1)),
             (&[1, 2, 7, 6], pad(&[1, 0, 2, 1], 0)),

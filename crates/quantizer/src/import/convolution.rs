@@ -99,8 +99,10 @@ mod tests {
     use crate::graphs::list;
     use crate::import::small::{BOTH, Small};
 
-    /// Attributes, input and weights of one-dimensional convolutions.
-    fn cases() -> Vec<(Vec<(&'static str, Attribute)>, [usize; 3], [usize; 3])> {
+    /// Attributes, input and weights of a one-dimensional convolution.
+    type Case = (Vec<(&'static str, Attribute)>, [usize; 3], [usize; 3]);
+
+    fn cases() -> Vec<Case> {
         let auto = |mode: &str| ("auto_pad", Attribute::String(mode.to_owned()));
         let (group, int) = ("group", Attribute::Int);
         vec![
@@ -167,7 +169,8 @@ mod tests {
                 small.show("q0", "x", "d").show("w", "w", "dw");
                 small.node("DequantizeLinear", &["b", "bs"], &["db"], &[]);
                 small.node("Conv", &["d", "dw", "db"], &["m"], &attributes);
-                small.quantize("m", "y", "y").output("y", elem).exact(60);
+                small.quantize("m", "y", "y").output("y", elem);
+                small.exact_where_fused(elem, 60);
             }
         }
     }

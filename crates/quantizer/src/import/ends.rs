@@ -11,9 +11,8 @@ use super::{Importer, input_spec};
 use crate::net::Head;
 use crate::read::{Constants as _, Stop, axis_of, only_attributes, refuse};
 
-/// Why a product that could be an integer operator is none.
-const NOT_AT_ONCE: &str =
-    "its output is not quantized at once, so the reference computes it in floats";
+/// Why a product may be another one in the original.
+pub(super) const IN_FLOATS: &str = "the reference computes it in floats";
 
 impl Importer<'_> {
     pub(super) fn quantize(&mut self, node: &Node) -> Result<Value, Stop> {
@@ -125,19 +124,13 @@ impl Importer<'_> {
             }
             What::Linear(linear) => {
                 let output = self.pending_name(pending, &linear.output, node)?;
-                self.judge_linear(linear, Some(target));
-                if self.fuses() && !self.is_quantized_at_once(&linear.output) {
-                    self.inexact(&linear.name, NOT_AT_ONCE);
-                }
+                self.judge_linear(linear);
                 self.write_requantized(linear, target, &output)?
             }
             What::Product(product) => {
                 let output = self.pending_name(pending, &product.output, node)?;
-                if self.fuses() && !self.is_quantized_at_once(&product.output) {
-                    self.inexact(&product.name, NOT_AT_ONCE);
-                }
-                if !self.fuses() || product.operands.iter().any(|int| int.elem != target.elem) {
-                    self.inexact(&product.name, "the reference computes it in floats");
+                if !self.is_fused(&product.name) {
+                    self.inexact(&product.name, IN_FLOATS);
                 }
                 let [left, right] = &product.operands;
                 let operands = [left, right];

@@ -1,75 +1,46 @@
-//! Which float nodes the reference computes as integer operators. From level `extended` on, the
-//! runtime makes one operator of a node between `DequantizeLinear` and `QuantizeLinear`, after it
-//! has moved those two past some movers (seen in the graphs that 1.31.1 writes out).
+//! Which float nodes the reference computes as integer operators: read off the graph that the
+//! runtime makes of the original. Whether it fuses a node depends on its neighbours, on element
+//! types and on the processor, so no rule of ours would be right for long.
 
-use proofmark_onnx::Node;
+use std::collections::BTreeSet;
+
+use proofmark_onnx::{Limits, Model, Node, encode};
+use proofmark_runtime::{OptLevel, optimized};
 
 use super::Importer;
 
-/// Movers that the runtime moves `QuantizeLinear` and `DequantizeLinear` past, and such as it
-/// removes.
-const PASSED: [&str; 8] = [
-    "Dropout",
-    "Identity",
-    "MaxPool",
-    "Reshape",
-    "Slice",
-    "Squeeze",
-    "Transpose",
-    "Unsqueeze",
-];
-
-fn is_passed(node: &Node) -> bool {
-    node.domain.is_empty() && PASSED.contains(&node.op_type.as_str())
+/// Names of the nodes that the runtime fuses, with the `DequantizeLinear` and `QuantizeLinear`
+/// around them, into operators on integers. None where it does not run the model, which is then
+/// said where both models are compared.
+pub(super) fn fused(model: &Model, level: OptLevel) -> BTreeSet<String> {
+    if matches!(level, OptLevel::DisableAll | OptLevel::Basic) {
+        return BTreeSet::new();
+    }
+    // Names that no other can be confused with.
+    let mut numbered = model.clone();
+    for (index, node) in numbered.graph.nodes.iter_mut().enumerate() {
+        node.name = index.to_string();
+    }
+    let Ok(bytes) = optimized(&encode(&numbered), level) else {
+        return BTreeSet::new();
+    };
+    let Ok(made) = proofmark_onnx::parse(&bytes, &Limits::default()) else {
+        return BTreeSet::new();
+    };
+    let on_integers = |node: &&Node| {
+        node.op_type.starts_with("QLinear")
+            || matches!(node.op_type.as_str(), "QGemm" | "MatMulIntegerToFloat")
+    };
+    let nodes = made.graph.nodes.iter().filter(on_integers);
+    let numbers = nodes.filter_map(|node| node.name.split('_').next()?.parse::<usize>().ok());
+    let originals = numbers.filter_map(|number| model.graph.nodes.get(number));
+    originals.map(|node| node.name.clone()).collect()
 }
 
 impl Importer<'_> {
-    /// The one node that reads a tensor which is no output of the model.
-    fn only_reader(&self, tensor: &str) -> Option<&Node> {
-        let graph = &self.model.graph;
-        let reads = |node: &&Node| node.inputs.iter().any(|input| input == tensor);
-        let mut readers = graph.nodes.iter().filter(reads);
-        let only = readers.next()?;
-        let shared = readers.next().is_some() || graph.outputs.iter().any(|o| o.name == tensor);
-        (!shared).then_some(only)
-    }
-
-    /// Whether a float tensor reaches one `QuantizeLinear` and nothing else, past movers that the
-    /// runtime moves it in front of.
-    pub(super) fn is_quantized_at_once(&self, tensor: &str) -> bool {
-        let mut tensor = tensor;
-        // A graph has no cycle; each step goes one node on.
-        for _ in 0..=self.model.graph.nodes.len() {
-            match self.only_reader(tensor) {
-                Some(node) if node.op_type == "QuantizeLinear" => return true,
-                Some(node) if is_passed(node) => tensor = node.output(0).unwrap_or_default(),
-                _ => return false,
-            }
-        }
-        false
-    }
-
-    /// Whether a float tensor comes out of a `DequantizeLinear`, past such movers.
-    fn is_dequantized_at_once(&self, tensor: &str) -> bool {
-        let mut tensor = tensor;
-        let nodes = &self.model.graph.nodes;
-        for _ in 0..=nodes.len() {
-            let makes = |node: &&Node| node.outputs.iter().any(|output| output == tensor);
-            match nodes.iter().find(makes) {
-                Some(node) if node.op_type == "DequantizeLinear" => return true,
-                Some(node) if is_passed(node) => tensor = node.input(0).unwrap_or_default(),
-                _ => return false,
-            }
-        }
-        false
-    }
-
-    /// Whether the reference makes one integer operator of a node with one data input.
-    pub(super) fn is_fused(&self, node: &Node) -> bool {
-        let (Some(input), Some(output)) = (node.input(0), node.output(0)) else {
-            return false;
-        };
-        self.fuses() && self.is_dequantized_at_once(input) && self.is_quantized_at_once(output)
+    /// Whether the reference makes an integer operator of the node of this name.
+    pub(super) fn is_fused(&self, node: &str) -> bool {
+        self.fused.contains(node)
     }
 }
 

@@ -19,8 +19,9 @@ pub(super) struct Island {
     /// Positions of its nodes in the original, which is in an order of evaluation.
     pub(super) nodes: BTreeSet<usize>,
     pub(super) sources: Vec<Source>,
-    /// The axis that constants run along, of how many indices.
-    pub(super) channel: Option<(usize, usize)>,
+    /// The shape of its constants, broadcast over its rank: 1 along every dimension that they do
+    /// not run along.
+    pub(super) constants: Vec<usize>,
     /// The float tensor of the original that it makes.
     pub(super) output: String,
     pub(super) shape: Vec<usize>,
@@ -39,10 +40,19 @@ pub(super) fn is_elementwise(node: &Node) -> bool {
     let standard = matches!(
         node.op_type.as_str(),
         "Abs"
+            | "Acos"
+            | "Acosh"
             | "Add"
+            | "Asin"
+            | "Asinh"
+            | "Atan"
+            | "Atanh"
             | "BatchNormalization"
             | "Ceil"
+            | "Celu"
             | "Clip"
+            | "Cos"
+            | "Cosh"
             | "Div"
             | "Elu"
             | "Erf"
@@ -65,12 +75,17 @@ pub(super) fn is_elementwise(node: &Node) -> bool {
             | "Relu"
             | "Round"
             | "Selu"
+            | "Shrink"
             | "Sigmoid"
             | "Sign"
+            | "Sin"
+            | "Sinh"
             | "Softplus"
             | "Softsign"
             | "Sqrt"
             | "Sub"
+            | "Swish"
+            | "Tan"
             | "Tanh"
             | "ThresholdedRelu"
     );
@@ -87,7 +102,7 @@ pub(super) fn is_integer_elementwise(node: &Node) -> bool {
     match node.domain.as_str() {
         "" => matches!(
             node.op_type.as_str(),
-            "BitShift" | "BitwiseAnd" | "BitwiseNot" | "BitwiseOr" | "BitwiseXor"
+            "BitCast" | "BitShift" | "BitwiseAnd" | "BitwiseNot" | "BitwiseOr" | "BitwiseXor"
         ),
         "com.microsoft" => matches!(
             node.op_type.as_str(),
@@ -105,43 +120,33 @@ fn rounds_nothing(op_type: &str) -> bool {
     )
 }
 
-/// The one axis along which constants of these shapes run over an output of `shape`.
-fn channel(
+/// The shape that constants of these shapes have over an output of `shape`, of the same rank;
+/// parameters of a BatchNormalization run along dimension 1.
+fn constant_dims(
     shape: &[usize],
     constants: &[Vec<usize>],
-    at_one: bool,
-) -> Result<Option<(usize, usize)>, Stop> {
-    let mut found = at_one.then(|| (1, shape.get(1).copied().unwrap_or_default()));
-    for constant in constants {
-        let lead = shape.len().saturating_sub(constant.len());
-        // The vectors of BatchNormalization run along dimension 1.
-        let axes: Vec<usize> = if at_one {
-            if constant.len() == 1 && constant.first() == shape.get(1) {
-                continue;
-            }
+    normalisation: bool,
+) -> Result<Vec<usize>, Stop> {
+    let mut dims = vec![1; shape.len()];
+    if normalisation {
+        let channels = shape.get(1).copied().unwrap_or_default();
+        if let Some(wrong) = constants.iter().find(|c| c.as_slice() != [channels]) {
             return Err(refuse(
-                format!("a parameter of shape {constant:?} over {shape:?}"),
+                format!("a parameter of shape {wrong:?} over {shape:?}"),
                 "give one parameter a channel",
             ));
-        } else {
-            (0..constant.len())
-                .filter(|&at| constant[at] != 1)
-                .collect()
-        };
-        match axes.as_slice() {
-            [] => {}
-            &[axis] if found.is_none_or(|(known, _)| known == axis + lead) => {
-                found = Some((axis + lead, constant[axis]));
-            }
-            _ => {
-                return Err(refuse(
-                    format!("a constant of shape {constant:?} over {shape:?}"),
-                    "use constants that are scalars or run along one dimension",
-                ));
-            }
         }
+        if let Some(dim) = dims.get_mut(1) {
+            *dim = channels;
+        }
+        return Ok(dims);
     }
-    Ok(found)
+    let all = broadcast(constants)?;
+    let lead = shape.len().saturating_sub(all.len());
+    if let Some(slot) = dims.get_mut(lead..) {
+        slot.copy_from_slice(all.get(..slot.len()).unwrap_or_default());
+    }
+    Ok(dims)
 }
 
 impl Importer<'_> {
@@ -205,7 +210,7 @@ impl Importer<'_> {
         let mut shapes: Vec<Vec<usize>> = sources.iter().map(|int| int.shape.clone()).collect();
         shapes.extend(constants.iter().cloned());
         let shape = broadcast(&shapes)?;
-        let channel = channel(&shape, &constants, false)?;
+        let dims = constant_dims(&shape, &constants, false)?;
         let y_zero_at = match node.op_type.as_str() {
             "QLinearAdd" | "QLinearMul" => Some(7),
             "QLinearLeakyRelu" | "QLinearSigmoid" => Some(4),
@@ -213,8 +218,8 @@ impl Importer<'_> {
         };
         let first = sources.first().map(|int| int.elem).ok_or(Stop::Unknown)?;
         let elem = match (node.op_type.as_str(), node.attr_int("to")?) {
-            ("Cast", Some(2)) => ElemType::Uint8,
-            ("Cast", Some(3)) => ElemType::Int8,
+            ("BitCast" | "Cast", Some(2)) => ElemType::Uint8,
+            ("BitCast" | "Cast", Some(3)) => ElemType::Int8,
             _ => match y_zero_at {
                 Some(at) => self.zero_points(node, at)?.map_or(first, |(elem, _)| elem),
                 None => first,
@@ -234,13 +239,7 @@ impl Importer<'_> {
         }
         cut.nodes.push(alone);
         let output = self.output_name(node, 0)?;
-        let int = self.function(
-            &cut,
-            &sources,
-            channel,
-            (shape, elem),
-            (&node.name, &output),
-        )?;
+        let int = self.function(&cut, &sources, &dims, (shape, elem), (&node.name, &output))?;
         Ok(Value::Int(int))
     }
 
@@ -262,7 +261,7 @@ impl Importer<'_> {
         let mut sources: Vec<Source> = Vec::new();
         let mut shapes = Vec::new();
         let mut constants = Vec::new();
-        let mut known: Option<(usize, usize)> = None;
+        let mut joined = Vec::new();
         for (at, name) in node.inputs.iter().enumerate() {
             if name.is_empty() {
                 continue;
@@ -295,15 +294,7 @@ impl Importer<'_> {
                     for source in &island.sources {
                         join(&mut sources, source.clone());
                     }
-                    // Axes are counted in tensors of one rank only.
-                    if let Some((axis, count)) = island.channel {
-                        constants.push(
-                            (0..shape.len())
-                                .map(|d| if d == axis { count } else { 1 })
-                                .collect(),
-                        );
-                        known = island.channel;
-                    }
+                    joined.push(island.constants.clone());
                 }
                 other => {
                     return Err(refuse(
@@ -315,20 +306,20 @@ impl Importer<'_> {
         }
         let normalisation = node.op_type == "BatchNormalization";
         let shape = if normalisation {
-            if shapes.first().is_none_or(|shape| shape.len() < 2) || known.is_some_and(|k| k.0 != 1)
-            {
-                return Err(refuse(
+            constants.retain(|shape| shape.len() == 1);
+            let shape = shapes.first().filter(|shape| shape.len() >= 2);
+            shape.cloned().ok_or_else(|| {
+                refuse(
                     "it normalises along no channel dimension",
                     "give it a tensor of rank 2 or more",
-                ));
-            }
-            constants.retain(|shape| shape.len() == 1);
-            shapes.first().cloned().ok_or(Stop::Unknown)?
+                )
+            })?
         } else {
             broadcast(&[shapes.as_slice(), constants.as_slice()].concat())?
         };
         check_shape(&shape)?;
-        let channel = channel(&shape, &constants, normalisation)?;
+        joined.push(constant_dims(&shape, &constants, normalisation)?);
+        let constants = constant_dims(&shape, &joined, false)?;
         if sources.len() > 2 {
             return Err(refuse(
                 format!("it makes a function of {} 8-bit tensors", sources.len()),
@@ -346,7 +337,7 @@ impl Importer<'_> {
             what: What::Island(Island {
                 nodes,
                 sources,
-                channel,
+                constants,
                 output,
                 shape: shape.clone(),
             }),
@@ -363,6 +354,9 @@ impl Importer<'_> {
         node: &Node,
         output: &str,
     ) -> Result<Int, Stop> {
+        if let Some(op_type) = self.extremum(island) {
+            return self.quantize_extremum(op_type, island, target, node, output);
+        }
         let mut cut = Cut::default();
         for (at, source) in island.sources.iter().enumerate() {
             let fed = own_name("fed", at);
@@ -376,8 +370,8 @@ impl Importer<'_> {
             cut.inputs.push((fed, source.int.elem));
         }
         self.cut_nodes(&mut cut, island.nodes.iter().copied())?;
-        let form = form(island.sources.len(), island.channel)?;
-        if !island.nodes.is_empty() && self.makes_nan(&cut, form, island.shape.len())? {
+        let form = form(island.sources.len(), &island.constants)?;
+        if !island.nodes.is_empty() && self.makes_nan(&cut, &form, island.shape.len())? {
             return Err(refuse(
                 format!(
                     "{:?}, which it quantizes, is not a number for some inputs",
@@ -390,7 +384,52 @@ impl Importer<'_> {
         self.judge(island, target, node);
         let sources: Vec<Int> = island.sources.iter().map(|s| s.int.clone()).collect();
         let made = (island.shape.clone(), target.elem);
-        self.function(&cut, &sources, island.channel, made, (&node.name, output))
+        self.function(
+            &cut,
+            &sources,
+            &island.constants,
+            made,
+            (&node.name, output),
+        )
+    }
+
+    /// The operator of an island that is the largest or smallest of two tensors.
+    fn extremum(&self, island: &Island) -> Option<&'static str> {
+        let mut nodes = island.nodes.iter();
+        let (Some(&index), None, 2) = (nodes.next(), nodes.next(), island.sources.len()) else {
+            return None;
+        };
+        let node = self.model.graph.nodes.get(index)?;
+        match (node.op_type.as_str(), node.inputs.len()) {
+            ("Max", 2) => Some("Max"),
+            ("Min", 2) => Some("Min"),
+            _ => None,
+        }
+    }
+
+    /// Quantizing is monotone, so the largest may be taken of the integers.
+    fn quantize_extremum(
+        &mut self,
+        op_type: &str,
+        island: &Island,
+        target: Target,
+        node: &Node,
+        output: &str,
+    ) -> Result<Int, Stop> {
+        let mut inputs = Vec::with_capacity(2);
+        for (at, source) in island.sources.iter().enumerate() {
+            let name = self.writer.fresh(&format!("{output}.operand_{at}"));
+            let shown = source.names.first().ok_or(Stop::Unknown)?;
+            let alone = plain(&source.int, source.grid, shown);
+            inputs.push(self.quantize_island(&alone, target, node, &name)?.name);
+        }
+        let written = Node::new(self.node_name(&node.name), op_type, &[], &[]);
+        self.writer.node(written, inputs, output);
+        Ok(Int {
+            name: output.to_owned(),
+            elem: target.elem,
+            shape: island.shape.clone(),
+        })
     }
 
     /// Lists an island that the original computes in floats.
@@ -407,14 +446,8 @@ impl Importer<'_> {
             inside.pop();
         }
         let plain = inside.iter().all(|node| rounds_nothing(&node.op_type));
-        let fused = match inside.as_slice() {
-            [only] => matches!(
-                only.op_type.as_str(),
-                "Add" | "LeakyRelu" | "Mul" | "Sigmoid"
-            ),
-            _ => false,
-        };
-        if plain || fused && self.fuses() {
+        let fused = matches!(inside.as_slice(), [only] if self.is_fused(&only.name));
+        if plain || fused {
             return;
         }
         let operators: Vec<&str> = inside.iter().map(|node| node.op_type.as_str()).collect();
@@ -431,11 +464,11 @@ impl Importer<'_> {
         &mut self,
         cut: &Cut,
         sources: &[Int],
-        channel: Option<(usize, usize)>,
+        constants: &[usize],
         (shape, elem): (Vec<usize>, ElemType),
         (node_name, output): (&str, &str),
     ) -> Result<Int, Stop> {
-        let form = form(sources.len(), channel)?;
+        let form = form(sources.len(), constants)?;
         let table = self.tabulate(cut, form, shape.len(), elem)?;
         if !table.stable {
             self.inexact(
@@ -447,14 +480,15 @@ impl Importer<'_> {
     }
 }
 
-/// The form of a function of so many tensors with constants along an axis.
-fn form(sources: usize, channel: Option<(usize, usize)>) -> Result<Form, Stop> {
-    match (sources, channel) {
-        (1, None) => Ok(Form::Unary),
-        (1, Some((axis, count))) => Ok(Form::Channel { axis, count }),
-        (2, None) => Ok(Form::Binary),
-        (2, Some(_)) => Err(refuse(
-            "a function of two tensors with constants a channel",
+/// The form of a function of so many tensors with constants of a shape.
+fn form(sources: usize, constants: &[usize]) -> Result<Form, Stop> {
+    let scalar = constants.iter().all(|&dim| dim == 1);
+    match (sources, scalar) {
+        (1, true) => Ok(Form::Unary),
+        (1, false) => Ok(Form::Each(constants.to_vec())),
+        (2, true) => Ok(Form::Binary),
+        (2, false) => Err(refuse(
+            "a function of two tensors with constants that are no scalars",
             "quantize between the operators, or use scalar constants",
         )),
         (several, _) => Err(refuse(
@@ -482,7 +516,7 @@ pub(super) fn plain(int: &Int, grid: Grid, name: &str) -> Island {
             grid,
             names: BTreeSet::from([name.to_owned()]),
         }],
-        channel: None,
+        constants: vec![1; int.shape.len()],
         output: name.to_owned(),
         shape: int.shape.clone(),
     }
@@ -587,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_along_one_axis_make_a_table_a_channel() {
+    fn constants_make_a_table_for_each() {
         for elem in BOTH {
             let mut small = Small::new(elem, &[&[1, 3, 8, 4]]);
             small.grid("x", 0.05, elem.min() + 100, elem);
@@ -622,21 +656,56 @@ mod tests {
             small.quantize("f", "y", "r").output("r", elem);
             small.exact(60);
         }
-        let mut small = Small::new(ElemType::Uint8, &[&[1, 3, 4, 4]]);
+        // As many functions as elements, as in a positional embedding.
+        let mut small = Small::new(ElemType::Uint8, &[&[1, 3, 4]]);
         small.grid("x", 0.05, 100, ElemType::Uint8);
-        small.floats("c", &[3, 1, 4], &[0.5; 12]);
+        let constants: Vec<f32> = (0..12_u8).map(|at| f32::from(at) - 5.0).collect();
+        small.floats("c", &[3, 4], &constants);
         small
             .show("q0", "x", "d")
-            .node("Mul", &["d", "c"], &["f"], &[]);
+            .node("Add", &["d", "c"], &["f"], &[]);
         small.quantize("f", "x", "r").output("r", ElemType::Uint8);
-        assert!(small.refused()[0].contains("run along") || small.refused()[0].contains("over"));
+        let feeds = small.feeds(60);
+        let found = small.compare(ReferenceLevel::All, &feeds);
+        assert_eq!(found.different, 0);
+        assert_eq!(operators(&found), ["Cast", "Add", "Gather"]);
+        // But not without bound.
+        let mut small = Small::new(ElemType::Uint8, &[&[1, 40, 40]]);
+        small.grid("x", 0.05, 100, ElemType::Uint8);
+        small.floats("c", &[40, 40], &[0.5; 1600]);
+        small
+            .show("q0", "x", "d")
+            .node("Add", &["d", "c"], &["f"], &[]);
+        small.quantize("f", "x", "r").output("r", ElemType::Uint8);
+        assert!(small.refused()[0].contains("1600 functions"));
+    }
+
+    #[test]
+    fn functions_of_one_tensor_are_joined_into_one_table() {
+        for elem in BOTH {
+            let mut small = Small::new(elem, &[&[1, 256]]);
+            small.grid("x", 0.043, elem.min() + 128, elem);
+            small.grid("y", 0.004, elem.min(), elem);
+            small.grid("z", 0.03, elem.min() + 20, elem);
+            small.show("q0", "x", "d");
+            small.node("HardSigmoid", &["d"], &["h"], &[]);
+            small.quantize("h", "y", "s").show("s", "y", "e");
+            small.node("Mul", &["d", "e"], &["f"], &[]);
+            small.quantize("f", "z", "t").show("t", "z", "g");
+            small.node("LeakyRelu", &["g"], &["k"], &[]);
+            small.quantize("k", "z", "r").output("r", elem);
+            let found = small.compare(ReferenceLevel::All, &every_value(elem));
+            assert_eq!((found.compared, found.different), (256, 0));
+            let tables = operators(&found);
+            assert_eq!(tables.iter().filter(|&&op| op == "Gather").count(), 1);
+        }
     }
 
     #[test]
     fn functions_of_two_tensors_are_exact_on_every_pair() {
         for elem in BOTH {
             let feeds = every_pair(elem);
-            for op_type in ["Add", "Mul", "Sub", "Max"] {
+            for op_type in ["Add", "Mul", "Sub", "Max", "Min"] {
                 let mut small = Small::new(elem, &[&[1, 256], &[1, 256]]);
                 small.grid("a", 0.031, elem.min() + 120, elem);
                 small.grid("b", 0.043, elem.min() + 99, elem);
@@ -646,7 +715,7 @@ mod tests {
                 small.quantize("f", "y", "r").output("r", elem);
                 let found = small.compare(ReferenceLevel::All, &feeds);
                 assert_eq!((found.compared, found.different), (65_536, 0), "{op_type}");
-                assert_eq!(found.inexact.is_empty(), op_type != "Sub");
+                assert_eq!(found.inexact.is_empty(), op_type != "Sub", "{op_type}");
             }
             for op_type in ["QLinearAdd", "QLinearMul"] {
                 let mut small = Small::new(elem, &[&[1, 256], &[1, 256]]);

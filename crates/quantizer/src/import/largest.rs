@@ -16,7 +16,7 @@ pub(super) fn max_pool(node: &Node, shape: &[usize], stored: Stored) -> Result<V
     if node.op_type == "GlobalMaxPool" {
         only_attributes(node, &[])?;
         let axes: Vec<usize> = (2..shape.len()).collect();
-        return reduce_max(shape, &axes, true);
+        return Ok(reduce_max(shape, &axes, true));
     }
     only_attributes(
         node,
@@ -54,7 +54,7 @@ fn only_8_bits(stored: Stored) -> Result<(), Stop> {
 }
 
 /// The largest element over dimensions, as a pool over all of them.
-fn reduce_max(shape: &[usize], axes: &[usize], keep: bool) -> Result<Vec<Move>, Stop> {
+fn reduce_max(shape: &[usize], axes: &[usize], keep: bool) -> Vec<Move> {
     let kept: Vec<usize> = (0..shape.len())
         .filter(|axis| !axes.contains(axis))
         .collect();
@@ -79,7 +79,7 @@ fn reduce_max(shape: &[usize], axes: &[usize], keep: bool) -> Result<Vec<Move>, 
         }
     });
     chain.push(Move::reshape(target.collect()));
-    Ok(chain)
+    chain
 }
 
 impl Importer<'_> {
@@ -92,6 +92,6 @@ impl Importer<'_> {
     ) -> Result<Vec<Move>, Stop> {
         only_8_bits(stored)?;
         let (axes, keep) = self.reduced_axes(node, shape.len())?;
-        reduce_max(shape, &axes, keep)
+        Ok(reduce_max(shape, &axes, keep))
     }
 }

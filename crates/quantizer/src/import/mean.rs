@@ -250,7 +250,8 @@ mod tests {
             for a in elem.min()..=elem.max() {
                 for b in elem.min()..=elem.max() {
                     let float = |x: i32| scales.0 * f32_of_i64(i64::from(x - zeros.0));
-                    let y = (float(a) + float(b)) / 2.0 / scales.1;
+                    let sum = float(a) + float(b);
+                    let y = sum / 2.0 / scales.1;
                     let y = (y + f32_of_i64(i64::from(zeros.1))).round_ties_even();
                     let y = round_to(f64::from(y), elem.min(), elem.max());
                     let at = usize::try_from(a + b - 2 * elem.min()).unwrap();
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn the_bound_holds_what_the_search_finds() {
         for taps in [3, 4, 9] {
-            for scales in [(0.0123, 0.0091), (0.02, 0.02), (1.7e-3, 9.1e-4)] {
+            for scales in [(0.0123_f32, 0.0091_f32), (0.02, 0.02), (1.7e-3, 9.1e-4)] {
                 let pool = mean(scales, (128, 3), ElemType::Uint8, taps);
                 let bound = Mean {
                     kernel: Kernel::Float,
@@ -277,7 +278,7 @@ mod tests {
                     assert!(b.0 <= a.0 && a.1 <= b.1, "{a:?} {b:?}");
                 }
                 // Outside of ties, nearly every sum has one output.
-                if scales.0 != scales.1 {
+                if scales.0.to_bits() != scales.1.to_bits() {
                     assert!(bounded.ambiguous() <= 4, "{}", bounded.ambiguous());
                 }
             }
@@ -295,7 +296,7 @@ mod tests {
     fn a_requantize_of_the_sum_gives_every_output() {
         for taps in [2, 3, 4, 6, 9, 16] {
             for (scales, zeros, elem) in [
-                ((0.012_345, 0.009_111), (7, 11), ElemType::Uint8),
+                ((0.012_345_f32, 0.009_111_f32), (7, 11), ElemType::Uint8),
                 ((0.031_001, 0.031_332), (-128, 127), ElemType::Int8),
                 // Ties on odd zero points.
                 ((0.25, 0.25), (-3, 5), ElemType::Int8),
@@ -306,7 +307,7 @@ mod tests {
                 let made = mean.rescale(&sums).unwrap();
                 assert_eq!(made.wrong, sums.ambiguous(), "{taps} {scales:?} {made:?}");
                 assert!(made.wrong <= 1, "{taps} {scales:?} {made:?}");
-                if scales.0 == scales.1 {
+                if scales.0.to_bits() == scales.1.to_bits() {
                     assert_eq!(made.wrong, 0);
                 }
             }

@@ -104,6 +104,11 @@ struct Importer<'a> {
     inexact: Vec<InexactRewrite>,
     /// Products whose int32 accumulators are written, by the name of those.
     products: BTreeMap<String, Linear>,
+    /// Tensors that are written as a function of one 8-bit tensor: that one, and the function's
+    /// values from its smallest on.
+    functions: BTreeMap<String, (Int, Vec<i32>)>,
+    /// Nodes of the original that the reference computes as integer operators.
+    fused: BTreeSet<String>,
 }
 
 /// Whether a model is quantized already, so that it is imported rather than quantized.
@@ -155,6 +160,8 @@ pub fn import_quantized(model: &Model, options: &Options) -> Result<Quantized, Q
         rewritten: Vec::new(),
         inexact: Vec::new(),
         products: BTreeMap::new(),
+        functions: BTreeMap::new(),
+        fused: fused::fused(model, level_of(options.reference)),
     };
     for input in &graph.inputs {
         let value = match importer.input(input) {
@@ -235,14 +242,13 @@ impl Importer<'_> {
                 Dim::Symbolic(_) => (axis == 0).then_some(1),
             })
             .collect();
-        let shape = shape
-            .filter(|shape| shape.first() == Some(&1))
-            .ok_or_else(|| {
-                refuse(
-                    format!("its dimensions {dims:?} are not fixed with batch 1"),
-                    "fix them, for example with onnxruntime.tools.make_dynamic_shape_fixed",
-                )
-            })?;
+        // Operators that need batch 1 say so themselves.
+        let shape = shape.ok_or_else(|| {
+            refuse(
+                format!("its dimensions {dims:?} are not fixed"),
+                "fix them, for example with onnxruntime.tools.make_dynamic_shape_fixed",
+            )
+        })?;
         check_shape(&shape)?;
         match info.ty {
             ValueType::Float => Ok(Value::FloatInput { shape }),
@@ -328,12 +334,6 @@ impl Importer<'_> {
             )),
         };
         Ok(vec![one?])
-    }
-
-    /// Whether the reference level fuses groups of `DequantizeLinear`, operator and
-    /// `QuantizeLinear` into integer operators.
-    fn fuses(&self) -> bool {
-        matches!(self.level, OptLevel::Extended | OptLevel::All)
     }
 
     /// Lists a rewrite that may change an integer.
@@ -579,9 +579,11 @@ mod tests {
         let found = refused(&build);
         assert!(found[0].1.contains("input of the model"));
         assert!(found[1].1.contains("no QuantizeLinear"), "{found:?}");
-        let mut build = start(&[2, 4], ElemType::Uint8);
+        let mut build = start(&[1, 4], ElemType::Uint8);
         build.output("q");
-        assert!(refused(&build)[0].1.contains("batch 1"));
+        let dims = &mut build.model.graph.inputs[0].dims;
+        *dims = Some(vec![Dim::Static(1), Dim::Symbolic("n".to_owned())]);
+        assert!(refused(&build)[0].1.contains("not fixed"));
     }
 
     #[test]

@@ -419,6 +419,64 @@ mod tests {
         }
     }
 
+    /// Operators that the runtime has for floats only, or in old operator sets.
+    #[test]
+    fn movers_of_floats_become_integers() {
+        let axes = ("axes", attribute(&[-1]));
+        for elem in BOTH {
+            for (op_type, attributes, version) in [
+                ("Dropout", vec![], 17),
+                ("GlobalMaxPool", vec![], 17),
+                ("ReduceMax", vec![axes.clone()], 11),
+                (
+                    "Upsample",
+                    vec![("mode", Attribute::String("nearest".to_owned()))],
+                    9,
+                ),
+                (
+                    "Pad",
+                    vec![("pads", attribute(&[0, 0, 1, 0, 0, 0, 0, 2]))],
+                    10,
+                ),
+                (
+                    "Slice",
+                    vec![
+                        ("starts", attribute(&[1])),
+                        ("ends", attribute(&[3])),
+                        ("axes", attribute(&[2])),
+                    ],
+                    9,
+                ),
+                (
+                    "Split",
+                    vec![("axis", Attribute::Int(1)), ("split", attribute(&[3]))],
+                    11,
+                ),
+                ("Squeeze", vec![("axes", attribute(&[0]))], 11),
+            ] {
+                let mut small = Small::new(elem, &[&[1, 3, 4, 5]]).opset(version);
+                small.grid("x", 0.07, elem.min() + 31, elem);
+                small.grid("y", 0.05, elem.min() + 90, elem);
+                // Operator sets before 10 have no QuantizeLinear.
+                let shown = version >= 10;
+                let mut inputs = vec![if shown { "d" } else { "q0" }];
+                if op_type == "Upsample" {
+                    small.floats("scales", &[4], &[1.0, 1.0, 2.0, 3.0]);
+                    inputs.push("scales");
+                }
+                if shown {
+                    small.show("q0", "x", "d");
+                    small.node(op_type, &inputs, &["m"], &attributes);
+                    small.quantize("m", "y", "y");
+                } else {
+                    small.node(op_type, &inputs, &["y"], &attributes);
+                }
+                small.output("y", elem);
+                small.exact(30);
+            }
+        }
+    }
+
     #[test]
     fn parts_of_a_split_go_their_own_ways() {
         for elem in BOTH {

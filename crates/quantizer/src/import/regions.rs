@@ -50,7 +50,9 @@ fn runs(window: &Window, size: usize, axis: usize, outputs: usize) -> Vec<Run> {
     runs
 }
 
-fn internal(error: impl ToString) -> Stop {
+/// A defect, for `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err calls")]
+pub(super) fn internal(error: impl ToString) -> Stop {
     refuse(error.to_string(), "report this model")
 }
 

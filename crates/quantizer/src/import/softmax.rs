@@ -10,7 +10,7 @@ use proofmark_types::ElemType;
 
 use super::Importer;
 use super::exponential::Exponential;
-use super::regions::permuted;
+use super::regions::{internal, permuted};
 use super::value::{Int, Shown, Target, Value};
 use crate::emit::ints;
 use crate::num::{f64_of, i64_of_dim};
@@ -21,7 +21,7 @@ use crate::read::{Stop, axis_of, check_shape, only_attributes, refuse};
 struct Rows {
     /// Swaps the axis with the last one; its own inverse.
     swap: Option<Vec<usize>>,
-    rows: usize,
+    count: usize,
     length: usize,
 }
 
@@ -33,7 +33,7 @@ impl Rows {
             let (outer, inner) = shape.split_at(axis);
             return Self {
                 swap: None,
-                rows: product(outer),
+                count: product(outer),
                 length: product(inner),
             };
         }
@@ -43,14 +43,10 @@ impl Rows {
         swap.swap(axis, last);
         Self {
             swap: (axis != last).then_some(swap),
-            rows: product(shape) / length.max(1),
+            count: product(shape) / length.max(1),
             length,
         }
     }
-}
-
-fn internal(error: impl ToString) -> Stop {
-    refuse(error.to_string(), "report this model")
 }
 
 impl Importer<'_> {
@@ -94,7 +90,7 @@ impl Importer<'_> {
                 "quantize the result of the Softmax itself, or end the model there",
             )
         })?;
-        let fused = self.is_fused(&softmax) && to.elem == shown.source.elem;
+        let fused = self.is_fused(&softmax.name) && to.elem == shown.source.elem;
         let output = self.output_name(quantize, 0)?;
         self.write_softmax(&softmax, shown, self.opset, to, fused, &output)
     }
@@ -157,7 +153,7 @@ impl Importer<'_> {
             x = self.write_step(name, "swap", permuted(swap), &x, &[], shape, None)?;
         }
         let swapped = x.shape.clone();
-        let flat = vec![1, rows.rows, rows.length];
+        let flat = vec![1, rows.count, rows.length];
         if x.shape != flat {
             let rows = self.writer.fresh(&format!("{output}.rows"));
             let reshape = self.writer.fresh(&format!("{name}.rows"));
@@ -329,7 +325,7 @@ mod tests {
     fn rows_are_what_the_operator_set_says() {
         let rows = |shape: &[usize], axis, opset| {
             let rows = Rows::of(shape, axis, opset);
-            (rows.swap, rows.rows, rows.length)
+            (rows.swap, rows.count, rows.length)
         };
         assert_eq!(rows(&[1, 4, 5, 6], 3, 13), (None, 20, 6));
         assert_eq!(rows(&[1, 4, 5, 6], 1, 17), (Some(vec![0, 3, 2, 1]), 30, 4));

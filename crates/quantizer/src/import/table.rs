@@ -1,8 +1,9 @@
 //! Functions of one or two 8-bit tensors as tables: filled by running the original's own nodes in
 //! ONNX Runtime on every input, written as `Gather` from a constant.
 //!
-//! * one tensor: `Cast` to int32, `Add` 128 for int8, `Gather` from 256 entries;
-//! * a function a channel: `Add` a constant `256 · c` more, `Gather` from 256 entries a channel;
+//! * one tensor: `Clip` where the function is that; else `Cast` to int32, `Add` 128 for int8, `Gather` from 256 entries;
+//! * a function for each of several constants: `Add` a constant `256 · c` more, `Gather` from 256
+//!   entries each;
 //! * two tensors: index `256 · a + b` over 65,536 entries, each offset-binary.
 
 use proofmark_onnx::{Attribute, Node, Tensor};
@@ -12,7 +13,6 @@ use super::Importer;
 use super::cut::Cut;
 use super::value::Int;
 use crate::emit::ints;
-use crate::num::i64_of_dim;
 use crate::read::{Stop, check_shape, refuse};
 
 /// Values of an 8-bit type.
@@ -23,12 +23,12 @@ const MAX_ENTRIES: usize = 1 << 18;
 const INT32: i64 = 6;
 
 /// Which function a table holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
     /// One function of one tensor.
     Unary,
-    /// A function of one tensor for each index of an axis of the output.
-    Channel { axis: usize, count: usize },
+    /// A function of one tensor for each element of a shape that broadcasts over the output.
+    Each(Vec<usize>),
     /// A function of two tensors.
     Binary,
 }
@@ -46,12 +46,16 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Whether the table gives back what it is asked with.
-    pub(super) fn is_identity(&self, source: ElemType) -> bool {
-        let entry = |at: usize| i64_of_dim(at) + i64::from(source.min());
-        self.form == Form::Unary
+    /// The bounds between which the table gives back what it is asked with, if it does.
+    fn bounds(&self, source: ElemType) -> Option<(i32, i32)> {
+        let (&low, &high) = (self.data.first()?, self.data.last()?);
+        let clamps = self.form == Form::Unary
             && self.elem == source
-            && (0..VALUES).all(|at| self.data.get(at).map(|&v| i64::from(v)) == Some(entry(at)))
+            && low <= high
+            && self.data.len() == VALUES
+            && (0..VALUES)
+                .all(|at| self.data.get(at).copied() == Some(value(at, source).clamp(low, high)));
+        clamps.then_some((low, high))
     }
 }
 
@@ -70,18 +74,12 @@ struct Enumeration {
     count: usize,
     /// Elements a channel: each input twice, and three more.
     long: usize,
-    /// Whether the channels run along the last dimension.
-    last: bool,
 }
 
 impl Enumeration {
     /// Position in the tensors of the input `at` of a channel.
     const fn position(&self, channel: usize, at: usize) -> usize {
-        if self.last {
-            at * self.channels + channel
-        } else {
-            channel * self.long + at
-        }
+        at * self.channels + channel
     }
 }
 
@@ -95,12 +93,13 @@ fn internal(error: impl ToString) -> Stop {
 
 impl Importer<'_> {
     /// Every input of a form, as tensors of a rank that the constants of the cut broadcast over.
-    fn enumerate(&self, cut: &Cut, form: Form, rank: usize) -> Result<Enumeration, Stop> {
-        let (channels, axis) = match form {
-            Form::Channel { axis, count } => (count, Some(axis)),
-            Form::Unary | Form::Binary => (1, None),
+    fn enumerate(&self, cut: &Cut, form: &Form, rank: usize) -> Result<Enumeration, Stop> {
+        let mut shape = match form {
+            Form::Each(dims) => dims.clone(),
+            Form::Unary | Form::Binary => vec![1; rank],
         };
-        let wanted = if form == Form::Binary { 2 } else { 1 };
+        let channels = shape.iter().product::<usize>();
+        let wanted = if *form == Form::Binary { 2 } else { 1 };
         if cut.inputs.len() != wanted || cut.inputs.iter().any(|(_, elem)| elem.bits() != 8) {
             return Err(refuse(
                 "it is no function of 8-bit tensors",
@@ -119,23 +118,17 @@ impl Importer<'_> {
         }
         let order: Vec<usize> = there_and_back(count).collect();
         let long = order.len();
-        // The values run along the last dimension, or along the one before where that has the
-        // channels.
-        let rank = rank.max(if axis.is_some() { 2 } else { 1 });
-        let last = axis.is_some_and(|axis| axis + 1 == rank);
-        let mut shape = vec![1; rank];
-        if let Some(axis) = axis {
-            *shape.get_mut(axis).ok_or(Stop::Unknown)? = channels;
+        // The values run along the batch, or along a dimension in front of all others.
+        match shape.first_mut() {
+            Some(first) if *first == 1 => *first = long,
+            _ => shape.insert(0, long),
         }
-        let along = if last { rank - 2 } else { rank - 1 };
-        *shape.get_mut(along).ok_or(Stop::Unknown)? = long;
         let mut made = Enumeration {
             feeds: Vec::with_capacity(wanted),
             shape: shape.clone(),
             channels,
             count,
             long,
-            last,
         };
         for (which, (_, elem)) in cut.inputs.iter().enumerate() {
             // Of two, the first has the high digit.
@@ -155,7 +148,7 @@ impl Importer<'_> {
     }
 
     /// Whether the float result of a cut is not a number for some input.
-    pub(super) fn makes_nan(&self, cut: &Cut, form: Form, rank: usize) -> Result<bool, Stop> {
+    pub(super) fn makes_nan(&self, cut: &Cut, form: &Form, rank: usize) -> Result<bool, Stop> {
         let inputs = self.enumerate(cut, form, rank)?;
         let made = self.run_float_cut(cut, &inputs.feeds)?;
         Ok(made.iter().any(|v| v.is_nan()))
@@ -170,7 +163,7 @@ impl Importer<'_> {
         rank: usize,
         elem: ElemType,
     ) -> Result<Table, Stop> {
-        let inputs = self.enumerate(cut, form, rank)?;
+        let inputs = self.enumerate(cut, &form, rank)?;
         let Enumeration {
             channels,
             count,
@@ -219,26 +212,36 @@ impl Importer<'_> {
         shape: Vec<usize>,
     ) -> Result<Int, Stop> {
         check_shape(&shape)?;
+        let (sources, table) = self.composed(sources, table, &shape);
+        let sources = sources.as_slice();
         if let [source] = sources
             && source.shape == shape
-            && table.is_identity(source.elem)
+            && table.form == Form::Unary
         {
-            return Ok(source.clone());
+            let function = (source.clone(), table.data.clone());
+            self.functions.insert(output.to_owned(), function);
+        }
+        if let [source] = sources
+            && source.shape == shape
+            && let Some(bounds) = table.bounds(source.elem)
+        {
+            if bounds == (source.elem.min(), source.elem.max()) {
+                return Ok(source.clone());
+            }
+            return self.write_clip(node_name, output, source, bounds);
         }
         let index = match sources {
             [source] => {
                 // All constants in one sum: int8 to offset-binary, and where the channel's
                 // function begins.
                 let start = -source.elem.min();
-                let (begin, from) = match table.form {
-                    Form::Channel { axis, count } => {
-                        let mut dims = vec![1; shape.len()];
-                        *dims.get_mut(axis).ok_or(Stop::Unknown)? = count;
-                        let each = (0..count).map(|channel| {
+                let (begin, from) = match &table.form {
+                    Form::Each(dims) => {
+                        let each = (0..dims.iter().product()).map(|channel: usize| {
                             let first = i32::try_from(channel * VALUES).unwrap_or(i32::MAX);
                             first.saturating_add(start)
                         });
-                        (each.collect(), dims)
+                        (each.collect(), dims.clone())
                     }
                     Form::Unary | Form::Binary => (vec![start], Vec::new()),
                 };
@@ -298,6 +301,84 @@ impl Importer<'_> {
         let name = self.writer.fresh(&format!("{node_name}.clamp"));
         let sources = std::slice::from_ref(source);
         self.write_table(&name, output, sources, table, source.shape.clone())
+    }
+
+    /// The table over the tensor that its sources are functions of themselves, where they are all
+    /// functions of one: one table is cheaper than two behind each other, and than one of two.
+    fn composed(&self, sources: &[Int], table: Table, shape: &[usize]) -> (Vec<Int>, Table) {
+        let identity = |int: &Int| {
+            let data = (0..VALUES).map(|at| value(at, int.elem)).collect();
+            (int.clone(), data)
+        };
+        let known = |int: &Int| self.functions.get(&int.name).cloned();
+        let unchanged = |table: Table| (sources.to_vec(), table);
+        let index = |of: i32, int: &Int| usize::try_from(of - int.elem.min()).unwrap_or_default();
+        let (base, digits): (Int, Vec<Vec<usize>>) = match sources {
+            [one] => {
+                let Some((base, first)) = known(one) else {
+                    return unchanged(table);
+                };
+                (base, vec![first.iter().map(|&v| index(v, one)).collect()])
+            }
+            [left, right] => {
+                let [a, b] = [left, right].map(|int| known(int).unwrap_or_else(|| identity(int)));
+                if a.0 != b.0 || left.shape != right.shape {
+                    return unchanged(table);
+                }
+                let digits = [(left, a.1), (right, b.1)]
+                    .map(|(int, data)| data.iter().map(|&v| index(v, int)).collect());
+                (a.0, digits.to_vec())
+            }
+            _ => return unchanged(table),
+        };
+        if base.shape != shape || matches!(table.form, Form::Each(_)) {
+            return unchanged(table);
+        }
+        let data = (0..VALUES).map(|at| {
+            let mut each = digits.iter().map(|digit| digit.get(at).copied());
+            let entry = each.try_fold(0, |entry, digit| Some(entry * VALUES + digit?));
+            entry.and_then(|entry| table.data.get(entry).copied())
+        });
+        match data.collect::<Option<Vec<i32>>>() {
+            Some(data) => {
+                let composed = Table {
+                    form: Form::Unary,
+                    data,
+                    ..table
+                };
+                (vec![base], composed)
+            }
+            None => unchanged(table),
+        }
+    }
+
+    fn write_clip(
+        &mut self,
+        node_name: &str,
+        output: &str,
+        source: &Int,
+        (low, high): (i32, i32),
+    ) -> Result<Int, Stop> {
+        let elem = source.elem;
+        let mut inputs = vec![source.name.clone()];
+        for (bound, free) in [(low, elem.min()), (high, elem.max())] {
+            let name = if bound == free {
+                String::new()
+            } else {
+                let tensor = ints(elem, Vec::new(), vec![bound]).map_err(internal)?;
+                self.writer.shared(&format!("bound_{elem}_{bound}"), tensor)
+            };
+            inputs.push(name);
+        }
+        while inputs.last().is_some_and(String::is_empty) {
+            inputs.pop();
+        }
+        let clip = Node::new(self.node_name(node_name), "Clip", &[], &[]);
+        self.writer.node(clip, inputs, output);
+        Ok(Int {
+            name: output.to_owned(),
+            ..source.clone()
+        })
     }
 
     fn write_cast(&mut self, node_name: &str, output: &str, source: &Int) -> String {
