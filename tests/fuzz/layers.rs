@@ -165,21 +165,9 @@ fn conv(g: &mut Growing, integer: bool) -> Option<Conv> {
     let x = g.pick(
         |v| {
             let image = v.shape.len() == 3 || v.shape.len() == 4;
-            let elem = if integer {
-                v.elem == ElemType::Uint8
-            } else {
-                v.is_8_bit()
-            };
-            image && elem && v.shape[0] == 1
+            image && v.is_8_bit() && v.shape[0] == 1
         },
-        |random| {
-            let elem = if integer {
-                ElemType::Uint8
-            } else {
-                byte(random)
-            };
-            (elem, image_shape(random))
-        },
+        |random| (byte(random), image_shape(random)),
     )?;
     let random = &mut g.random;
     let channels_in = x.shape[1];
@@ -336,7 +324,7 @@ struct Dense {
 }
 
 /// A product with a constant matrix.
-fn dense(g: &mut Growing, rank_2: bool, uint8: bool, may_transpose: bool) -> Option<Dense> {
+fn dense(g: &mut Growing, rank_2: bool, may_transpose: bool) -> Option<Dense> {
     let x = g.pick(
         |v| {
             let rank = if rank_2 {
@@ -344,17 +332,9 @@ fn dense(g: &mut Growing, rank_2: bool, uint8: bool, may_transpose: bool) -> Opt
             } else {
                 v.shape.len() >= 2
             };
-            let elem = if uint8 {
-                v.elem == ElemType::Uint8
-            } else {
-                v.is_8_bit()
-            };
-            rank && elem && v.len() / v.shape[v.shape.len() - 1] <= OUTPUTS
+            rank && v.is_8_bit() && v.len() / v.shape[v.shape.len() - 1] <= OUTPUTS
         },
-        |random| {
-            let elem = if uint8 { ElemType::Uint8 } else { byte(random) };
-            (elem, vec![random.size(1, 4), random.size(1, 40)])
-        },
+        |random| (byte(random), vec![random.size(1, 4), random.size(1, 40)]),
     )?;
     let random = &mut g.random;
     let depth = x.shape[x.shape.len() - 1];
@@ -394,7 +374,7 @@ fn dense(g: &mut Growing, rank_2: bool, uint8: bool, may_transpose: bool) -> Opt
 }
 
 pub(crate) fn q_gemm(g: &mut Growing) -> Option<Value> {
-    let dense = dense(g, true, false, true)?;
+    let dense = dense(g, true, true)?;
     let ranges = dense.weights.ranges.clone();
     let (x_scale, mut w_scales, y_scale) = scales(&mut g.random, dense.columns, reach(&ranges));
     // The runtime wants scales and zero points of B in one shape.
@@ -461,18 +441,10 @@ struct Pair {
     range: (i64, i64),
 }
 
-fn pair(g: &mut Growing, uint8: bool) -> Option<Pair> {
-    let fits = |v: &Value| {
-        let elem = if uint8 {
-            v.elem == ElemType::Uint8
-        } else {
-            v.is_8_bit()
-        };
-        v.shape.len() >= 2 && elem && v.len() <= OUTPUTS
-    };
+fn pair(g: &mut Growing) -> Option<Pair> {
+    let fits = |v: &Value| v.shape.len() >= 2 && v.is_8_bit() && v.len() <= OUTPUTS;
     let a = g.pick(fits, |random| {
-        let elem = if uint8 { ElemType::Uint8 } else { byte(random) };
-        (elem, vec![random.size(1, 4), random.size(1, 12)])
+        (byte(random), vec![random.size(1, 4), random.size(1, 12)])
     })?;
     let (rows, depth) = (a.shape[a.shape.len() - 2], a.shape[a.shape.len() - 1]);
     let batch = &a.shape[..a.shape.len() - 2];
@@ -527,7 +499,7 @@ fn pair(g: &mut Growing, uint8: bool) -> Option<Pair> {
 }
 
 fn q_linear_pair(g: &mut Growing) -> Option<Value> {
-    let pair = pair(g, false)?;
+    let pair = pair(g)?;
     let reach = pair.range.1 - pair.range.0;
     let (a_scale, b_scales, y_scale) = scales(&mut g.random, 1, reach);
     let [a_scale, b_scale, y_scale] = [a_scale, b_scales[0], y_scale].map(|s| g.b.floats(&[s]));
@@ -551,7 +523,7 @@ pub(crate) fn q_linear_mat_mul(g: &mut Growing) -> Option<Value> {
     if g.random.one_in(2) {
         return q_linear_pair(g);
     }
-    let dense = dense(g, false, false, false)?;
+    let dense = dense(g, false, false)?;
     let ranges = &dense.weights.ranges;
     let (x_scale, w_scales, y_scale) = scales(&mut g.random, dense.columns, reach(ranges));
     let [x_scale, y_scale] = [x_scale, y_scale].map(|s| g.b.floats(&[s]));
@@ -574,13 +546,13 @@ pub(crate) fn q_linear_mat_mul(g: &mut Growing) -> Option<Value> {
 
 pub(crate) fn mat_mul_integer(g: &mut Growing) -> Option<Value> {
     if g.random.one_in(2) {
-        let pair = pair(g, true)?;
+        let pair = pair(g)?;
         let [a, b] = &pair.operands;
         let [za, zb] = &pair.zero_points;
         let out = (ElemType::Int32, pair.shape.clone(), pair.range);
         return Some(g.node(("", "MatMulInteger"), &[a, b, za, zb], &[], out));
     }
-    let dense = dense(g, false, true, false)?;
+    let dense = dense(g, false, false)?;
     let range = hull(&dense.weights.ranges);
     let inputs = [
         dense.x.name.as_str(),

@@ -55,7 +55,7 @@ pub(crate) fn slice(g: &mut Growing) -> Option<Value> {
     let random = &mut g.random;
     let (mut starts, mut ends, mut axes, mut steps) = (vec![], vec![], vec![], vec![]);
     let mut shape = x.shape.clone();
-    for at in 0..rank {
+    for (at, left) in shape.iter_mut().enumerate() {
         if random.one_in(2) && at + 1 < rank {
             continue;
         }
@@ -64,7 +64,7 @@ pub(crate) fn slice(g: &mut Growing) -> Option<Value> {
         let backwards = first > last;
         let step = random.between(1, 3);
         let kept = (first - last).abs() / step + 1;
-        shape[at] = kept as usize;
+        *left = kept as usize;
         // One past the last, in one of the ways in which ONNX lets one say it.
         let stop = if backwards { last - 1 } else { last + 1 };
         let end = match (backwards, random.one_in(2)) {

@@ -3,6 +3,7 @@
 
 mod auto_pad_and_pads;
 mod ceil_mode_into_the_padding;
+mod lists_of_another_rank;
 mod squeeze_without_axes;
 mod yes_or_no_attributes;
 

@@ -204,7 +204,7 @@ pub(crate) fn operators() -> Vec<Case> {
 
 /// What every operator's own file shows.
 fn worked_examples() -> Vec<Case> {
-    let shown = |spec: &&'static OpSpec| {
+    let shown = |spec: &'static OpSpec| {
         let op_type = spec.op_type;
         let computes = |vector: &Vector| matches!(vector.expect, Expect::Output { .. });
         let case = move |vector: Vector| Case {
@@ -215,7 +215,7 @@ fn worked_examples() -> Vec<Case> {
     };
     OPERATORS
         .iter()
-        .flat_map(|spec| shown(&spec).collect::<Vec<_>>())
+        .flat_map(|spec| shown(spec).collect::<Vec<_>>())
         .collect()
 }
 

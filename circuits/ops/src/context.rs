@@ -245,17 +245,18 @@ impl NodeContext<'_> {
     /// A constant list of int64 (a shape, axes).
     ///
     /// # Errors
-    /// [`Refusal`] when it is computed or of another type.
+    /// [`Refusal`] when it is computed, of another type or of another rank than 1, which the
+    /// runtime takes in some operators only.
     pub fn int64s(&self, position: usize) -> Result<Option<&[i64]>, Refusal> {
         match self.constant(position)? {
             None => Ok(None),
             Some(Tensor {
                 data: TensorData::Int64(values),
-                ..
-            }) => Ok(Some(values)),
+                shape,
+            }) if shape.len() == 1 => Ok(Some(values)),
             Some(_) => Err(Refusal::new(
                 format!("input {position} is no int64 list"),
-                "export shapes and axes as int64 constants",
+                "export shapes and axes as int64 constants of rank 1",
             )),
         }
     }
