@@ -194,8 +194,8 @@ mod tests {
             let expected = |v: &[i64]| position(v, tie);
             let subject = Subject::new("arg-max", &[(0, 15); 3], &build, &expected);
             let points = [
-                [255, 0, 255],
-                [0, 255, 255],
+                [15, 0, 15],
+                [0, 15, 15],
                 [7, 7, 7],
                 [1, 3, 2],
                 [0, 1, 0],
