@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use archive::{COUNT, Case};
-use proofmark_onnx::Limits;
+use proofmark_onnx::{Limits, Model};
 use report::Judged;
 use verdict::{Verdict, judge};
 
@@ -36,9 +36,8 @@ fn all(cases: &[Case]) -> Judged {
     judged
 }
 
-fn is_eight_bit(case: &Case) -> bool {
-    proofmark_onnx::parse(&case.model, &Limits::default())
-        .is_ok_and(|model| setting::eight_bit(&model))
+fn is(case: &Case, what: fn(&Model) -> bool) -> bool {
+    proofmark_onnx::parse(&case.model, &Limits::default()).is_ok_and(|model| what(&model))
 }
 
 #[test]
@@ -51,7 +50,7 @@ fn every_case_is_exact_or_explained() {
     assert!(!derived.is_empty());
     let eight_bit = cases
         .iter()
-        .filter(|case| is_eight_bit(case))
+        .filter(|case| is(case, setting::eight_bit))
         .map(|case| case.name.clone());
     let page = report::page(&judged, &eight_bit.collect(), &derived);
     let stale: Vec<String> = [
@@ -75,4 +74,9 @@ fn every_case_is_exact_or_explained() {
         failed.join("\n")
     );
     assert!(stale.is_empty(), "{}", stale.join("\n"));
+    for (case, (name, verdict)) in cases.iter().zip(&judged) {
+        assert_eq!(&case.name, name);
+        let fine = matches!(verdict, Verdict::Exact { .. } | Verdict::CannotLoad { .. });
+        assert!(fine || !is(case, setting::owed), "{name}: {verdict}");
+    }
 }

@@ -75,8 +75,20 @@ fn freeze(model: &Model, case: &Case, computed: &[usize]) -> Option<Model> {
     Some(frozen)
 }
 
-/// Whether the model has an 8-bit tensor at its ends, so that it belongs to those of which every
-/// one that the runtime runs must be exact.
+/// Whether the model must be exact where the runtime runs it: it computes on 8-bit tensors, and
+/// nothing in it is of a type that no integer model has (bool, 4 bits, float16).
+pub(crate) fn owed(model: &Model) -> bool {
+    let graph = &model.graph;
+    let eight = |ty| matches!(ty, ValueType::Int(ElemType::Uint8 | ElemType::Int8));
+    let known = |ty| matches!(ty, ValueType::Int(_) | ValueType::Int64 | ValueType::Float);
+    let mut ends = graph.inputs.iter().chain(&graph.outputs);
+    let mut nodes = graph.nodes.iter();
+    graph.inputs.iter().any(|input| eight(input.ty))
+        && ends.all(|info| known(info.ty))
+        && !nodes.any(|node| matches!(node.op_type.as_str(), "Less" | "Where"))
+}
+
+/// Whether the model has an 8-bit tensor at its ends.
 pub(crate) fn eight_bit(model: &Model) -> bool {
     let ends = model.graph.inputs.iter().chain(&model.graph.outputs);
     ends.into_iter()
