@@ -116,31 +116,28 @@ impl Feed {
 
     /// The values of one input.
     fn add(&mut self, spec: &InputSpec, values: &[f32]) -> Result<(), String> {
-        let (original, integers) = match &spec.quantizer {
-            Some(quantizer) => {
-                let int = quantizer.quantize(values, &spec.shape, spec.elem);
-                let int = int.map_err(|error| error.to_string())?;
-                let float = FloatTensor::new(spec.shape.clone(), values.to_vec());
-                (Value::Float(float.map_err(|error| error.to_string())?), int)
-            }
-            None => {
-                let whole = |&v: &f32| {
-                    let v = f64::from(v);
-                    let fits = v >= f64::from(spec.elem.min()) && v <= f64::from(spec.elem.max());
-                    let int = crate::num::round_to(v, spec.elem.min(), spec.elem.max());
-                    (fits && f64::from(int).to_bits() == (v + 0.0).to_bits()).then_some(int)
-                };
-                let data = values.iter().map(whole).collect::<Option<Vec<i32>>>();
-                let data = data.ok_or_else(|| {
-                    format!(
-                        "input {:?} takes whole numbers of type {}",
-                        spec.name, spec.elem
-                    )
-                })?;
-                let int = IntTensor::new(spec.elem, spec.shape.clone(), data);
-                let int = int.map_err(|error| error.to_string())?;
-                (Value::Int(int.clone()), int)
-            }
+        let (original, integers) = if let Some(quantizer) = &spec.quantizer {
+            let int = quantizer.quantize(values, &spec.shape, spec.elem);
+            let int = int.map_err(|error| error.to_string())?;
+            let float = FloatTensor::new(spec.shape.clone(), values.to_vec());
+            (Value::Float(float.map_err(|error| error.to_string())?), int)
+        } else {
+            let whole = |&v: &f32| {
+                let v = f64::from(v);
+                let fits = v >= f64::from(spec.elem.min()) && v <= f64::from(spec.elem.max());
+                let int = crate::num::round_to(v, spec.elem.min(), spec.elem.max());
+                (fits && f64::from(int).to_bits() == (v + 0.0).to_bits()).then_some(int)
+            };
+            let data = values.iter().map(whole).collect::<Option<Vec<i32>>>();
+            let data = data.ok_or_else(|| {
+                format!(
+                    "input {:?} takes whole numbers of type {}",
+                    spec.name, spec.elem
+                )
+            })?;
+            let int = IntTensor::new(spec.elem, spec.shape.clone(), data);
+            let int = int.map_err(|error| error.to_string())?;
+            (Value::Int(int.clone()), int)
         };
         self.original.insert(spec.name.clone(), original);
         self.integers.insert(spec.name.clone(), integers);

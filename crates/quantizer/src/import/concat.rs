@@ -107,7 +107,7 @@ impl Importer<'_> {
         let value = self.value(node, position)?.clone();
         match value {
             Value::Shown(shown) => {
-                self.headless(&shown)?;
+                Self::headless(&shown)?;
                 Ok(Value::Shown(shown))
             }
             Value::FloatInput { shape } => Ok(Value::Pending(Pending {

@@ -111,7 +111,7 @@ impl Importer<'_> {
 
     /// `DequantizeLinear` of a stored tensor.
     fn constant_shown(&self, node: &Node) -> Result<ConstantShown, Stop> {
-        self.only_quantizer_attributes(node)?;
+        Self::only_quantizer_attributes(node)?;
         let data = self.constant(node, 0)?.and_then(Tensor::ints).cloned();
         let data = data.ok_or_else(|| {
             refuse(
@@ -132,7 +132,7 @@ impl Importer<'_> {
                 }
             },
         };
-        let axis = self.quantizer_axis(node, data.shape(), scale.len(), zero_point.len())?;
+        let axis = Self::quantizer_axis(node, data.shape(), scale.len(), zero_point.len())?;
         Ok(ConstantShown {
             data,
             scale,
@@ -142,8 +142,7 @@ impl Importer<'_> {
     }
 
     /// The dimension that several scales run along; `None` for one scale.
-    pub(super) fn quantizer_axis(
-        &self,
+    fn quantizer_axis(
         node: &Node,
         shape: &[usize],
         scales: usize,
@@ -195,7 +194,7 @@ impl Importer<'_> {
         node: &Node,
         shape: &[usize],
     ) -> Result<(InputQuantizer, ElemType), Stop> {
-        self.only_quantizer_attributes(node)?;
+        Self::only_quantizer_attributes(node)?;
         let scale = self.scales(node, 1)?;
         let asked = match node.attr_int("output_dtype")?.unwrap_or(0) {
             0 => None,
@@ -218,7 +217,7 @@ impl Importer<'_> {
                 "leave output_dtype out",
             ));
         }
-        let axis = self.quantizer_axis(node, shape, scale.len(), zero_point.len())?;
+        let axis = Self::quantizer_axis(node, shape, scale.len(), zero_point.len())?;
         let quantizer = InputQuantizer {
             scale,
             zero_point,
@@ -228,7 +227,7 @@ impl Importer<'_> {
     }
 
     /// Attributes of `QuantizeLinear` and `DequantizeLinear` that change nothing here.
-    pub(super) fn only_quantizer_attributes(&self, node: &Node) -> Result<(), Stop> {
+    pub(super) fn only_quantizer_attributes(node: &Node) -> Result<(), Stop> {
         let known = [
             "axis",
             "block_size",

@@ -6,8 +6,8 @@ use proofmark_onnx::{Graph, Model, Node, Tensor, TensorData, ValueInfo, ValueTyp
 use proofmark_runtime::{AnySession, Value as RunValue};
 use proofmark_types::{ElemType, IntTensor};
 
-use super::Importer;
 use super::value::{ConstantShown, Target, Value};
+use super::{Importer, internal};
 use crate::num::i64_of_dim;
 use crate::read::{Stop, refuse};
 
@@ -32,10 +32,6 @@ fn scalar(value: f32) -> Tensor {
         shape: Vec::new(),
         data: TensorData::Float(vec![value]),
     }
-}
-
-fn internal(error: impl ToString) -> Stop {
-    refuse(error.to_string(), "report this model")
 }
 
 fn zero(elem: ElemType, value: i32) -> Result<Tensor, Stop> {

@@ -206,7 +206,7 @@ fn shown(spec: &OutputSpec, got: &IntTensor) -> Result<Vec<f32>, QuantizeError> 
         reason: error.to_string(),
     })? {
         ViewValue::Floats(shown) => Ok(shown),
-        _ => Ok(Vec::new()),
+        ViewValue::Classes(_) => Ok(Vec::new()),
     }
 }
 

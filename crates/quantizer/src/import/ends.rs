@@ -159,7 +159,7 @@ impl Importer<'_> {
     }
 
     pub(super) fn dequantize(&mut self, node: &Node) -> Result<Value, Stop> {
-        self.only_quantizer_attributes(node)?;
+        Self::only_quantizer_attributes(node)?;
         let source = self.int(node, 0)?;
         let scale = self.scale(node, 1)?;
         let zero_point = if source.elem == ElemType::Int32 {

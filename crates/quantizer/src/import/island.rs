@@ -273,7 +273,7 @@ impl Importer<'_> {
             match self.value(node, at)? {
                 Value::ConstantShown(constant) => constants.push(constant.data.shape().to_vec()),
                 Value::Shown(shown) => {
-                    self.headless(shown)?;
+                    Self::headless(shown)?;
                     shapes.push(shown.source.shape.clone());
                     join(
                         &mut sources,

@@ -5,8 +5,8 @@ use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_tensor::requantize::{conv_multiplier, gemm_multiplier};
 use proofmark_types::{ElemType, IntTensor};
 
-use super::Importer;
 use super::value::{Grid, Int, Shown, Target};
+use super::{Importer, internal};
 use crate::emit::{MICROSOFT, ints};
 use crate::read::{Stop, check_shape, refuse};
 
@@ -62,10 +62,6 @@ pub(super) struct Linear {
     pub(super) clamp: Option<(f32, f32)>,
     /// Why the runtime does not compute it in integers, if it does not.
     pub(super) float: Option<&'static str>,
-}
-
-fn internal(error: impl ToString) -> Stop {
-    refuse(error.to_string(), "report this model")
 }
 
 impl Linear {
@@ -334,7 +330,10 @@ impl Importer<'_> {
         check_shape(&linear.shape)?;
         let factors = linear.factors();
         let first = factors.first().copied().unwrap_or(f32::NAN);
-        if factors.iter().any(|&factor| factor != first) {
+        if factors
+            .iter()
+            .any(|factor| factor.to_bits() != first.to_bits())
+        {
             return Err(refuse(
                 "its float outputs have a scale each, so their integers do not compare",
                 "quantize its output as well, or quantize its weights per tensor",
@@ -376,7 +375,7 @@ impl Importer<'_> {
                 (Node::new("", "MatMulInteger", &[], &[]), Vec::new())
             }
         };
-        node.name = name.clone();
+        node.name.clone_from(&name);
         let (w, w_zero) = self.store(&name, &weights)?;
         let x_zero = self.zero(linear.x.elem, linear.x_grid.zero_point)?;
         let inputs = vec![linear.x.name.clone(), w, x_zero, w_zero];

@@ -385,6 +385,12 @@ impl Importer<'_> {
     }
 }
 
+/// What should not happen, as the reason of a refusal: a model never ends the process.
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err calls")]
+fn internal(error: impl ToString) -> Stop {
+    refuse(error.to_string(), "report this model")
+}
+
 /// The runtime's name of a level.
 pub(crate) const fn level_of(level: ReferenceLevel) -> OptLevel {
     match level {

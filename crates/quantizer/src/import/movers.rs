@@ -71,7 +71,7 @@ impl Importer<'_> {
                 Ok(made.into_iter().map(Value::Int).collect())
             }
             Value::Shown(shown) => {
-                self.headless(&shown)?;
+                Self::headless(&shown)?;
                 let stored = Stored::Shown(shown.source.elem, shown.grid);
                 let moves = self.moves(node, &shown.source.shape, stored)?;
                 let made = self.write_moves(node, &shown.source, moves)?;

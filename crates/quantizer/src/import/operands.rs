@@ -55,7 +55,7 @@ impl Importer<'_> {
     }
 
     /// A view that no softmax and no arg-max has passed.
-    pub(super) fn headless(&self, shown: &Shown) -> Result<(), Stop> {
+    pub(super) fn headless(shown: &Shown) -> Result<(), Stop> {
         if shown.head == crate::net::Head::default() {
             return Ok(());
         }

@@ -56,20 +56,13 @@ impl Importer<'_> {
                     "quantize the output of the model as well",
                 ));
             }
-            Some(Value::ConstantShown(_)) => {
+            _ if self.is_constant(name) => {
                 return Err(refuse(
                     "it is a constant",
                     "remove the output; there is nothing to prove about it",
                 ));
             }
-            Some(Value::Unknown) => return Err(Stop::Unknown),
-            None if self.constants.contains_key(name) => {
-                return Err(refuse(
-                    "it is a constant",
-                    "remove the output; there is nothing to prove about it",
-                ));
-            }
-            None => return Err(Stop::Unknown),
+            Some(Value::Unknown | Value::ConstantShown(_)) | None => return Err(Stop::Unknown),
         };
         let made = self
             .writer

@@ -91,7 +91,7 @@ impl Importer<'_> {
     fn activation(&self, node: &Node, position: usize) -> Result<(Int, Grid), Stop> {
         match self.value(node, position)? {
             Value::Shown(shown) if shown.source.elem.bits() == 8 => {
-                self.headless(shown)?;
+                Self::headless(shown)?;
                 Ok((shown.source.clone(), shown.grid))
             }
             other => Err(refuse(

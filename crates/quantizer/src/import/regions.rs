@@ -6,11 +6,11 @@
 use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_types::ElemType;
 
-use super::Importer;
 use super::average::Averaged;
 use super::mean::{Kernel, Mean, Rescale};
 use super::shapes::{dims, int64s};
 use super::value::{Grid, Int, Target};
+use super::{Importer, internal};
 use crate::emit::ints;
 use crate::num::{f32_of_i64, f64_of, i64_of_dim};
 use crate::read::{Stop, check_shape, refuse};
@@ -48,12 +48,6 @@ fn runs(window: &Window, size: usize, axis: usize, outputs: usize) -> Vec<Run> {
         }
     }
     runs
-}
-
-/// A defect, for `map_err`.
-#[expect(clippy::needless_pass_by_value, reason = "the form that map_err calls")]
-pub(super) fn internal(error: impl ToString) -> Stop {
-    refuse(error.to_string(), "report this model")
 }
 
 /// A `Transpose`.

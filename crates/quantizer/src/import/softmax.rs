@@ -8,10 +8,10 @@
 use proofmark_onnx::{Attribute, Node, Tensor, TensorData};
 use proofmark_types::ElemType;
 
-use super::Importer;
 use super::exponential::Exponential;
-use super::regions::{internal, permuted};
+use super::regions::permuted;
 use super::value::{Int, Shown, Target, Value};
+use super::{Importer, internal};
 use crate::emit::ints;
 use crate::num::{f64_of, i64_of_dim};
 use crate::read::{Stop, axis_of, check_shape, only_attributes, refuse};

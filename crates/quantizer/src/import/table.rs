@@ -9,9 +9,9 @@
 use proofmark_onnx::{Attribute, Node, Tensor};
 use proofmark_types::{ElemType, IntTensor};
 
-use super::Importer;
 use super::cut::Cut;
 use super::value::Int;
+use super::{Importer, internal};
 use crate::emit::ints;
 use crate::read::{Stop, check_shape, refuse};
 
@@ -87,69 +87,65 @@ fn value(index: usize, elem: ElemType) -> i32 {
     i32::try_from(index % VALUES).unwrap_or_default() + elem.min()
 }
 
-fn internal(error: impl ToString) -> Stop {
-    refuse(error.to_string(), "report this model")
+/// Every input of a form, as tensors of a rank that the constants of the cut broadcast over.
+fn enumerate(cut: &Cut, form: &Form, rank: usize) -> Result<Enumeration, Stop> {
+    let mut shape = match form {
+        Form::Each(dims) => dims.clone(),
+        Form::Unary | Form::Binary => vec![1; rank],
+    };
+    let channels = shape.iter().product::<usize>();
+    let wanted = if *form == Form::Binary { 2 } else { 1 };
+    if cut.inputs.len() != wanted || cut.inputs.iter().any(|(_, elem)| elem.bits() != 8) {
+        return Err(refuse(
+            "it is no function of 8-bit tensors",
+            "quantize the model to 8 bits",
+        ));
+    }
+    let count = if wanted == 2 { VALUES * VALUES } else { VALUES };
+    if channels
+        .checked_mul(count)
+        .is_none_or(|all| all > MAX_ENTRIES)
+    {
+        return Err(refuse(
+            format!("its constants make {channels} functions of 256 values"),
+            format!("use at most {} channels", MAX_ENTRIES / VALUES),
+        ));
+    }
+    let order: Vec<usize> = there_and_back(count).collect();
+    let long = order.len();
+    // The values run along the batch, or along a dimension in front of all others.
+    match shape.first_mut() {
+        Some(first) if *first == 1 => *first = long,
+        _ => shape.insert(0, long),
+    }
+    let mut made = Enumeration {
+        feeds: Vec::with_capacity(wanted),
+        shape: shape.clone(),
+        channels,
+        count,
+        long,
+    };
+    for (which, (_, elem)) in cut.inputs.iter().enumerate() {
+        // Of two, the first has the high digit.
+        let divisor = if which + 1 < wanted { VALUES } else { 1 };
+        let mut data = vec![0; channels * long];
+        for channel in 0..channels {
+            for (at, &index) in order.iter().enumerate() {
+                if let Some(slot) = data.get_mut(made.position(channel, at)) {
+                    *slot = value(index / divisor, *elem);
+                }
+            }
+        }
+        made.feeds
+            .push(IntTensor::new(*elem, shape.clone(), data).map_err(internal)?);
+    }
+    Ok(made)
 }
 
 impl Importer<'_> {
-    /// Every input of a form, as tensors of a rank that the constants of the cut broadcast over.
-    fn enumerate(&self, cut: &Cut, form: &Form, rank: usize) -> Result<Enumeration, Stop> {
-        let mut shape = match form {
-            Form::Each(dims) => dims.clone(),
-            Form::Unary | Form::Binary => vec![1; rank],
-        };
-        let channels = shape.iter().product::<usize>();
-        let wanted = if *form == Form::Binary { 2 } else { 1 };
-        if cut.inputs.len() != wanted || cut.inputs.iter().any(|(_, elem)| elem.bits() != 8) {
-            return Err(refuse(
-                "it is no function of 8-bit tensors",
-                "quantize the model to 8 bits",
-            ));
-        }
-        let count = if wanted == 2 { VALUES * VALUES } else { VALUES };
-        if channels
-            .checked_mul(count)
-            .is_none_or(|all| all > MAX_ENTRIES)
-        {
-            return Err(refuse(
-                format!("its constants make {channels} functions of 256 values"),
-                format!("use at most {} channels", MAX_ENTRIES / VALUES),
-            ));
-        }
-        let order: Vec<usize> = there_and_back(count).collect();
-        let long = order.len();
-        // The values run along the batch, or along a dimension in front of all others.
-        match shape.first_mut() {
-            Some(first) if *first == 1 => *first = long,
-            _ => shape.insert(0, long),
-        }
-        let mut made = Enumeration {
-            feeds: Vec::with_capacity(wanted),
-            shape: shape.clone(),
-            channels,
-            count,
-            long,
-        };
-        for (which, (_, elem)) in cut.inputs.iter().enumerate() {
-            // Of two, the first has the high digit.
-            let divisor = if which + 1 < wanted { VALUES } else { 1 };
-            let mut data = vec![0; channels * long];
-            for channel in 0..channels {
-                for (at, &index) in order.iter().enumerate() {
-                    if let Some(slot) = data.get_mut(made.position(channel, at)) {
-                        *slot = value(index / divisor, *elem);
-                    }
-                }
-            }
-            made.feeds
-                .push(IntTensor::new(*elem, shape.clone(), data).map_err(internal)?);
-        }
-        Ok(made)
-    }
-
     /// Whether the float result of a cut is not a number for some input.
     pub(super) fn makes_nan(&self, cut: &Cut, form: &Form, rank: usize) -> Result<bool, Stop> {
-        let inputs = self.enumerate(cut, form, rank)?;
+        let inputs = enumerate(cut, form, rank)?;
         let made = self.run_float_cut(cut, &inputs.feeds)?;
         Ok(made.iter().any(|v| v.is_nan()))
     }
@@ -163,7 +159,7 @@ impl Importer<'_> {
         rank: usize,
         elem: ElemType,
     ) -> Result<Table, Stop> {
-        let inputs = self.enumerate(cut, &form, rank)?;
+        let inputs = enumerate(cut, &form, rank)?;
         let Enumeration {
             channels,
             count,
