@@ -21,12 +21,14 @@ const TARGETS: [&str; 6] = [
 ];
 /// The same programs on emulated processors.
 const EMULATION: &str = "emulation";
+/// The archive of node cases, made again by the Python that `PROOFMARK_PYTHON` names.
+const NODE_CASES: &str = "node_cases";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only these (all without): exactness, fuzz, models, service, soundness, third_party, emulation
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS.iter().chain([&EMULATION])))]
+    /// Only these (all without): exactness, fuzz, models, service, soundness, third_party, emulation, node_cases
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS.iter().chain([&EMULATION, &NODE_CASES])))]
     only: Vec<String>,
 }
 
@@ -86,6 +88,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             start.elapsed().as_secs()
         )?;
     }
+    if wanted(&&NODE_CASES) {
+        let line = node_cases()?;
+        say(&line)?;
+        writeln!(report, "\n## node_cases\n\n```\n{line}\n```")?;
+    }
     let what = if options.only.is_empty() {
         "all".to_owned()
     } else {
@@ -95,6 +102,28 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     fs::create_dir_all("docs/results")?;
     fs::write(&path, report)?;
     say(&format!("written to {path}"))
+}
+
+/// Makes the archive of the ONNX project's node cases again and compares it with the committed one,
+/// or says what is missing for that.
+fn node_cases() -> Result<String> {
+    let python = std::env::var("PROOFMARK_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let run = Command::new(&python)
+        .args(["tests/node_cases/collect.py", "--check"])
+        .output();
+    let Ok(run) = run else {
+        return Ok(format!("not made again: there is no {python}"));
+    };
+    let errors = String::from_utf8_lossy(&run.stderr);
+    if errors.contains("No module named") || errors.contains("is installed; the cases") {
+        return Ok(format!(
+            "not made again: {python} has not the packages named in tests/node_cases/collect.py"
+        ));
+    }
+    if !run.status.success() {
+        bail!("{}", errors.trim());
+    }
+    Ok(String::from_utf8_lossy(&run.stdout).trim().to_owned())
 }
 
 /// What a reader wants of a test's output: its figures and the verdict.
