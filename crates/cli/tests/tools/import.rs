@@ -133,3 +133,27 @@ fn a_model_that_is_quantized_already_is_imported_and_proven() {
     assert_eq!(imported["drift"]["different"], 0);
     assert_eq!(imported["validation"]["checked_samples"], 0);
 }
+
+#[test]
+fn rewrites_that_are_not_exact_are_taken_only_when_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let model = text(&models().join("third-party/sigmoidtanh-qop-u8s8.onnx"));
+    let import = |folder: &str, more: &[&str]| {
+        let out = text(&root.path().join(folder));
+        let arguments = ["import", &model, "--name", "sigmoidtanh", "--out", &out];
+        json(&[&arguments[..], more].concat())
+    };
+    import("a", &[]).ended(1, "model-inexact");
+    import("a", &["--accept-drift", "2"]).ended(2, "accepted-drift-invalid");
+    assert!(!root.path().join("a").join("manifest.json").exists());
+    let imported = import("b", &["--accept-drift", "0"]).ended(0, "").json();
+    let drift = &imported["drift"];
+    assert_eq!(drift["level"], "all");
+    assert_eq!(drift["different"], 0);
+    assert_eq!(drift["inexact"].as_array().unwrap().len(), 1);
+    let reference = &imported["validation"]["reference"];
+    assert_eq!(reference["accepted_drift"], 0.0);
+    let disabled = ["--accept-drift", "1", "--reference", "disabled"];
+    let imported = import("c", &disabled).ended(0, "").json();
+    assert_eq!(imported["drift"]["level"], "disabled");
+}
