@@ -94,7 +94,7 @@ fn vectors() -> Vec<Vector> {
             .ints("ten", Uint8, &[], &[10])
             .ints("twenty", Uint8, &[], &[20])
     };
-    let only = |vector: Vector, data: &[i32]| vector.gives(Uint8, &[8], data);
+    let only = |vector: Vector, data: &[i32]| vector.gives(Uint8, &[8], data).saturating();
     vec![
         only(
             of("both bounds", &["x", "ten", "twenty"]),

@@ -43,7 +43,8 @@ fn vectors() -> Vec<Vector> {
     vec![
         Vector::new("negative values become 0", &SPEC, &["x"])
             .input("x", Int8, &[5], &[-128, -1, 0, 1, 127])
-            .gives(Int8, &[5], &[0, 0, 0, 1, 127]),
+            .gives(Int8, &[5], &[0, 0, 0, 1, 127])
+            .saturating(),
         Vector::new("int32", &SPEC, &["x"])
             .input("x", Int32, &[1, 3], &[i32::MIN, -1, i32::MAX])
             .gives(Int32, &[1, 3], &[0, 0, i32::MAX]),
