@@ -2,9 +2,9 @@
 //! parameters and inputs that favour the extremes.
 
 mod arithmetic;
-mod tables;
 mod comparisons;
 mod movers;
+mod tables;
 mod vectors;
 
 use proofmark_onnx::{Attribute, Model};

@@ -47,7 +47,7 @@ fn depth_to_space_and_back() {
         let attribute = ("blocksize", Attribute::Int(block as i64));
         let mut b = Builder::new();
         let x = b.input(elem, &[n, c * block * block, h, w]);
-        let mode: &str = *random.pick(&["DCR", "CRD"]);
+        let mode = *random.pick(&["DCR", "CRD"]);
         let mode = ("mode", text(mode));
         let y = b.node("", "DepthToSpace", &[&x], &[attribute.clone(), mode]);
         b.output(&y, elem, &[n, c, h * block, w * block]);

@@ -74,7 +74,7 @@ fn canonical(elem: ElemType, table: Vec<i32>, len: usize) -> Model {
 
 /// Scales and zero points: ordinary, equal, halved, saturating, tiny, huge.
 fn grids(random: &mut Random, op: &str, elem: ElemType, case: usize) -> Grids {
-    let mut zero = |random: &mut Random| {
+    let zero = |random: &mut Random| {
         let any = random.between(elem.min().into(), elem.max().into()) as i32;
         *random.pick(&[
             elem.min(),

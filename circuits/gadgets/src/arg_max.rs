@@ -193,13 +193,7 @@ mod tests {
             let build = built(tie);
             let expected = |v: &[i64]| position(v, tie);
             let subject = Subject::new("arg-max", &[(0, 15); 3], &build, &expected);
-            let points = [
-                [15, 0, 15],
-                [0, 15, 15],
-                [7, 7, 7],
-                [1, 3, 2],
-                [0, 1, 0],
-            ];
+            let points = [[15, 0, 15], [0, 15, 15], [7, 7, 7], [1, 3, 2], [0, 1, 0]];
             subject.check(&points.map(|p| p.to_vec())).unwrap();
         }
     }

@@ -194,7 +194,7 @@ mod tests {
             name: "x".to_owned(),
             reason: "is missing".to_owned(),
         };
-        let elsewhere = EngineError::Validation(ValidationError::RuntimeDivergence {
+        let elsewhere = EngineError::from(ValidationError::RuntimeDivergence {
             vector: 0,
             expected: Digest::of(b"there"),
             got: Digest::of(b"here"),

@@ -120,7 +120,7 @@ pub enum EngineError {
     /// The translation does not hold, its report does not fit, or the runtime computes other
     /// integers here.
     #[error(transparent)]
-    Validation(#[from] ValidationError),
+    Validation(Box<ValidationError>),
     /// The float model cannot be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
@@ -144,6 +144,12 @@ fn rewrites(report: &ReferenceReport) -> String {
         text.push_str("; …");
     }
     text
+}
+
+impl From<ValidationError> for EngineError {
+    fn from(error: ValidationError) -> Self {
+        Self::Validation(Box::new(error))
+    }
 }
 
 impl EngineError {

@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         report.push_str("```\n");
     }
-    if wanted(&&EMULATION) {
+    if wanted(&EMULATION) {
         say("emulation …")?;
         let start = Instant::now();
         let lines = emulation::run(&emulation::Options { all: true })?;
@@ -88,7 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             start.elapsed().as_secs()
         )?;
     }
-    if wanted(&&NODE_CASES) {
+    if wanted(&NODE_CASES) {
         let line = node_cases()?;
         say(&line)?;
         writeln!(report, "\n## node_cases\n\n```\n{line}\n```")?;

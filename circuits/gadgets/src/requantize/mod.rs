@@ -16,8 +16,8 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use proofmark_tensor::Requantize;
 
 pub use affine::{Affine, Exception};
-pub(crate) use shift::cost as shift_cost;
 pub use shift::clamped_shift;
+pub(crate) use shift::cost as shift_cost;
 pub use threshold::ThresholdTable;
 
 use crate::error::LowerError;

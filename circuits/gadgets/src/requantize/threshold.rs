@@ -86,7 +86,10 @@ impl ThresholdTable {
     /// Smallest and largest output.
     pub(crate) fn interval(&self) -> (i64, i64) {
         let outputs = || self.segments.iter().map(|s| s.1);
-        (outputs().min().unwrap_or_default(), outputs().max().unwrap_or_default())
+        (
+            outputs().min().unwrap_or_default(),
+            outputs().max().unwrap_or_default(),
+        )
     }
 
     /// The output for an accumulator.

@@ -14,7 +14,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "1-D and 2-D convolution to int32 accumulators",
     limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads; one weight zero point",
     cost: "0",
-    portability: "every processor, because u8×s8 is refused",
+    portability: "every processor: the runtime has a kernel for uint8 alone",
     vectors,
     parse,
 };

@@ -18,7 +18,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "fully connected layer: A·B + C with per-channel scales and int32 bias, requantized",
     limits: "constant B and C; u8×u8 or s8×s8; transA = 0; y_scale given (no float output)",
     cost: "0 for the products; one requantize an output element",
-    portability: "every processor, because u8×s8 is refused",
+    portability: "every x86-64, because u8×s8 is refused; arm64 with dot-product instructions. Without them the runtime wraps where an int8 weight and an int8 input are both −128: then the three answers differ and nothing is served",
     vectors,
     parse,
 };

@@ -19,7 +19,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "1-D and 2-D convolution, strides, pads, dilations, groups, per-channel scales, int32 bias",
     limits: "batch 1; constant weights; u8×u8 or s8×s8; explicit pads",
     cost: "0 for the products; one requantize an output element",
-    portability: "every processor, because u8×s8 is refused",
+    portability: "every x86-64, because u8×s8 is refused; arm64 with dot-product instructions. Without them the runtime wraps where an int8 weight and an int8 input are both −128: then the three answers differ and nothing is served",
     vectors,
     parse,
 };

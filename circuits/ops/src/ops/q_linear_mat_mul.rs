@@ -16,7 +16,7 @@ pub(super) static SPEC: OpSpec = OpSpec {
     summary: "matrix product, requantized, batched as MatMul; either operand may be constant",
     limits: "u8×u8 or s8×s8; rank 2 or more; constant scales and zero points, a column for a right side of rank 2 only",
     cost: "0 with a constant operand, else 1 a product; one requantize an output element",
-    portability: "every processor, because u8×s8 is refused",
+    portability: "every x86-64, because u8×s8 is refused; arm64 with dot-product instructions. Without them the runtime wraps where an int8 weight and an int8 input are both −128: then the three answers differ and nothing is served",
     vectors,
     parse,
 };
