@@ -730,6 +730,20 @@ fn on_grid(tensor: &Tensor, axis: usize) -> Option<ConstantShown> {
     })
 }
 
+/// How many float32 steps the scale of a bias may be from the product of the scales of input and
+/// weights. Whoever multiplies them in double precision and rounds at another place (TFLite's
+/// converter does) gets a neighbour of the float32 product: it is the same number rounded otherwise.
+/// The integers mean the accumulator's own steps all the same, and the runtime's fused kernels read
+/// them as such without looking at the scale.
+const BIAS_SCALE_STEPS: u32 = 2;
+
+/// Whether a bias scale is the scale of the accumulator.
+fn same_scale(bias: f32, accumulator: f32) -> bool {
+    let ordered = |scale: f32| scale.is_normal() && scale > 0.0;
+    let apart = bias.to_bits().abs_diff(accumulator.to_bits());
+    apart == 0 || ordered(bias) && ordered(accumulator) && apart <= BIAS_SCALE_STEPS
+}
+
 /// An int32 bias on the accumulator's own scale.
 fn int32_bias(constant: &ConstantShown, linear: &Linear) -> Result<Bias, Stop> {
     let factors = linear.factors();
@@ -744,8 +758,8 @@ fn int32_bias(constant: &ConstantShown, linear: &Linear) -> Result<Bias, Stop> {
         let at = if list.len() == 1 { 0 } else { at };
         list.get(at).copied().unwrap_or(f32::NAN)
     };
-    let same = (0..linear.channels)
-        .all(|at| one(&constant.scale, at).to_bits() == one(&factors, at).to_bits());
+    let same =
+        (0..linear.channels).all(|at| same_scale(one(&constant.scale, at), one(&factors, at)));
     if !same || constant.zero_point.iter().any(|&zero| zero != 0) {
         return Err(refuse(
             "the scale of its bias is not the product of the scales of input and weights",
@@ -907,6 +921,45 @@ mod tests {
         small.floats("bs", &[3], &[0.031 * 1e-40; 3]);
         small.quantize("c", "y", "r").output("r", elem);
         assert!(small.refused()[0].contains("multiplier"));
+    }
+
+    /// The scales of the bias, some float32 steps from the products.
+    fn bias_scales(steps: u32, up: bool) -> [f32; 3] {
+        [0.004_f32, 0.011, 0.0007].map(|w| {
+            let bits = (0.031 * w).to_bits();
+            f32::from_bits(if up { bits + steps } else { bits - steps })
+        })
+    }
+
+    #[test]
+    fn a_bias_scale_rounded_otherwise_leaves_the_integers_as_they_are() {
+        let elem = ElemType::Uint8;
+        let with = |scales: [f32; 3]| {
+            let mut small = convolution(elem, elem, elem);
+            small.floats("bs", &[3], &scales);
+            small.quantize("c", "y", "r").output("r", elem);
+            small
+        };
+        let product = with(bias_scales(0, true)).import(ReferenceLevel::All);
+        let product = product.unwrap().model;
+        for (steps, up) in [(1, true), (1, false), (2, true), (2, false)] {
+            let mut small = with(bias_scales(steps, up));
+            // Bias, weights and multipliers are those of the product itself.
+            let made = small.import(ReferenceLevel::All).unwrap();
+            assert_eq!(made.model, product, "{steps}");
+            let found = small.exact_where_fused(elem, 60);
+            assert_eq!(operators(&found), ["QLinearConv"]);
+            let node = &found.model.unwrap().graph.nodes[0];
+            assert!(node.input(8).is_some());
+        }
+        for (steps, up) in [(3, true), (4, true), (4, false)] {
+            let refused = with(bias_scales(steps, up)).refused();
+            assert!(refused[0].contains("scale of its bias"), "{refused:?}");
+        }
+        let zero = f32::from_bits(1);
+        assert!(!same_scale(zero, f32::from_bits(2)) && same_scale(zero, zero));
+        assert!(!same_scale(f32::from_bits(0x7f80_0001), f32::INFINITY));
+        assert!(!same_scale(-1.0, 1.0));
     }
 
     #[test]
