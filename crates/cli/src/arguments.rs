@@ -44,7 +44,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// The model: float, or quantized by ONNX Runtime's static quantizer (QOperator format)
+    /// The model: float, or quantized already in the QOperator or the QDQ format, as ONNX Runtime,
+    /// PyTorch and tf2onnx write them
     #[arg(value_name = "MODEL.onnx")]
     pub(crate) model: PathBuf,
     /// Samples that the quantization ranges of a float model are taken from (.npz, .npy or .json)

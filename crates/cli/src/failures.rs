@@ -6,6 +6,7 @@ use proofmark_ops::OpsError;
 use proofmark_package::PackageError;
 use proofmark_quantizer::QuantizeError;
 use proofmark_runtime::RuntimeError;
+use proofmark_types::manifest::ReferenceLevel;
 use proofmark_validation::ValidationError;
 use proofmark_verify::{Exit, Failure};
 use serde_json::json;
@@ -56,20 +57,53 @@ impl Fail for EngineError {
                  please report it with the package digest and the input",
             ),
             Self::Drift(report) => failure.hint(format!(
-                "at most {:.6} of the integers of one kind of inputs differ: --accept-drift {:.6} \
-                 takes that; uint8 times int8 saturates on processors without VNNI, and floats \
-                 differ between processors",
-                report.rate(),
+                "{}take what was measured with --accept-drift {:.6}; uint8 times int8 saturates on \
+                 processors without VNNI, and floats differ between processors",
+                other_levels(report.level),
                 (report.rate() * 1e6).ceil() / 1e6
             )),
-            Self::Inexact(_) => failure.hint(
-                "--accept-drift 0 takes them as long as no output differs on the inputs compared",
-            ),
+            Self::Inexact(report) => failure.hint(format!(
+                "{}--accept-drift 0 takes them as long as no output differs on the inputs compared",
+                match report.level {
+                    ReferenceLevel::Disabled | ReferenceLevel::Basic =>
+                        "at --reference all the original's own runtime computes more nodes in \
+                         integers; ",
+                    ReferenceLevel::Extended | ReferenceLevel::All => "",
+                }
+            )),
             Self::CircuitDigest { .. } => {
                 failure.hint("run `proofmark setup` with this version to make a package of its own")
             }
             _ => failure,
         }
+    }
+}
+
+/// The other levels of the reference, as the beginning of a hint.
+fn other_levels(level: ReferenceLevel) -> &'static str {
+    match level {
+        ReferenceLevel::Disabled => "compare with --reference all, or ",
+        ReferenceLevel::Basic => "compare with --reference all or disabled, or ",
+        ReferenceLevel::Extended | ReferenceLevel::All => {
+            "compare with --reference basic or disabled, or "
+        }
+    }
+}
+
+/// With what helps when ONNX Runtime refuses an original at the level of the reference.
+pub(crate) fn refused_at(failure: Failure, level: ReferenceLevel) -> Failure {
+    if failure.code != "model-refused" {
+        return failure;
+    }
+    match level {
+        ReferenceLevel::Disabled => failure.hint(
+            "ONNX Runtime does not load the model even unoptimised: what it says against it is above",
+        ),
+        ReferenceLevel::Basic => {
+            failure.hint("ONNX Runtime optimised the model before: try --reference disabled")
+        }
+        ReferenceLevel::Extended | ReferenceLevel::All => failure
+            .hint("ONNX Runtime optimised the model before: try --reference basic or disabled"),
     }
 }
 
@@ -179,8 +213,72 @@ fn unsupported<'n>(code: &str, nodes: impl Iterator<Item = [&'n String; 4]>) -> 
 #[cfg(test)]
 mod tests {
     use proofmark_types::Digest;
+    use proofmark_types::manifest::{DriftSource, InexactRewrite, InputKind, ReferenceReport};
 
     use super::*;
+
+    fn report(level: ReferenceLevel) -> ReferenceReport {
+        let source = |inputs, compared, different| DriftSource {
+            inputs,
+            compared,
+            different,
+            largest_step: 2,
+        };
+        let rewrite = |node: &str| InexactRewrite {
+            node: node.to_owned(),
+            reason: "it rounds".to_owned(),
+        };
+        ReferenceReport {
+            level,
+            drift: vec![
+                source(InputKind::Samples, 1000, 40),
+                source(InputKind::Extremes, 30, 7),
+                source(InputKind::Random, 0, 0),
+            ],
+            inexact: vec![rewrite("a"), rewrite("b")],
+            accepted_drift: None,
+        }
+    }
+
+    #[test]
+    fn drift_names_its_worst_inputs_and_both_ways_out_once() {
+        let failure = EngineError::Drift(Box::new(report(ReferenceLevel::All))).fail();
+        let hint = failure.hint.clone().unwrap();
+        for part in ["level \"all\"", "extremes", "7 of 30", "by up to 2"] {
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        // 7/30, rounded up, is enough for what was measured.
+        assert!(hint.contains("--accept-drift 0.233334"), "{hint}");
+        assert!(hint.contains("--reference basic or disabled"), "{hint}");
+        assert!(!failure.message.contains("accept"), "{}", failure.message);
+        let disabled = EngineError::Drift(Box::new(report(ReferenceLevel::Disabled))).fail();
+        assert!(disabled.hint.unwrap().contains("--reference all"));
+    }
+
+    #[test]
+    fn inexact_nodes_are_counted_in_words() {
+        let mut one = report(ReferenceLevel::Basic);
+        let two = EngineError::Inexact(Box::new(one.clone())).fail();
+        assert!(two.message.starts_with("2 nodes of the original have no"));
+        one.inexact.pop();
+        let one = EngineError::Inexact(Box::new(one)).fail();
+        assert!(one.message.starts_with("1 node of the original has no"));
+        assert!(!one.message.contains("QOperator"));
+        assert!(one.hint.unwrap().contains("--reference all"));
+    }
+
+    #[test]
+    fn a_refused_original_is_tried_at_a_lower_level() {
+        let error = || RuntimeError::Model {
+            source: "not implemented".into(),
+        };
+        let hint = |level| refused_at(error().fail(), level).hint.unwrap();
+        assert!(hint(ReferenceLevel::All).contains("--reference basic or disabled"));
+        assert!(hint(ReferenceLevel::Basic).contains("--reference disabled"));
+        assert!(!hint(ReferenceLevel::Disabled).contains("--reference"));
+        let other = Failure::new(Exit::Rejected, "model-inexact", "m");
+        assert_eq!(refused_at(other, ReferenceLevel::All).hint, None);
+    }
 
     #[test]
     fn exit_codes_tell_the_material_the_caller_and_the_machine_apart() {

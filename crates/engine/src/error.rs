@@ -9,7 +9,7 @@ use proofmark_prover::ProverError;
 use proofmark_quantizer::QuantizeError;
 use proofmark_runtime::RuntimeError;
 use proofmark_types::Digest;
-use proofmark_types::manifest::{ManifestError, ReferenceReport};
+use proofmark_types::manifest::{DriftSource, ManifestError, ReferenceReport};
 use proofmark_types::receipt::ReceiptError;
 use proofmark_types::statement::StatementError;
 use proofmark_validation::ValidationError;
@@ -60,15 +60,20 @@ pub enum EngineError {
     },
     /// The integer model computes other integers than the model that it was imported from.
     #[error(
-        "{} of {} output integers differ from what the original computes here at level {:?}, by up to {}; accept that with an accepted drift of at least {:.6}, or quantize the model in another way",
-        .0.total().0, .0.total().1, .0.level.name(), .0.largest_step(), .0.rate()
+        "the integer model computes other integers than the original does on this machine at reference level {:?}: {}",
+        .0.level.name(), worst(.0)
     )]
     Drift(Box<ReferenceReport>),
     /// The original computes in floats what the integer model computes in integers, so that no
     /// comparison on samples shows that they agree.
     #[error(
-        "{} nodes of the original have no exact integer form, though no output differed; accept that with an accepted drift rate, or quantize in the QOperator format: {}",
-        .0.inexact.len(), rewrites(.0)
+        "{} of the original {} no exact integer form, though no output differed: {}",
+        match .0.inexact.len() {
+            1 => "1 node".to_owned(),
+            count => format!("{count} nodes"),
+        },
+        if .0.inexact.len() == 1 { "has" } else { "have" },
+        rewrites(.0)
     )]
     Inexact(Box<ReferenceReport>),
     /// The accepted drift is no share.
@@ -133,6 +138,24 @@ pub enum EngineError {
     /// The statement would be invalid.
     #[error(transparent)]
     Statement(#[from] StatementError),
+}
+
+/// The kind of inputs on which the largest share of the output integers differs, in words.
+fn worst(report: &ReferenceReport) -> String {
+    // The one with the larger share, by cross-multiplication.
+    let part =
+        |a: &DriftSource, b: &DriftSource| u128::from(a.different) * u128::from(b.compared.max(1));
+    let sources = report.drift.iter();
+    let Some(source) = sources.max_by(|a, b| part(a, b).cmp(&part(b, a))) else {
+        return "nothing was compared".to_owned();
+    };
+    format!(
+        "worst on {} inputs, where {} of {} differ, by up to {}",
+        source.inputs.name(),
+        source.different,
+        source.compared,
+        source.largest_step
+    )
 }
 
 /// Rewrites that are not exact, the first few in words.

@@ -54,9 +54,10 @@ impl Samples {
             }
         }
         match &self.labels {
-            Some(labels) if labels.len() != count => {
-                Err(refuse(format!("give {count} labels, one a sample")))
-            }
+            Some(labels) if labels.len() != count => Err(refuse(format!(
+                "{} labels for {count} samples; give one class index a sample, or leave out the labels (`y`)",
+                labels.len()
+            ))),
             _ => Ok(count),
         }
     }
@@ -142,5 +143,21 @@ impl Feed {
         self.original.insert(spec.name.clone(), original);
         self.integers.insert(spec.name.clone(), integers);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_are_masks_may_be_left_out() {
+        let samples = Samples {
+            inputs: BTreeMap::from([("x".to_owned(), vec![vec![0.0]; 2])]),
+            labels: Some(vec![0; 32]),
+        };
+        let why = samples.check(&[]).unwrap_err().to_string();
+        assert!(why.contains("32 labels for 2 samples"), "{why}");
+        assert!(why.contains("leave out the labels (`y`)"), "{why}");
     }
 }

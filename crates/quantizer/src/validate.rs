@@ -3,7 +3,7 @@
 use proofmark_onnx::{Model, ValueInfo, ValueType, encode};
 use proofmark_runtime::{AnySession, IntSession, OptLevel, Value};
 use proofmark_types::IntTensor;
-use proofmark_types::manifest::{ReferenceLevel, ValidationReport, View, ViewValue};
+use proofmark_types::manifest::{OutputSpec, ReferenceLevel, ValidationReport, View, ViewValue};
 
 use crate::Quantized;
 use crate::error::QuantizeError;
@@ -12,7 +12,9 @@ use crate::num::f64_of;
 use crate::samples::Samples;
 
 /// Runs both models in ONNX Runtime over the samples. `calibration_samples` of the report is left
-/// at 0.
+/// at 0. The accuracy is reported where the labels are classes of the first output: indices below
+/// its number of elements, where it has an [`View::ArgMax`], and otherwise such up to the last one.
+/// Else a note says why it is not.
 ///
 /// # Errors
 /// [`QuantizeError::Samples`] when the samples do not fit the model, [`QuantizeError::Runtime`]
@@ -29,6 +31,11 @@ pub fn validate(
         level_of(quantized.reference.unwrap_or(ReferenceLevel::Disabled)),
     )?;
     let integer = IntSession::load(&quantized.model, OptLevel::DisableAll)?;
+    let unfit = samples
+        .labels
+        .as_deref()
+        .zip(quantized.outputs.first())
+        .and_then(|(labels, output)| no_classes(labels, output));
     let mut tally = Tally::default();
     for sample in 0..count {
         let feed = samples.feed(&quantized.inputs, sample)?;
@@ -64,7 +71,29 @@ pub fn validate(
             }
         }
     }
-    Ok(tally.report(count, samples.labels.is_some()))
+    let labelled = samples.labels.is_some() && unfit.is_none();
+    let mut report = tally.report(count, labelled);
+    report.notes.extend(unfit);
+    Ok(report)
+}
+
+/// Why labels are no classes of an output; `None` where they are.
+fn no_classes(labels: &[usize], output: &OutputSpec) -> Option<String> {
+    let classes = output.shape.last().copied().unwrap_or_default();
+    let elements = output.shape.iter().product::<usize>();
+    let top = labels.iter().max().copied().unwrap_or_default();
+    let named = |view: &View| matches!(view, View::ArgMax { .. });
+    let fit = if output.views.iter().any(named) {
+        top < classes
+    } else {
+        top.checked_add(1) == Some(classes)
+    };
+    (!fit || classes != elements).then(|| {
+        format!(
+            "no accuracy: the labels run up to {top}, output {:?} has shape {:?}; name the classes with --labels where it tells classes apart",
+            output.name, output.shape
+        )
+    })
 }
 
 /// The float model with the tensors that the integer outputs show as its outputs.
@@ -132,6 +161,47 @@ impl Tally {
             agreement: Some(share(self.same)),
             notes: Vec::new(),
             reference: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proofmark_types::ElemType;
+    use proofmark_types::manifest::Visibility;
+
+    use super::*;
+
+    #[test]
+    fn labels_are_classes_of_outputs_that_they_fit() {
+        let output = |shape: &[usize], named: usize| OutputSpec {
+            name: "y".to_owned(),
+            elem: ElemType::Uint8,
+            shape: shape.to_vec(),
+            visibility: Visibility::Public,
+            views: (named > 0)
+                .then(|| View::ArgMax {
+                    labels: (0..named).map(|at| at.to_string()).collect(),
+                })
+                .into_iter()
+                .collect(),
+        };
+        let digits: Vec<usize> = (0..10).collect();
+        assert_eq!(no_classes(&digits, &output(&[1, 10], 0)), None);
+        assert_eq!(no_classes(&digits, &output(&[10], 0)), None);
+        // With names, the samples need not have the last class.
+        assert_eq!(no_classes(&digits[..7], &output(&[1, 10], 10)), None);
+        assert_eq!(no_classes(&digits, &output(&[1, 64], 64)), None);
+        for (labels, shape, named) in [
+            // An autoencoder beside the digits that it was given.
+            (&digits[..], &[1, 64][..], 0),
+            (&digits, &[1, 9], 9),
+            (&digits, &[1, 2, 10], 10),
+            (&digits, &[], 0),
+            (&[usize::MAX], &[1, 0], 0),
+        ] {
+            let why = no_classes(labels, &output(shape, named)).unwrap();
+            assert!(why.starts_with("no accuracy"), "{why}");
         }
     }
 }

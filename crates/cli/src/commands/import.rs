@@ -5,13 +5,15 @@ use std::path::Path;
 
 use proofmark_engine::{ImportOptions, import};
 use proofmark_onnx::{Limits, Model};
+use proofmark_package::Package;
 use proofmark_quantizer::{Calibration, Samples, is_quantized};
 use proofmark_types::manifest::{ReferenceReport, ValidationReport};
+use proofmark_validation::TranslationReport;
 use proofmark_verify::Failure;
 use serde_json::json;
 
 use crate::arguments::ImportArgs;
-use crate::failures::OrFail as _;
+use crate::failures::{OrFail as _, refused_at};
 use crate::output::{Output, grouped};
 use crate::samples::{self, Content};
 
@@ -57,8 +59,16 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
     };
     let bars = output.bars();
     let spinner = bars.spinner("quantizing, compiling and comparing both models");
-    let draft = import(&args.model, &args.out, &options).or_fail()?;
+    let draft = import(&args.model, &args.out, &options).or_fail();
     drop(spinner);
+    let draft = draft.map_err(|failure| {
+        if is_quantized(&model) {
+            refused_at(failure, args.reference)
+        } else {
+            failure
+        }
+    })?;
+    let translation = translation(&draft)?.map(|report| report.totals());
     let manifest = draft.manifest();
     let object = json!({
         "folder": args.out,
@@ -68,6 +78,12 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         "inputs": manifest.inputs,
         "outputs": manifest.outputs,
         "validation": manifest.validation,
+        "translation": translation.map(|totals| json!({
+            "thresholds": totals.thresholds,
+            "table_entries": totals.table_entries,
+            "compared": totals.compared,
+            "different": 0,
+        })),
         "drift": manifest.validation.reference.as_ref().map(drift),
     });
     let mut lines = vec![format!(
@@ -77,11 +93,28 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
         args.out.display()
     )];
     lines.extend(validation(&manifest.validation));
+    lines.extend(translation.map(|totals| {
+        format!(
+            "translation validated: {} thresholds, {} table entries, {} integers compared, 0 different",
+            grouped(totals.thresholds),
+            grouped(totals.table_entries),
+            grouped(totals.compared)
+        )
+    }));
     lines.push(format!(
         "next: proofmark inspect {0}; proofmark setup {0} --out PACKAGE_DIR",
         args.out.display()
     ));
     output.result(&object, &lines.join("\n"))
+}
+
+/// What was compared of a package's translation; a report with differences is not read.
+pub(crate) fn translation(package: &Package) -> Result<Option<TranslationReport>, Failure> {
+    let Some(record) = &package.manifest().translation else {
+        return Ok(None);
+    };
+    let bytes = package.read(record).or_fail()?;
+    TranslationReport::parse(&bytes).or_fail().map(Some)
 }
 
 /// How far the integer model is from the original, in all.

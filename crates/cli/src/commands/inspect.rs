@@ -95,8 +95,7 @@ fn package(folder: &Path) -> Result<Subject, Failure> {
     ));
     lines.extend(tensors(manifest));
     lines.extend(import::validation(&manifest.validation));
-    if let Some(record) = &manifest.translation {
-        let report = TranslationReport::parse(&package.read(record).or_fail()?).or_fail()?;
+    if let Some(report) = import::translation(&package)? {
         lines.extend(translation(&report));
         members.insert("translation".to_owned(), json!(report));
     } else {

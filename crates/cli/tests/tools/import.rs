@@ -100,6 +100,10 @@ fn a_model_that_is_quantized_already_is_imported_and_proven() {
         .json();
     assert_eq!(imported["drift"]["different"], 0);
     assert_eq!(imported["drift"]["level"], "all");
+    let translation = &imported["translation"];
+    assert!(translation["thresholds"].as_u64().unwrap() > 100);
+    assert!(translation["compared"].as_u64().unwrap() > 1000);
+    assert_eq!(translation["different"], 0);
     let sources = &imported["drift"]["sources"];
     assert_eq!(sources[0]["inputs"], "samples");
     assert_eq!(sources[0]["compared"], 10_000);
@@ -143,7 +147,9 @@ fn rewrites_that_are_not_exact_are_taken_only_when_asked_for() {
         let arguments = ["import", &model, "--name", "sigmoidtanh", "--out", &out];
         json(&[&arguments[..], more].concat())
     };
-    import("a", &[]).ended(1, "model-inexact");
+    let refused = import("a", &[]).ended(1, "model-inexact").json();
+    let message = refused["detail"].as_str().unwrap();
+    assert!(message.contains("1 node of the original"), "{message}");
     import("a", &["--accept-drift", "2"]).ended(2, "accepted-drift-invalid");
     assert!(!root.path().join("a").join("manifest.json").exists());
     let imported = import("b", &["--accept-drift", "0"]).ended(0, "").json();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proofmark_onnx::{Graph, Model, Node, Tensor, TensorData, ValueInfo, ValueType, encode};
-use proofmark_runtime::{AnySession, Value as RunValue};
+use proofmark_runtime::{AnySession, RuntimeError, Value as RunValue};
 use proofmark_types::{ElemType, IntTensor};
 
 use super::value::{ConstantShown, Target, Value};
@@ -142,7 +142,7 @@ impl Importer<'_> {
         feeds: &[IntTensor],
         elem: ElemType,
     ) -> Result<IntTensor, Stop> {
-        match self.run_last(cut, feeds, ValueType::Int(elem))? {
+        match self.run_last(cut, feeds, ValueType::Int(elem), alone)? {
             RunValue::Int(tensor) => Ok(tensor),
             RunValue::Float(_) => Err(internal("a cut gave floats")),
         }
@@ -150,7 +150,7 @@ impl Importer<'_> {
 
     /// Runs a cut whose last node makes floats.
     pub(super) fn run_float_cut(&self, cut: &Cut, feeds: &[IntTensor]) -> Result<Vec<f32>, Stop> {
-        match self.run_last(cut, feeds, ValueType::Float)? {
+        match self.run_last(cut, feeds, ValueType::Float, alone)? {
             RunValue::Float(tensor) => Ok(tensor.data),
             RunValue::Int(_) => Err(internal("a cut gave integers")),
         }
@@ -167,7 +167,13 @@ impl Importer<'_> {
             Some(ValueType::Int(elem)) => ValueType::Int(elem),
             _ => ValueType::Float,
         };
-        match self.run_last(&cut, &[], ty)? {
+        let folding = |error: &RuntimeError| {
+            refuse(
+                format!("its constant is not computed: {}", causes(error)),
+                "fold constants before the import, for example with onnxsim",
+            )
+        };
+        match self.run_last(&cut, &[], ty, folding)? {
             RunValue::Float(made) => {
                 Tensor::new(made.shape, TensorData::Float(made.data)).map_err(internal)
             }
@@ -175,7 +181,14 @@ impl Importer<'_> {
         }
     }
 
-    fn run_last(&self, cut: &Cut, feeds: &[IntTensor], ty: ValueType) -> Result<RunValue, Stop> {
+    /// Runs a cut; `failed` words what the runtime says against it.
+    fn run_last(
+        &self,
+        cut: &Cut,
+        feeds: &[IntTensor],
+        ty: ValueType,
+        failed: impl Fn(&RuntimeError) -> Stop,
+    ) -> Result<RunValue, Stop> {
         let last = cut.nodes.last().and_then(|node| node.output(0));
         let output = last.unwrap_or_default().to_owned();
         let mut graph = Graph {
@@ -210,14 +223,9 @@ impl Importer<'_> {
             graph,
             ..self.header()
         };
-        let failed = |error: proofmark_runtime::RuntimeError| {
-            refuse(
-                format!("ONNX Runtime does not run it alone: {}", causes(&error)),
-                "check the model with onnx.checker",
-            )
-        };
-        let session = AnySession::load(&encode(&model), self.level).map_err(failed)?;
-        let mut results = session.run(&given).map_err(failed)?;
+        let session =
+            AnySession::load(&encode(&model), self.level).map_err(|error| failed(&error))?;
+        let mut results = session.run(&given).map_err(|error| failed(&error))?;
         results
             .remove(&output)
             .ok_or_else(|| internal("a cut without output"))
@@ -234,6 +242,17 @@ impl Importer<'_> {
             metadata: BTreeMap::new(),
         }
     }
+}
+
+/// Why nodes that were cut out of the original are not run.
+fn alone(error: &RuntimeError) -> Stop {
+    refuse(
+        format!(
+            "ONNX Runtime does not run it apart from the rest of the model: {}",
+            causes(error)
+        ),
+        "give the node types and shapes that ONNX Runtime implements it for, or import with another --reference level",
+    )
 }
 
 fn causes(error: &dyn std::error::Error) -> String {

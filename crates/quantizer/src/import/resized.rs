@@ -15,9 +15,15 @@ impl Importer<'_> {
     pub(super) fn resize(&self, node: &Node, shape: &[usize]) -> Result<Vec<Move>, Stop> {
         let mode = node.attr_string("mode")?.unwrap_or("nearest");
         let crop = node.attr_string("coordinate_transformation_mode")?;
-        if mode != "nearest" || crop == Some("tf_crop_and_resize") {
+        let crop = crop.filter(|&crop| crop == "tf_crop_and_resize");
+        if mode != "nearest" || crop.is_some() {
             return Err(refuse(
-                format!("mode {mode:?} with {crop:?} computes new values"),
+                match crop {
+                    Some(crop) => format!(
+                        "mode {mode:?} with coordinate_transformation_mode {crop:?} computes new values"
+                    ),
+                    None => format!("mode {mode:?} computes new values"),
+                },
                 "export with mode nearest; replace other modes by a transposed convolution",
             ));
         }
@@ -87,7 +93,33 @@ fn separate(from: &[usize], to: &[usize], data: &[i32]) -> Option<Vec<Vec<usize>
 
 #[cfg(test)]
 mod tests {
+    use proofmark_onnx::Attribute;
+    use proofmark_types::ElemType;
+
+    use super::super::small::Small;
     use super::*;
+
+    #[test]
+    fn what_computes_new_values_is_refused_in_words() {
+        for (crop, wanted) in [
+            (None, "mode \"linear\" computes new values"),
+            (
+                Some("tf_crop_and_resize"),
+                "coordinate_transformation_mode \"tf_crop_and_resize\"",
+            ),
+        ] {
+            let mut small = Small::new(ElemType::Uint8, &[&[1, 1, 2, 2]]);
+            small.floats("scales", &[4], &[1.0, 1.0, 2.0, 2.0]);
+            let text = |text: &str| Attribute::String(text.into());
+            let mut attributes = vec![("mode", text("linear"))];
+            attributes.extend(crop.map(|crop| ("coordinate_transformation_mode", text(crop))));
+            small.node("Resize", &["q0", "", "scales"], &["r"], &attributes);
+            small.output("r", ElemType::Uint8);
+            let why = small.refused().remove(0);
+            assert!(why.contains(wanted), "{why}");
+            assert!(!why.contains("None") && !why.contains("Some"), "{why}");
+        }
+    }
 
     #[test]
     fn grids_of_inputs_come_apart() {

@@ -4,10 +4,10 @@ use proofmark_onnx::Node;
 use proofmark_types::{ElemType, IntTensor};
 
 use super::average::Averaged;
+use super::computed::Product;
 use super::concat::Joined;
 use super::island::Island;
 use super::linear::Linear;
-use super::product::Product;
 use crate::net::Head;
 
 /// An integer tensor of the graph that is written.
