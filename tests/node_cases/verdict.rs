@@ -5,7 +5,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proofmark_onnx::{Limits, Model, Tensor, TensorData, ValueType};
-use proofmark_quantizer::{Options, QuantizeError, Quantized, import_quantized};
+use proofmark_quantizer::{
+    Options, QuantizeError, Quantized, import_quantized, with_int32_outputs,
+};
 use proofmark_runtime::{AnySession, FloatTensor, OptLevel, RuntimeError, Value};
 use proofmark_tensor::{ElemType, IntTensor};
 use proofmark_tests::build::random_tensor;
@@ -198,7 +200,8 @@ fn compared(case: &Case, setting: Setting, original: &Model, imported: &Quantize
     let fail = |what: String| Verdict::Fail {
         what: format!("{setting}: {}", one_line(&what)),
     };
-    let session = match AnySession::load(&proofmark_onnx::encode(original), OptLevel::All) {
+    let served = proofmark_onnx::encode(&with_int32_outputs(original));
+    let session = match AnySession::load(&served, OptLevel::All) {
         Ok(session) => session,
         Err(error) => {
             return fail(format!(
@@ -364,7 +367,7 @@ fn agree(
         }
         if own
             && let (Some(expected), Value::Int(theirs)) = (case.outputs.get(&at), theirs)
-            && expected.ints() != Some(theirs)
+            && !same_values(expected, theirs)
         {
             return Err(format!(
                 "output {:?}: the suite expects {expected:?}, the runtime gives {theirs:?}",
@@ -374,6 +377,20 @@ fn agree(
         elements += ours.len();
     }
     Ok(elements)
+}
+
+/// Whether the runtime gives what the suite expects; int64 is compared as int32.
+fn same_values(expected: &Tensor, theirs: &IntTensor) -> bool {
+    match expected.int64s() {
+        Some(wide) => {
+            expected.shape == theirs.shape()
+                && wide
+                    .iter()
+                    .copied()
+                    .eq(theirs.data().iter().copied().map(i64::from))
+        }
+        None => expected.ints() == Some(theirs),
+    }
 }
 
 /// An error with its causes, which carry the runtime's own words.

@@ -28,7 +28,7 @@ use proofmark_onnx::Model;
 use proofmark_types::manifest::{InexactRewrite, InputSpec, OutputSpec, ReferenceLevel};
 
 pub use error::{QuantizeError, UnsupportedNode};
-pub use import::{Drift, drift, import_quantized, is_quantized, measure_drift};
+pub use import::{Drift, drift, import_quantized, is_quantized, measure_drift, with_int32_outputs};
 pub use samples::Samples;
 pub use validate::validate;
 

@@ -7,7 +7,7 @@ use proofmark_types::manifest::{OutputSpec, ReferenceLevel, ValidationReport, Vi
 
 use crate::Quantized;
 use crate::error::QuantizeError;
-use crate::import::level_of;
+use crate::import::{level_of, with_int32_outputs};
 use crate::num::f64_of;
 use crate::samples::Samples;
 
@@ -98,7 +98,7 @@ fn no_classes(labels: &[usize], output: &OutputSpec) -> Option<String> {
 
 /// The float model with the tensors that the integer outputs show as its outputs.
 fn shown(float_model: &Model, quantized: &Quantized) -> Model {
-    let mut model = float_model.clone();
+    let mut model = with_int32_outputs(float_model).into_owned();
     model.graph.outputs = quantized
         .outputs
         .iter()

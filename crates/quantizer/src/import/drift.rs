@@ -8,6 +8,7 @@ use proofmark_types::manifest::{
 };
 
 use super::adversary::{extremes, random, search};
+use super::arg_max::with_int32_outputs;
 use super::level_of;
 use crate::Quantized;
 use crate::error::QuantizeError;
@@ -125,7 +126,7 @@ struct Pair<'a> {
 impl<'a> Pair<'a> {
     fn load(original: &Model, imported: &'a Quantized) -> Result<Self, QuantizeError> {
         let mut sources = Vec::with_capacity(imported.outputs.len());
-        let mut exposed = original.clone();
+        let mut exposed = with_int32_outputs(original).into_owned();
         exposed.graph.outputs.clear();
         for spec in &imported.outputs {
             let mut nodes = original.graph.nodes.iter();

@@ -184,15 +184,9 @@ impl Importer<'_> {
         }))
     }
 
-    /// Softmax and arg-max behind the last `DequantizeLinear`.
+    /// Softmax behind a `DequantizeLinear`.
     pub(super) fn head(&mut self, node: &Node) -> Result<Value, Stop> {
-        let arg_max = node.op_type == "ArgMax";
-        let known = if arg_max {
-            &["axis", "keepdims"][..]
-        } else {
-            &["axis"]
-        };
-        only_attributes(node, known)?;
+        only_attributes(node, &["axis"])?;
         self.end_product(node.input(0).unwrap_or_default())?;
         let Value::Shown(mut shown) = self.value(node, 0)?.clone() else {
             return Err(refuse(
@@ -201,35 +195,17 @@ impl Importer<'_> {
             ));
         };
         let rank = shown.source.shape.len();
-        let head = &mut shown.head;
-        let old = self.opset < 13;
-        let default = if arg_max {
-            0
-        } else if old {
-            1
-        } else {
-            -1
-        };
+        let default = if self.opset < 13 { 1 } else { -1 };
         let axis = axis_of(node.attr_int("axis")?.unwrap_or(default), rank)?;
-        // A softmax may run along any dimension where a QuantizeLinear follows, and at the end
-        // where it is a view; an arg-max only reads the last one.
-        let before = head.softmax.is_some_and(|softmax| softmax != axis);
-        let wrong = if arg_max {
-            before || axis + 1 != rank
-        } else {
-            head.softmax.is_some()
-        };
-        if head.arg_max || wrong {
+        // It may run along any dimension where a QuantizeLinear follows, and at the end where it is
+        // a view.
+        if shown.head != Head::default() {
             return Err(refuse(
                 "it does not run along the last dimension of the dequantized output",
                 "place one Softmax or ArgMax along the last dimension at the end",
             ));
         }
-        if arg_max {
-            head.arg_max = true;
-        } else {
-            head.softmax = Some(axis);
-        }
+        shown.head.softmax = Some(axis);
         Ok(Value::Shown(shown))
     }
 }

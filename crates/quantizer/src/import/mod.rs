@@ -32,6 +32,7 @@
 //! u8×s8 saturates on some processors.
 
 mod adversary;
+mod arg_max;
 mod average;
 mod bias;
 mod cast;
@@ -84,6 +85,7 @@ use proofmark_types::manifest::{
     InexactRewrite, InputQuantizer, InputSpec, OutputSpec, ReferenceLevel, View, Visibility,
 };
 
+pub use arg_max::with_int32_outputs;
 pub use drift::{Drift, drift, measure_drift};
 use island::{is_elementwise, is_integer_elementwise};
 use linear::Linear;
@@ -315,7 +317,8 @@ impl Importer<'_> {
                 | "Upsample",
             ) => return self.mover(node),
             ("", "AveragePool" | "GlobalAveragePool" | "ReduceMean") => self.average(node),
-            ("", "ArgMax" | "LogSoftmax" | "Softmax") => self.head(node),
+            ("", "ArgMax") => self.arg_max(node),
+            ("", "LogSoftmax" | "Softmax") => self.head(node),
             ("", "Cast") => self.cast(node),
             ("", "Concat") => self.concat(node),
             ("", "Conv") => self.float_conv(node),

@@ -11,7 +11,7 @@ use proofmark_runtime::{AnySession, IntSession, OptLevel, Value};
 use proofmark_types::manifest::{InexactRewrite, ReferenceLevel};
 use proofmark_types::{ElemType, IntTensor};
 
-use super::{import_quantized, level_of};
+use super::{import_quantized, level_of, with_int32_outputs};
 use crate::{Options, QuantizeError};
 
 pub(super) const BOTH: [ElemType; 2] = [ElemType::Uint8, ElemType::Int8];
@@ -126,10 +126,19 @@ impl Small {
     }
 
     pub(super) fn output(&mut self, name: &str, elem: ElemType) -> &mut Self {
+        self.output_of(name, ValueType::Int(elem))
+    }
+
+    /// An output of indices.
+    pub(super) fn output_int64(&mut self, name: &str) -> &mut Self {
+        self.output_of(name, ValueType::Int64)
+    }
+
+    fn output_of(&mut self, name: &str, ty: ValueType) -> &mut Self {
         let outputs = &mut self.model.graph.outputs;
         outputs.push(ValueInfo {
             name: name.to_owned(),
-            ty: ValueType::Int(elem),
+            ty,
             dims: None,
         });
         self
@@ -207,7 +216,8 @@ impl Small {
 
     fn against(&self, level: ReferenceLevel, feeds: &[Vec<IntTensor>], proven: bool) -> Found {
         let made = self.import(level).unwrap();
-        let old = AnySession::load(&encode(&self.model), level_of(level)).unwrap();
+        let old =
+            AnySession::load(&encode(&with_int32_outputs(&self.model)), level_of(level)).unwrap();
         let new = IntSession::load(&made.model, OptLevel::DisableAll).unwrap();
         let parsed = proofmark_onnx::parse(&made.model, &Limits::default()).unwrap();
         let policy = Policy::public(made.inputs.len(), made.outputs.len());
