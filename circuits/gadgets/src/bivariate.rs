@@ -29,6 +29,10 @@ const GOOD: usize = 48;
 const TABLE_WEIGHTS: i64 = 12;
 /// Most zero points that are tried for a product.
 const MOST_ZEROS: usize = 324;
+/// How far from a guess zero points outside of an interval are tried.
+const NEAR: i64 = 8;
+/// How far from an interval zero points are tried. That of an 8-bit type is nearer.
+const FAR: i64 = 256;
 
 /// What a function of two integers was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -358,6 +362,8 @@ impl Bivariate {
     }
 }
 
+type Pairs = Vec<(i64, i64)>;
+
 /// The values on their rectangle, while a form is looked for.
 struct Grid<'v> {
     a: (i64, i64),
@@ -441,7 +447,8 @@ impl<'v> Grid<'v> {
     }
 
     fn two(&self) -> Option<Bivariate> {
-        let product = self.product();
+        let (inside, outside) = self.zeros().unwrap_or_default();
+        let product = self.product(&inside, usize::MAX);
         let cost = |found: &Option<(usize, Form)>| found.as_ref().map_or(usize::MAX, |f| f.0);
         if cost(&product) <= GOOD {
             return product.map(|(_, form)| self.with(form));
@@ -455,13 +462,13 @@ impl<'v> Grid<'v> {
             let (over, stairs) = (Over::Sum { m, n }, Stairs::Steps(steps));
             (cost, Form::Two { over, stairs })
         });
-        let found = sum.or(product);
-        let bound = cost(&found);
-        let found = if bound > GOOD {
-            self.thresholds(bound).or(found)
-        } else {
-            found
-        };
+        let mut found = sum.or(product);
+        if cost(&found) > GOOD {
+            found = self.thresholds(cost(&found)).or(found);
+        }
+        if cost(&found) > GOOD {
+            found = self.product(&outside, cost(&found)).or(found);
+        }
         found.map(|(_, form)| self.with(form))
     }
 
@@ -475,8 +482,13 @@ impl<'v> Grid<'v> {
             .collect()
     }
 
-    /// A staircase over a product: its zeros lie in a row and a column of one value each.
-    fn product(&self) -> Option<(usize, Form)> {
+    /// Where the zeros of a product may be, likely ones first: both inside of the rectangle, and
+    /// not both.
+    ///
+    /// A zero inside makes a row or a column of one value (a clamp does, too). The proven interval
+    /// of an operand need not contain its zero point, and then none tells: integers near a guess
+    /// are tried.
+    fn zeros(&self) -> Option<(Pairs, Pairs)> {
         let mut rows: Vec<i64> = (self.a.0..)
             .zip(self.rows())
             .filter(|(_, row)| constant(row))
@@ -493,16 +505,34 @@ impl<'v> Grid<'v> {
         let centre = self.centre()?;
         nearest(&mut rows, centre.0);
         nearest(&mut columns, centre.1);
-        let mut zeros: Vec<(i64, i64)> = rows
-            .iter()
-            .flat_map(|&a| columns.iter().map(move |&b| (a, b)))
-            .collect();
-        let far = |(a, b): (i64, i64)| a.abs_diff(centre.0) + b.abs_diff(centre.1);
-        zeros.sort_by_key(|&zeros| (far(zeros), zeros));
+        let pairs = |rows: &[i64], columns: &[i64]| -> Pairs {
+            let row = |&a: &i64| columns.iter().map(move |&b| (a, b));
+            rows.iter().flat_map(row).collect()
+        };
+        let mut inside = pairs(&rows, &columns);
+        let guesses: Pairs = [Some(centre), self.trend()].into_iter().flatten().collect();
+        rows.extend(outside(self.a, guesses.iter().map(|guess| guess.0)));
+        columns.extend(outside(self.b, guesses.iter().map(|guess| guess.1)));
+        let mut others = pairs(&rows, &columns);
+        others.retain(|zeros| !inside.contains(zeros));
+        let far = |(a, b): (i64, i64), to: (i64, i64)| a.abs_diff(to.0) + b.abs_diff(to.1);
+        inside.sort_by_key(|&zeros| (far(zeros, centre), zeros));
+        others.sort_by_cached_key(|&zeros| {
+            let distances = guesses.iter().map(|&guess| far(zeros, guess));
+            (distances.min(), zeros)
+        });
+        for zeros in [&mut inside, &mut others] {
+            zeros.truncate(MOST_ZEROS);
+        }
+        Some((inside, others))
+    }
+
+    /// A staircase over a product with one of these zeros, of fewer than `bound` constraints.
+    fn product(&self, zeros: &[(i64, i64)], bound: usize) -> Option<(usize, Form)> {
         let mut best: Option<(usize, Form)> = None;
-        for zeros in zeros.into_iter().take(MOST_ZEROS) {
+        for &zeros in zeros {
             let (least, most) = corners(self.a, self.b, zeros);
-            let Some(column) = self.by_product(zeros, least, most) else {
+            let Some((column, others)) = self.by_product(zeros, least, most) else {
                 continue;
             };
             let over = |weight: i64| Over::Product {
@@ -510,23 +540,25 @@ impl<'v> Grid<'v> {
                 least,
                 weight,
             };
-            let bound = best.as_ref().map_or(usize::MAX, |(cost, _)| *cost);
+            // Pairs whose value is not that of their product are corrected one by one.
+            let extra = 1 + 2 * others;
+            let below = best.as_ref().map_or(bound, |(cost, _)| *cost);
             if let Some(table) = runs(&column, most - least)
-                && 1 + table.cost(false) < bound
+                && extra + table.cost(false) < below
             {
+                let cost = extra + table.cost(false);
                 let (over, stairs) = (over(1), Stairs::Table(table));
-                let form = Form::Two { over, stairs };
-                best = Some((form.plain_cost(self.a, self.b), form));
+                best = Some((cost, Form::Two { over, stairs }));
             }
-            let bound = best.as_ref().map_or(usize::MAX, |(cost, _)| *cost);
+            let below = best.as_ref().map_or(bound, |(cost, _)| *cost);
             if let Some(Fit {
                 weights,
                 steps,
                 cost,
-            }) = fit(&[column], bound - 1)
+            }) = fit(&[column], below.saturating_sub(extra))
             {
                 let (over, stairs) = (over(weights.0), Stairs::Steps(steps));
-                best = Some((1 + cost, Form::Two { over, stairs }));
+                best = Some((extra + cost, Form::Two { over, stairs }));
             }
             if best.as_ref().is_some_and(|(cost, _)| *cost <= GOOD) {
                 break;
@@ -538,11 +570,7 @@ impl<'v> Grid<'v> {
     /// Where the zeros of a product would be: level lines are `(a − za)·(b − zb) = c`, so
     /// `a·b − zb·a − za·b` is the same all along one, and `za`, `zb` follow by least squares from
     /// the places where the value changes, in doubled coordinates.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "integers far below 2^53; a guess that is checked wherever it leads"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "integers far below 2^53")]
     fn centre(&self) -> Option<(i64, i64)> {
         let mut lines: BTreeMap<i64, Vec<(i64, i64)>> = BTreeMap::new();
         let columns = self.columns;
@@ -583,12 +611,57 @@ impl<'v> Grid<'v> {
             (pa * bb - pb * ab) / determinant,
             (pb * aa - pa * ab) / determinant,
         );
-        let near = |z: f64| (z / 2.0).round().clamp(-1e6, 1e6) as i64;
-        Some((near(za), near(zb)))
+        Some((rounded(za / 2.0), rounded(zb / 2.0)))
     }
 
-    /// The values by product; `None` where they are not a function of it, but for a few.
-    fn by_product(&self, zeros: (i64, i64), least: i64, most: i64) -> Option<Column> {
+    /// The same from the values themselves, as `s·a·b − s·zb·a − s·za·b + c` by least squares, for
+    /// a product that is scaled and rounded: where values jump by several, or a product has few
+    /// lines, this is the nearer guess. Largest and smallest values are left out: clamps.
+    fn trend(&self) -> Option<(i64, i64)> {
+        let least = self.values.iter().min()?;
+        let most = self.values.iter().max()?;
+        let points: Vec<[f64; 4]> = self
+            .pairs()
+            .filter(|(_, value)| value != least && value != most)
+            .map(|((a, b), value)| {
+                let (x, y) = (a - self.a.0, b - self.b.0);
+                [x * y, x, y, value].map(real)
+            })
+            .collect();
+        let count = real(i64::try_from(points.len()).ok()?);
+        let mean = |at: usize| points.iter().filter_map(|p| p.get(at)).sum::<f64>() / count;
+        let means = [mean(0), mean(1), mean(2), mean(3)];
+        let mut moments = [[0.0; 4]; 3];
+        for point in &points {
+            let mut off = *point;
+            for (off, mean) in off.iter_mut().zip(means) {
+                *off -= mean;
+            }
+            for (row, x) in moments.iter_mut().zip(off) {
+                for (moment, y) in row.iter_mut().zip(off) {
+                    *moment += x * y;
+                }
+            }
+        }
+        // Cramer's rule; the determinant of the system itself cancels.
+        let [u, v, w] = moments;
+        let minor = |of: &dyn Fn(&[f64; 4]) -> [f64; 3]| {
+            let [[a, b, c], [d, e, f], [g, h, i]] = [of(&u), of(&v), of(&w)];
+            a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+        };
+        let scale = minor(&|&[_, x, y, value]| [value, x, y]);
+        let along = minor(&|&[xy, _, y, value]| [xy, value, y]);
+        let across = minor(&|&[xy, x, _, value]| [xy, x, value]);
+        if scale == 0.0 || !scale.is_finite() {
+            return None;
+        }
+        let near = |v: f64| rounded(-v / scale);
+        Some((self.a.0 + near(across), self.b.0 + near(along)))
+    }
+
+    /// The values by product, and how many pairs have another one; `None` where that is more than
+    /// a few.
+    fn by_product(&self, zeros: (i64, i64), least: i64, most: i64) -> Option<(Column, usize)> {
         let size = usize::try_from(most - least + 1).ok()?;
         let mut seen: Vec<Option<i64>> = vec![None; size];
         let mut others = 0;
@@ -605,7 +678,7 @@ impl<'v> Grid<'v> {
             }
         }
         let found = (0..).zip(seen).filter_map(|(x, value)| Some((x, value?)));
-        Some(found.collect())
+        Some((found.collect(), others))
     }
 
     /// Thresholds over a sum with small weights.
@@ -727,6 +800,27 @@ fn nearest(list: &mut Vec<i64>, to: i64) {
     }
 }
 
+/// Integers near one of the guesses that are outside of an interval, but not far.
+fn outside((lo, hi): (i64, i64), guesses: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut list: Vec<i64> = guesses
+        .flat_map(|guess| guess - NEAR..=guess + NEAR)
+        .filter(|v| !(lo..=hi).contains(v) && (lo - FAR..=hi + FAR).contains(v))
+        .collect();
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clamped; a guess")]
+const fn rounded(v: f64) -> i64 {
+    v.round().clamp(-1e6, 1e6) as i64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "integers far below 2^53")]
+const fn real(v: i64) -> f64 {
+    v as f64
+}
+
 #[cfg(test)]
 mod tests {
     use ark_bn254::Fr;
@@ -745,7 +839,13 @@ mod tests {
     /// Every pair of a small rectangle, every check.
     fn sound(name: &str, a: Interval, b: Interval, f: &dyn Fn(i64, i64) -> i64) -> Arc<Bivariate> {
         let function = Bivariate::new(a, b, &values(a, b, f)).unwrap();
+        checked(name, &function, f);
+        function
+    }
+
+    fn checked(name: &str, function: &Bivariate, f: &dyn Fn(i64, i64) -> i64) {
         assert_eq!(function.name(), name);
+        let (a, b) = (function.a, function.b);
         let build = |cx: &mut Lowering<'_>, x: &[Num]| {
             let y = function.lower(cx, &x[0], &x[1])?;
             assert!((y.lo(), y.hi()) == function.out || function.cost() == 0);
@@ -759,7 +859,31 @@ mod tests {
             .collect();
         subject.check(&points).unwrap();
         assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
-        function
+    }
+
+    /// The same for the form over a product with a zero outside, though on a small rectangle one
+    /// over a sum is cheaper.
+    fn sound_outside(a: Interval, b: Interval, f: &dyn Fn(i64, i64) -> i64) -> usize {
+        let values = values(a, b, f);
+        let grid = Grid::new(a, b, &values).unwrap();
+        let zeros = grid.zeros().unwrap().1;
+        let mut function = grid.with(grid.product(&zeros, usize::MAX).unwrap().1);
+        function.corrections = function.differences(&grid).unwrap();
+        assert!(
+            grid.pairs()
+                .all(|(at, v)| function.apply(at.0, at.1) == Some(v))
+        );
+        let Form::Two {
+            over: Over::Product { zeros, .. },
+            ..
+        } = function.form
+        else {
+            panic!("no product");
+        };
+        let inside = |z: i64, (lo, hi): Interval| (lo..=hi).contains(&z);
+        assert!(!inside(zeros.0, a) || !inside(zeros.1, b), "{zeros:?}");
+        checked(function.name(), &function, f);
+        function.corrections()
     }
 
     #[test]
@@ -786,6 +910,68 @@ mod tests {
         });
         sound("product, steps", a, b, &|a, b| (a * b).clamp(0, 9));
         sound("product, steps", a, b, &|a, b| 3 - a * (b - 3));
+    }
+
+    /// An interval that excludes the zero point has no row or column of one value.
+    #[test]
+    fn products_with_zeros_outside_are_sound() {
+        let scaled = |za: i64, zb: i64| {
+            move |a: i64, b: i64| (5 * (a - za) * (b - zb) + 2).div_euclid(4).clamp(-120, 80)
+        };
+        for (a, b, za, zb) in [
+            ((0, 5), (3, 9), 0, 1),
+            ((2, 7), (-5, 1), 4, -8),
+            ((2, 7), (0, 6), -1, 3),
+            ((3, 8), (4, 9), 0, 1),
+            ((-8, -3), (4, 9), 0, 0),
+            ((1, 6), (-6, -1), -2, 3),
+        ] {
+            sound_outside(a, b, &scaled(za, zb));
+        }
+        let even = |a: i64, b: i64| {
+            let product = (a + 2) * (b + 1);
+            product / 2 + i64::from(product % 4 == 3)
+        };
+        sound_outside((0, 5), (1, 7), &even);
+        let off = |a: i64, b: i64| scaled(0, 1)(a, b) + i64::from((a, b) == (5, 6));
+        assert!(sound_outside((3, 8), (4, 9), &off) > 0);
+    }
+
+    /// Gates of squeeze-and-excite times activations whose intervals exclude their zero points.
+    #[test]
+    fn zeros_outside_are_found_at_every_scale() {
+        #[expect(clippy::cast_possible_truncation, reason = "bytes")]
+        let byte = |v: f32, zero: i64| (v as i64 + zero).clamp(0, 255);
+        #[expect(clippy::cast_precision_loss, reason = "bytes")]
+        let times = |a: i64, b: i64, scale: f32| (a * b) as f32 * scale;
+        for (a, b, zeros) in [
+            ((0, 30), (101, 255), (0, 0)),
+            ((0, 39), (67, 169), (0, 0)),
+            ((30, 200), (0, 255), (10, 128)),
+            ((30, 200), (40, 180), (10, 3)),
+            ((0, 255), (0, 255), (-40, 100)),
+            ((0, 255), (20, 255), (-40, 1)),
+            ((-128, 60), (-100, 90), (100, 127)),
+        ] {
+            for scale in [0.002_37, 1.0 / 128.0, 0.029] {
+                for even in [true, false] {
+                    let f = |a: i64, b: i64| {
+                        let v = times(a - zeros.0, b - zeros.1, scale);
+                        let v = if even {
+                            v.round_ties_even()
+                        } else {
+                            (v + 0.5).floor()
+                        };
+                        byte(v, 37)
+                    };
+                    let all = values(a, b, &f);
+                    let case = format!("{a:?} {b:?} {zeros:?} {scale} {even}");
+                    let function = Bivariate::new(a, b, &all).expect(&case);
+                    assert!(function.name().starts_with("product"), "{case}");
+                    assert!(function.cost() <= 90, "{case}: {}", function.cost());
+                }
+            }
+        }
     }
 
     #[test]
