@@ -58,7 +58,7 @@ impl Row {
                 digest,
             } => {
                 let proof = if *constraints <= PROVEN {
-                    "proven"
+                    "plain backend"
                 } else {
                     "waits for lookups"
                 };

@@ -20,7 +20,7 @@ use proofmark_quantizer::{Samples, drift};
 use proofmark_tests::samples::folder;
 
 const HEADER: &str =
-    "model,format,constraints,inexact nodes,drift rate,circuit digest,end to end\n";
+    "model,format,constraints,inexact nodes,drift rate,circuit digest,proven by\n";
 /// The column of the drift.
 const DRIFT: usize = 4;
 
