@@ -19,8 +19,7 @@ use examine::{Row, examine, imported, multiplies_exactly, original};
 use proofmark_quantizer::{Samples, drift};
 use proofmark_tests::samples::folder;
 
-const HEADER: &str =
-    "model,format,constraints,inexact nodes,drift rate,circuit digest,proven by\n";
+const HEADER: &str = "model,format,constraints,inexact nodes,drift rate,circuit digest,proven by\n";
 /// The column of the drift.
 const DRIFT: usize = 4;
 
