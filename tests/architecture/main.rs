@@ -8,6 +8,9 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 const FLOORS: &[(&str, u32)] = &[
     ("proofmark-types", 0),
     ("proofmark-tensor", 0),
+    ("proofmark-lanes", 0),
+    ("proofmark-fft", 1),
+    ("proofmark-msm", 1),
     ("proofmark-onnx", 1),
     ("proofmark-gadgets", 1),
     ("proofmark-verifier", 1),

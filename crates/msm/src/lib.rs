@@ -1,0 +1,2 @@
+//! Multi-scalar multiplication with bases that are known in advance.
+#![forbid(unsafe_code)]
