@@ -1,0 +1,43 @@
+//! The fields whose elements can stand side by side.
+
+use ark_bn254::{Fq, Fr};
+use ark_ff::{BigInt, PrimeField};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A prime field of BN254 by the words of its elements.
+pub trait LaneField: PrimeField + sealed::Sealed {
+    /// The words of ark-ff's own form: the residue times 2^256, below the prime, little-endian.
+    fn words(&self) -> &[u64; 4];
+    /// The words, to be written: the caller keeps them below the prime.
+    #[doc(hidden)]
+    fn words_mut(&mut self) -> &mut [u64; 4];
+    /// The element with these words. They must be below the prime, or the result is no element that
+    /// compares equal to any other.
+    fn from_words(words: [u64; 4]) -> Self;
+}
+
+macro_rules! lane_field {
+    ($field:ty) => {
+        impl sealed::Sealed for $field {}
+        impl LaneField for $field {
+            #[inline(always)]
+            fn words(&self) -> &[u64; 4] {
+                &self.0.0
+            }
+            #[inline(always)]
+            fn words_mut(&mut self) -> &mut [u64; 4] {
+                &mut self.0.0
+            }
+            #[inline(always)]
+            fn from_words(words: [u64; 4]) -> Self {
+                Self::new_unchecked(BigInt(words))
+            }
+        }
+    };
+}
+
+lane_field!(Fq);
+lane_field!(Fr);
