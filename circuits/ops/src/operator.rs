@@ -12,7 +12,7 @@
 use std::fmt::Debug;
 
 use proofmark_gadgets::{Lowering, Num};
-use proofmark_tensor::{ElemType, IntTensor};
+use proofmark_tensor::{ElemType, IntTensor, Requantize};
 
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
@@ -74,6 +74,48 @@ pub trait Operator: Debug + Send + Sync {
         cx: &mut Lowering<'_>,
         inputs: &[&TensorVar],
     ) -> Result<Vec<Num>, OpsError>;
+
+    /// The operator as step functions of accumulators, where it is that.
+    fn accumulating(&self) -> Option<&dyn Accumulating> {
+        None
+    }
+
+    /// The operator as maxima of elements of its first data input, where it is that.
+    fn maxima(&self) -> Option<&dyn Maxima> {
+        None
+    }
+
+    /// For an operator that only moves elements: for each output element, which data input it is
+    /// from, and which row-major element of that.
+    fn sources(&self) -> Option<&[(usize, usize)]> {
+        None
+    }
+}
+
+/// Each output element is a step function of an accumulator, a linear combination of input
+/// elements.
+pub trait Accumulating {
+    /// The accumulator of one output element, row-major, proven to stay inside int32. It takes no
+    /// constraint, so that it may be asked for in any order and more than once.
+    ///
+    /// # Errors
+    /// [`OpsError`] when an interval cannot be proven.
+    fn accumulator(
+        &self,
+        cx: &Lowering<'_>,
+        inputs: &[&TensorVar],
+        element: usize,
+    ) -> Result<Num, OpsError>;
+
+    /// The step function that makes the element of its accumulator.
+    fn step(&self, element: usize) -> Option<&Requantize>;
+}
+
+/// Each output element is the largest of some input elements.
+pub trait Maxima {
+    /// Row-major positions in the first data input of what an output element is the maximum of.
+    /// With none the output is the smallest value of its type.
+    fn operands(&self, element: usize) -> Vec<usize>;
 }
 
 /// What a node became: the operator and the names of the tensors it reads at run time, in the

@@ -26,11 +26,15 @@ impl Finish {
         }
     }
 
+    /// The step function of `channel`, where there is one.
+    pub(crate) fn step(&self, channel: usize) -> Option<&Requantize> {
+        match self {
+            Self::Requantize(steps) => pick(steps, channel),
+            Self::Int32 => None,
+        }
+    }
+
     /// The circuit's number for `Σ coefficient · x + constant` of `channel`.
-    ///
-    /// The accumulator is proven to stay inside int32, where the runtime's own does not wrap.
-    /// Only the whole sum is checked: int32 addition wraps modulo 2^32, so whatever the order of
-    /// the runtime's additions, a sum that fits is exact.
     pub(crate) fn synthesize<'n>(
         &self,
         cx: &mut Lowering<'_>,
@@ -38,10 +42,9 @@ impl Finish {
         terms: impl IntoIterator<Item = (i64, &'n Num)>,
         constant: i64,
     ) -> Result<Num, OpsError> {
-        let acc = Num::linear(cx, terms, constant)?;
-        within_int32(cx, "accumulator", &acc)?;
+        let acc = accumulate(cx, terms, constant)?;
         match self {
-            Self::Requantize(steps) => match pick(steps, channel) {
+            Self::Requantize(_) => match self.step(channel) {
                 Some(step) => Ok(requantize(cx, &acc, step)?),
                 None => Err(OpsError::Internal {
                     node: cx.path("requantize"),
@@ -51,6 +54,21 @@ impl Finish {
             Self::Int32 => Ok(acc),
         }
     }
+}
+
+/// `Σ coefficient · x + constant`.
+///
+/// The accumulator is proven to stay inside int32, where the runtime's own does not wrap. Only the
+/// whole sum is checked: int32 addition wraps modulo 2^32, so whatever the order of the runtime's
+/// additions, a sum that fits is exact.
+pub(crate) fn accumulate<'n>(
+    cx: &Lowering<'_>,
+    terms: impl IntoIterator<Item = (i64, &'n Num)>,
+    constant: i64,
+) -> Result<Num, OpsError> {
+    let acc = Num::linear(cx, terms, constant)?;
+    within_int32(cx, "accumulator", &acc)?;
+    Ok(acc)
 }
 
 fn pick(steps: &[Requantize], channel: usize) -> Option<&Requantize> {

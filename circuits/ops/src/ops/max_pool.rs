@@ -7,7 +7,7 @@ use proofmark_tensor::IntTensor;
 
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
-use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar};
+use crate::operator::{Fact, Maxima, OpSpec, Operator, Parsed, TensorVar};
 use crate::vector::Vector;
 use crate::window::{Window, kernel_shape};
 
@@ -72,31 +72,39 @@ impl Operator for MaxPool {
             .first()
             .map(|t| t.nums.as_slice())
             .unwrap_or_default();
-        let plane = self.window.rows.input * self.window.columns.input;
         let mut out = Vec::with_capacity(self.output.len());
-        for c in 0..self.channels {
-            for row in 0..self.window.rows.output {
-                for column in 0..self.window.columns.output {
-                    let mut largest: Option<Num> = None;
-                    for (_, source) in self.window.taps(row, column) {
-                        let num = x
-                            .get(c * plane + source)
-                            .ok_or_else(|| OpsError::Internal {
-                                node: self.node.clone(),
-                                reason: "window outside of the input".to_owned(),
-                            })?;
-                        largest = Some(match largest {
-                            None => num.clone(),
-                            Some(so_far) => max(cx, &so_far, num)?,
-                        });
-                    }
-                    // A window that lies in the padding whole yields the type's minimum.
-                    let lowest = i64::from(self.output.elem.min());
-                    out.push(largest.unwrap_or_else(|| Num::constant(cx, lowest)));
-                }
+        for element in 0..self.output.len() {
+            let mut largest: Option<Num> = None;
+            for at in self.operands(element) {
+                let num = x.get(at).ok_or_else(|| OpsError::Internal {
+                    node: self.node.clone(),
+                    reason: "window outside of the input".to_owned(),
+                })?;
+                largest = Some(match largest {
+                    None => num.clone(),
+                    Some(so_far) => max(cx, &so_far, num)?,
+                });
             }
+            // A window that lies in the padding whole yields the type's minimum.
+            let lowest = i64::from(self.output.elem.min());
+            out.push(largest.unwrap_or_else(|| Num::constant(cx, lowest)));
         }
         Ok(out)
+    }
+
+    fn maxima(&self) -> Option<&dyn Maxima> {
+        Some(self)
+    }
+}
+
+impl Maxima for MaxPool {
+    fn operands(&self, element: usize) -> Vec<usize> {
+        let (rows, columns) = (self.window.rows.output, self.window.columns.output);
+        let (line, column) = (element / columns, element % columns);
+        let plane = self.window.rows.input * self.window.columns.input;
+        let first = line / rows * plane;
+        let taps = self.window.taps(line % rows, column);
+        taps.map(|(_, source)| first + source).collect()
     }
 }
 

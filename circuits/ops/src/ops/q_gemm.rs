@@ -3,12 +3,12 @@
 use proofmark_gadgets::{Lowering, Num};
 use proofmark_onnx::Attribute;
 use proofmark_tensor::requantize::gemm_multiplier;
-use proofmark_tensor::{ElemType, IntTensor};
+use proofmark_tensor::{ElemType, IntTensor, Requantize};
 
-use super::accumulate::Finish;
+use super::accumulate::{Finish, accumulate};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
-use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+use crate::operator::{Accumulating, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
 use crate::vector::Vector;
 
 pub(super) static SPEC: OpSpec = OpSpec {
@@ -114,6 +114,20 @@ impl Dense {
         };
         self.bias.get(at).copied().unwrap_or_default()
     }
+
+    /// The terms and the constant of one accumulator.
+    fn terms<'n>(
+        &'n self,
+        x: &'n [Num],
+        row: usize,
+        column: usize,
+    ) -> (impl Iterator<Item = (i64, &'n Num)>, i64) {
+        let of = |at: usize| at * self.depth..(at + 1) * self.depth;
+        let weights = self.weights.get(of(column)).unwrap_or_default();
+        let nums = x.get(of(row)).unwrap_or_default();
+        let constant = self.bias(row, column) - self.x_zero_point * weights.iter().sum::<i64>();
+        (weights.iter().copied().zip(nums), constant)
+    }
 }
 
 impl Operator for Dense {
@@ -153,21 +167,36 @@ impl Operator for Dense {
             .unwrap_or_default();
         let mut out = Vec::with_capacity(self.output.len());
         for row in 0..self.rows {
-            let nums = x
-                .get(row * self.depth..(row + 1) * self.depth)
-                .unwrap_or_default();
             for column in 0..self.columns {
-                let weights = self
-                    .weights
-                    .get(column * self.depth..(column + 1) * self.depth)
-                    .unwrap_or_default();
-                let constant =
-                    self.bias(row, column) - self.x_zero_point * weights.iter().sum::<i64>();
-                let terms = weights.iter().copied().zip(nums);
+                let (terms, constant) = self.terms(x, row, column);
                 out.push(self.finish.synthesize(cx, column, terms, constant)?);
             }
         }
         Ok(out)
+    }
+
+    fn accumulating(&self) -> Option<&dyn Accumulating> {
+        self.finish.step(0).map(|_| self as &dyn Accumulating)
+    }
+}
+
+impl Accumulating for Dense {
+    fn accumulator(
+        &self,
+        cx: &Lowering<'_>,
+        inputs: &[&TensorVar],
+        element: usize,
+    ) -> Result<Num, OpsError> {
+        let x = inputs
+            .first()
+            .map(|t| t.nums.as_slice())
+            .unwrap_or_default();
+        let (terms, constant) = self.terms(x, element / self.columns, element % self.columns);
+        accumulate(cx, terms, constant)
+    }
+
+    fn step(&self, element: usize) -> Option<&Requantize> {
+        self.finish.step(element % self.columns)
     }
 }
 

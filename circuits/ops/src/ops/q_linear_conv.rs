@@ -3,12 +3,12 @@
 use proofmark_gadgets::{Lowering, Num};
 use proofmark_onnx::Attribute;
 use proofmark_tensor::requantize::conv_multiplier;
-use proofmark_tensor::{ElemType, IntTensor};
+use proofmark_tensor::{ElemType, IntTensor, Requantize};
 
-use super::accumulate::Finish;
+use super::accumulate::{Finish, accumulate};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
-use crate::operator::{Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+use crate::operator::{Accumulating, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
 use crate::vector::Vector;
 use crate::window::{Window, kernel_shape};
 
@@ -132,6 +132,42 @@ impl Conv {
     fn plane(&self) -> usize {
         self.window.rows.input * self.window.columns.input
     }
+
+    /// Most products of one output element.
+    fn depth(&self) -> usize {
+        self.in_channels / self.groups * self.kernel_len()
+    }
+
+    fn channel(&self, element: usize) -> usize {
+        element / (self.window.rows.output * self.window.columns.output)
+    }
+
+    /// Puts the terms of the accumulator at (channel, row, column) in `terms` and returns its
+    /// constant.
+    fn terms<'n>(
+        &self,
+        x: &'n [Num],
+        (m, row, column): (usize, usize, usize),
+        terms: &mut Vec<(i64, &'n Num)>,
+    ) -> i64 {
+        let per_group = self.in_channels / self.groups;
+        let first_channel = m / (self.out_channels / self.groups) * per_group;
+        let (kernel, plane) = (self.kernel_len(), self.plane());
+        terms.clear();
+        let mut weight_sum = 0_i64;
+        for c in 0..per_group {
+            for (tap, source) in self.window.taps(row, column) {
+                let weight = self.weights.get((m * per_group + c) * kernel + tap);
+                let num = x.get((first_channel + c) * plane + source);
+                if let (Some(&weight), Some(num)) = (weight, num) {
+                    weight_sum += weight;
+                    terms.push((weight, num));
+                }
+            }
+        }
+        let bias = self.bias.get(m).copied().unwrap_or_default();
+        bias - self.x_zero_point * weight_sum
+    }
 }
 
 impl Operator for Conv {
@@ -188,37 +224,46 @@ impl Operator for Conv {
             .first()
             .map(|t| t.nums.as_slice())
             .unwrap_or_default();
-        let per_group = self.in_channels / self.groups;
-        let out_per_group = self.out_channels / self.groups;
-        let (kernel, plane) = (self.kernel_len(), self.plane());
         let mut out = Vec::with_capacity(self.output.len());
-        let mut terms: Vec<(i64, &Num)> = Vec::with_capacity(per_group * kernel);
+        let mut terms = Vec::with_capacity(self.depth());
         for m in 0..self.out_channels {
-            let first_channel = m / out_per_group * per_group;
             for row in 0..self.window.rows.output {
                 for column in 0..self.window.columns.output {
-                    terms.clear();
-                    let mut weight_sum = 0_i64;
-                    for c in 0..per_group {
-                        for (tap, source) in self.window.taps(row, column) {
-                            let weight = self.weights.get((m * per_group + c) * kernel + tap);
-                            let num = x.get((first_channel + c) * plane + source);
-                            if let (Some(&weight), Some(num)) = (weight, num) {
-                                weight_sum += weight;
-                                terms.push((weight, num));
-                            }
-                        }
-                    }
-                    let bias = self.bias.get(m).copied().unwrap_or_default();
-                    let constant = bias - self.x_zero_point * weight_sum;
-                    out.push(
-                        self.finish
-                            .synthesize(cx, m, terms.iter().copied(), constant)?,
-                    );
+                    let constant = self.terms(x, (m, row, column), &mut terms);
+                    let terms = terms.iter().copied();
+                    out.push(self.finish.synthesize(cx, m, terms, constant)?);
                 }
             }
         }
         Ok(out)
+    }
+
+    fn accumulating(&self) -> Option<&dyn Accumulating> {
+        self.finish.step(0).map(|_| self as &dyn Accumulating)
+    }
+}
+
+impl Accumulating for Conv {
+    fn accumulator(
+        &self,
+        cx: &Lowering<'_>,
+        inputs: &[&TensorVar],
+        element: usize,
+    ) -> Result<Num, OpsError> {
+        let x = inputs
+            .first()
+            .map(|t| t.nums.as_slice())
+            .unwrap_or_default();
+        let columns = self.window.columns.output;
+        let (line, column) = (element / columns, element % columns);
+        let (m, row) = (self.channel(element), line % self.window.rows.output);
+        let mut terms = Vec::with_capacity(self.depth());
+        let constant = self.terms(x, (m, row, column), &mut terms);
+        accumulate(cx, terms, constant)
+    }
+
+    fn step(&self, element: usize) -> Option<&Requantize> {
+        self.finish.step(self.channel(element))
     }
 }
 

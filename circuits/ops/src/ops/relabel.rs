@@ -77,6 +77,10 @@ impl Operator for Relabel {
             .collect::<Option<_>>()
             .ok_or_else(|| self.outside())
     }
+
+    fn sources(&self) -> Option<&[(usize, usize)]> {
+        Some(&self.source)
+    }
 }
 
 /// Row-major strides of a shape.
