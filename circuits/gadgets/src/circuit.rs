@@ -107,10 +107,10 @@ mod tests {
     fn circuit(coefficient: u64) -> Circuit {
         let mut cx = Lowering::shape(Backend::Committed, 1).unwrap();
         let x = cx.hint("x", Fr::default).unwrap();
-        let challenge = cx.commit(&[x]).unwrap();
         let mut a = Lc::zero();
         a.push(x, Fr::from(coefficient));
-        cx.enforce("c", a, challenge.lc, Lc::wire(Wire(1))).unwrap();
+        cx.enforce("c", a, Lc::wire(x), Lc::wire(Wire(1))).unwrap();
+        cx.close().unwrap();
         cx.into_circuit(3, b"layout".to_vec()).unwrap()
     }
 

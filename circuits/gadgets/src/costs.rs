@@ -15,7 +15,7 @@ use crate::equal::is_equal;
 use crate::error::LowerError;
 use crate::lc::Wire;
 use crate::limbs::{enforce_range, limbs, ranged_wire};
-use crate::logup::enforce_in_table;
+use crate::logup::table::LookupTable;
 use crate::lookup::{Table, table8};
 use crate::lowering::Lowering;
 use crate::max::max;
@@ -120,11 +120,13 @@ fn sizes_are_the_committed_ones() {
     assert_eq!(table_size[0], table_cost);
 
     let mut cx = Lowering::shape(Backend::Committed, 0).unwrap();
-    let wires: Vec<(Wire, i64)> = (0..32)
-        .map(|_| (cx.hint("value", crate::Fr::default).unwrap(), 0))
-        .collect();
-    let bytes: Vec<i64> = (0..256).collect();
-    enforce_in_table(&mut cx, &wires, &bytes, crate::Fr::default()).unwrap();
+    let bytes = LookupTable::range(8).unwrap();
+    for _ in 0..32 {
+        let wire = cx.hint("value", crate::Fr::default).unwrap();
+        let value = Num::claimed(&cx, wire, 0, 0, 255);
+        cx.lookup("value", &bytes, &value).unwrap();
+    }
+    cx.close().unwrap();
     let logup = cx.into_circuit(0, Vec::new()).unwrap().r1cs;
 
     let rows: Vec<(&str, Size)> = vec![

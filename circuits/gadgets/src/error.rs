@@ -62,13 +62,18 @@ pub enum LowerError {
         /// Where in the model.
         path: String,
     },
-    /// The wires handed to the commitment are not what may be committed to.
-    #[error("{path}: {reason}; commit each private wire at most once")]
-    BadCommitment {
+    /// A wire or a lookup was asked for after the commitment.
+    #[error("{path}: the circuit is closed; make every wire and lookup before closing it")]
+    Closed {
         /// Where in the model.
         path: String,
-        /// What is wrong.
-        reason: String,
+    },
+    /// The challenge is an entry of a lookup table, where the argument has no witness. Has
+    /// probability 2^−230; a proof made anew draws another challenge.
+    #[error("{path}: the challenge is an entry of a lookup table; prove again")]
+    ChallengePole {
+        /// Where in the model.
+        path: String,
     },
     /// An accumulator may leave int32, where the runtime wraps around: what it would compute is
     /// then not the requantize of the true sum.
@@ -84,7 +89,9 @@ pub enum LowerError {
         hi: i64,
     },
     /// A lookup table does not have the size its index asks for.
-    #[error("{path}: {reason}; a table has 2^bits entries a column and at most 8 index bits")]
+    #[error(
+        "{path}: {reason}; a table by multiplexers has 2^bits entries a column and at most 8 index bits, one by lookups 1 to 2^20 keys below 2^62"
+    )]
     BadTable {
         /// Where in the model.
         path: String,
@@ -130,7 +137,8 @@ impl LowerError {
             Self::PublicInputCount { .. } => "public-input-count",
             Self::SecondCommitment { .. } => "second-commitment",
             Self::NoChallenge { .. } => "no-challenge",
-            Self::BadCommitment { .. } => "bad-commitment",
+            Self::Closed { .. } => "circuit-closed",
+            Self::ChallengePole { .. } => "challenge-pole",
             Self::AccumulatorOverflow { .. } => "accumulator-overflow",
             Self::BadTable { .. } => "bad-table",
             Self::NotInTable { .. } => "witness-outside-table",

@@ -1,11 +1,13 @@
 //! The range service: splitting an integer into limbs whose ranges are proven.
 //!
-//! With the plain backend a limb is made of bits, each with a booleanity constraint. Gadgets ask
-//! for limbs and never for bits, so that another backend can prove the same ranges by lookups.
+//! With the plain backend a limb is made of bits, each with a booleanity constraint; with the
+//! committed one it is one wire whose range is looked up ([`Lowering::range`]). Gadgets ask for
+//! limbs and never for bits.
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, One};
 
+use crate::circuit::Backend;
 use crate::error::LowerError;
 use crate::lc::{Lc, Wire};
 use crate::lowering::Lowering;
@@ -185,9 +187,88 @@ fn in_range(cx: &Lowering<'_>, step: &str, value: i64, bits: u32) -> Result<(), 
     Ok(())
 }
 
+/// The limbs of `x` as wires whose ranges are looked up (committed backend).
+///
+/// # Soundness
+/// Each limb's range is proven: by lookups, or by booleanity where it has one bit. Their weighted
+/// sum is `x` as a field element: the lowest limb is defined as what the others leave, so that `x`
+/// stands once, in that limb's range; where that one is a bit and `x` is long, it gets a wire and
+/// the sum a row. What follows is as for bits.
+fn by_lookups(
+    cx: &mut Lowering<'_>,
+    step: &'static str,
+    x: &Num,
+    widths: &[u32],
+) -> Result<Vec<Num>, LowerError> {
+    in_range(cx, step, x.value(), total(widths))?;
+    let lowest = widths.iter().position(|&w| w > 0).unwrap_or_default();
+    let derive = widths
+        .get(lowest)
+        .is_some_and(|&w| w > 1 || x.weight() <= DERIVE_UP_TO);
+    let mut out: Vec<Num> = Vec::with_capacity(widths.len());
+    let mut rest = x.lc().clone();
+    let mut others = 0;
+    let mut from = 0;
+    for (at, &width) in widths.iter().enumerate() {
+        let hi = (1_i64 << width) - 1;
+        let value = (x.value() >> from) & hi;
+        if width == 0 {
+            out.push(Num::constant(cx, 0));
+        } else if at == lowest && derive {
+            // Its combination follows when the others are there.
+            out.push(Num::from_limb(Lc::zero(), value, 0, hi));
+        } else {
+            // Constrained by the next lines.
+            let wire = cx.hint(step, || Fr::from(value))?;
+            let limb = Num::claimed(cx, wire, value, 0, hi);
+            if cx.emits() {
+                rest.push(wire, -power_of_two(from));
+            }
+            if width == 1 {
+                enforce_boolean(cx, step, limb.lc())?;
+            } else {
+                cx.range(step, &limb, width)?;
+            }
+            others += 1;
+            out.push(limb);
+        }
+        from += width;
+    }
+    if !derive {
+        enforce_equal(cx, step, rest, Lc::zero())?;
+        return Ok(out);
+    }
+    let (Some(slot), Some(&width)) = (out.get_mut(lowest), widths.get(lowest)) else {
+        return Ok(out);
+    };
+    let limb = Num::from_limb(rest.normalised(), slot.value(), 0, slot.hi())
+        .with_weight(x.weight().saturating_add(others));
+    *slot = limb.clone();
+    if width == 1 {
+        enforce_boolean(cx, step, limb.lc())?;
+    } else {
+        cx.range(step, &limb, width)?;
+    }
+    Ok(out)
+}
+
+/// The limbs of `x`, in the backend's way.
+fn decompose(
+    cx: &mut Lowering<'_>,
+    step: &'static str,
+    x: &Num,
+    widths: &[u32],
+) -> Result<Vec<Num>, LowerError> {
+    if cx.backend() == Backend::Committed && widths.iter().any(|&width| width > 1) {
+        by_lookups(cx, step, x, widths)
+    } else {
+        by_bits(cx, step, x, widths)
+    }
+}
+
 /// The bits of `x`: between 1 and [`MAX_BITS`] of them. What is proven does not depend on the
 /// interval of `x`; that a sum of bits is `x` *as an integer* does (see the callers).
-fn decompose(
+fn by_bits(
     cx: &mut Lowering<'_>,
     step: &'static str,
     x: &Num,
@@ -252,7 +333,11 @@ fn decompose(
     Ok(out)
 }
 
-fn enforce_boolean(cx: &mut Lowering<'_>, step: &'static str, bit: &Lc) -> Result<(), LowerError> {
+pub(crate) fn enforce_boolean(
+    cx: &mut Lowering<'_>,
+    step: &'static str,
+    bit: &Lc,
+) -> Result<(), LowerError> {
     if !cx.emits() {
         return Ok(());
     }
@@ -377,7 +462,7 @@ mod tests {
 
     #[test]
     fn refuses_what_does_not_fit() {
-        let cx = &mut Lowering::shape(crate::Backend::Plain, 1).unwrap();
+        let cx = &mut Lowering::shape(Backend::Plain, 1).unwrap();
         let x = Num::claimed(cx, Wire(1), 0, 0, 64);
         assert_eq!(
             limbs(cx, "x", &x, &[6]).unwrap_err().code(),

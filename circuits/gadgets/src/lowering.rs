@@ -4,9 +4,11 @@
 //! no value; in *witness* mode it computes values and emits nothing. The sequence of wires is the
 //! same in both, because what is allocated may depend on the model only, never on a value.
 //!
-//! Lowering is two-phase: wires, then (for the committed backend) one commitment to some of them
-//! and a challenge drawn from it, then further wires. In witness mode the challenge comes from a
-//! [`Challenger`], to which the committed values are handed in order.
+//! Lowering is two-phase for the committed backend: wires, then one commitment to all of them and
+//! a challenge drawn from it, then further wires. Gadgets live in the first phase; what they look
+//! up and range-check ([`Lowering::lookup`], [`Lowering::range`]) is kept until
+//! [`Lowering::close`] ends it, since only then is known which tables pay. In witness mode the
+//! challenge comes from a [`Challenger`], to which the committed values are handed in order.
 
 use std::collections::HashMap;
 
@@ -16,7 +18,9 @@ use ark_ff::{AdditiveGroup, Field, One};
 use crate::circuit::{Backend, Circuit};
 use crate::error::LowerError;
 use crate::lc::{Lc, Wire};
-use crate::num::Signal;
+use crate::logup::requests::{Label, LookupRow, RangeRequest, Requests};
+use crate::logup::table::LookupTable;
+use crate::num::{Num, Signal, enforce_equal};
 use crate::r1cs::R1cs;
 
 /// Draws the challenge from the values committed to (in witness mode).
@@ -76,6 +80,14 @@ impl Labels {
         }
     }
 
+    /// How many constraints were made in the scopes of these numbers, whenever they were emitted.
+    pub fn constraints_in(&self, scopes: core::ops::Range<usize>) -> usize {
+        self.constraints
+            .iter()
+            .filter(|(scope, _)| scopes.contains(&(*scope as usize)))
+            .count()
+    }
+
     /// The step under which a wire was made, without its scope.
     pub fn wire_step(&self, index: usize) -> Option<&'static str> {
         self.wires.get(index).map(|&(_, step)| step)
@@ -109,6 +121,16 @@ pub struct Lowering<'a> {
     committed: Vec<Wire>,
     challenges: Vec<Wire>,
     inverses: HashMap<i64, Fr>,
+    pub(crate) requests: Requests,
+    closed: bool,
+    forced: Forced,
+}
+
+/// Choices that tests take over from the cost model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forced {
+    /// Widths of the range tables.
+    pub widths: Option<Vec<u32>>,
 }
 
 impl<'a> Lowering<'a> {
@@ -163,6 +185,9 @@ impl<'a> Lowering<'a> {
             committed: Vec::new(),
             challenges: Vec::new(),
             inverses: HashMap::new(),
+            requests: Requests::default(),
+            closed: false,
+            forced: Forced::default(),
         })
     }
 
@@ -172,10 +197,20 @@ impl<'a> Lowering<'a> {
         matches!(self.mode, Mode::Shape { .. })
     }
 
-    /// Constraints emitted so far; 0 in witness mode.
+    /// Constraints emitted so far; 0 in witness mode. What the committed backend puts off until
+    /// [`close`](Self::close) is not among them: [`Labels::constraints_in`] counts that.
     pub fn num_constraints(&self) -> usize {
         match &self.mode {
             Mode::Shape { r1cs, .. } => r1cs.num_constraints(),
+            Mode::Witness { .. } => 0,
+        }
+    }
+
+    /// Scopes entered so far; 0 in witness mode. With [`Labels::constraints_in`], what was made
+    /// between two points.
+    pub const fn num_scopes(&self) -> usize {
+        match &self.mode {
+            Mode::Shape { labels, .. } => labels.scopes.len(),
             Mode::Witness { .. } => 0,
         }
     }
@@ -257,12 +292,16 @@ impl<'a> Lowering<'a> {
     /// must constrain the wire, and says how beside the call.
     ///
     /// # Errors
-    /// [`LowerError::TooLarge`] when there are more than 2^32 wires.
+    /// [`LowerError::TooLarge`] when there are more than 2^32 wires; [`LowerError::Closed`] after
+    /// [`close`](Self::close).
     pub fn hint(
         &mut self,
         step: &'static str,
         value: impl FnOnce() -> Fr,
     ) -> Result<Wire, LowerError> {
+        if self.closed {
+            return Err(self.is_closed(step));
+        }
         let wire = Wire(self.next_wire);
         self.next_wire = self.next_wire.checked_add(1).ok_or(LowerError::TooLarge)?;
         match &mut self.mode {
@@ -306,57 +345,200 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Commits to `wires` and returns the challenge drawn from the commitment. At most once a
-    /// circuit; every wire that the challenge must not be chosen after has to be among `wires`,
-    /// and with them one wire of fresh randomness, so that the commitment hides.
+    fn is_closed(&self, step: &str) -> LowerError {
+        LowerError::Closed {
+            path: self.path(step),
+        }
+    }
+
+    /// That `value` is one of the keys of `table`. One row, one dense wire and one inverse after
+    /// the challenge, none of them before; a table costs three dense scalars an entry, once.
+    ///
+    /// What is proven is that the field element is a key: `value`'s interval is used in no way,
+    /// and a combination with fractions is no integer for being looked up.
     ///
     /// # Errors
-    /// [`LowerError::SecondCommitment`] the second time, [`LowerError::NoChallenge`] with the
-    /// plain backend, [`LowerError::BadCommitment`] for a wire that is public, repeated or not
-    /// made yet.
-    pub fn commit(&mut self, wires: &[Wire]) -> Result<Signal, LowerError> {
-        if self.backend == Backend::Plain {
-            return Err(LowerError::NoChallenge {
-                path: self.path("commit"),
+    /// [`LowerError::NoChallenge`] with the plain backend, [`LowerError::Closed`] after
+    /// [`close`](Self::close), in witness mode [`LowerError::NotInTable`].
+    pub fn lookup(
+        &mut self,
+        step: &'static str,
+        table: &LookupTable,
+        value: &Num,
+    ) -> Result<(), LowerError> {
+        self.lookup_shifted(step, table, value, 0)
+    }
+
+    /// As [`lookup`](Self::lookup), for the field element `value / 2^shift` (`shift` up to 62).
+    ///
+    /// # Errors
+    /// Those of [`lookup`](Self::lookup); in witness mode also where the division leaves a rest.
+    pub fn lookup_shifted(
+        &mut self,
+        step: &'static str,
+        table: &LookupTable,
+        value: &Num,
+        shift: u32,
+    ) -> Result<(), LowerError> {
+        self.may_ask(step)?;
+        let missing = |cx: &Self| LowerError::NotInTable {
+            path: cx.path(step),
+            value: value.value(),
+        };
+        if shift > 62 {
+            return Err(missing(self));
+        }
+        let number = self.requests.table(table);
+        let label = self.label(step);
+        let emits = self.emits();
+        let Some(used) = self.requests.tables.get_mut(number) else {
+            return Err(missing(self));
+        };
+        if emits {
+            used.rows.push(LookupRow {
+                label,
+                value: value.lc().clone(),
+                shift,
+            });
+            return Ok(());
+        }
+        let quotient = value.value() >> shift;
+        let exact = quotient << shift == value.value();
+        let Some(place) = used.table.place(quotient).filter(|_| exact) else {
+            return Err(missing(self));
+        };
+        if used.counts.is_empty() {
+            used.counts = vec![0; used.table.len()];
+        }
+        if let Some(count) = used.counts.get_mut(place as usize) {
+            *count += 1;
+        }
+        used.places.push(place);
+        Ok(())
+    }
+
+    /// That `0 ≤ value < 2^bits` as an integer, for `bits` up to 62: at [`close`](Self::close) it
+    /// becomes lookups in range tables and bits, as is cheapest for the whole circuit. `value` may
+    /// be any field element before; its interval is used in no way, and it stands in one row.
+    ///
+    /// # Errors
+    /// Those of [`lookup`](Self::lookup), [`LowerError::IntervalUnfit`] for more bits, in witness
+    /// mode [`LowerError::ValueOutsideInterval`].
+    pub fn range(&mut self, step: &'static str, value: &Num, bits: u32) -> Result<(), LowerError> {
+        self.may_ask(step)?;
+        if bits > 62 {
+            return Err(LowerError::IntervalUnfit {
+                path: self.path(step),
+                lo: value.lo(),
+                hi: value.hi(),
+                bits,
             });
         }
+        let hi = (1_i64 << bits) - 1;
+        if !self.emits() && !(0..=hi).contains(&value.value()) {
+            return Err(LowerError::ValueOutsideInterval {
+                path: self.path(step),
+                value: value.value(),
+                lo: 0,
+                hi,
+            });
+        }
+        if bits == 0 {
+            return enforce_equal(self, step, value.lc().clone(), Lc::zero());
+        }
+        let label = self.label(step);
+        let x = value.clone();
+        self.requests.ranges.push(RangeRequest { label, x, bits });
+        Ok(())
+    }
+
+    fn may_ask(&self, step: &str) -> Result<(), LowerError> {
+        if self.backend == Backend::Plain {
+            return Err(LowerError::NoChallenge {
+                path: self.path(step),
+            });
+        }
+        if self.closed {
+            return Err(self.is_closed(step));
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn label(&self, step: &'static str) -> Label {
+        match &self.mode {
+            Mode::Shape { scope_id, .. } => (*scope_id, step),
+            Mode::Witness { .. } => (0, step),
+        }
+    }
+
+    /// Runs `body` as if where the label comes from.
+    pub(crate) fn relabelled<T>(
+        &mut self,
+        label: Label,
+        body: impl FnOnce(&mut Self, &'static str) -> Result<T, LowerError>,
+    ) -> Result<T, LowerError> {
+        let outer = self.enter(label.0);
+        let result = body(self, label.1);
+        self.enter(outer);
+        result
+    }
+
+    const fn enter(&mut self, scope: u32) -> u32 {
+        match &mut self.mode {
+            Mode::Shape { scope_id, .. } => core::mem::replace(scope_id, scope),
+            Mode::Witness { .. } => 0,
+        }
+    }
+
+    /// Takes choices from the cost model, for tests: which tables there are never matters to what
+    /// is proven.
+    pub fn force(&mut self, forced: Forced) {
+        self.forced = forced;
+    }
+
+    pub(crate) fn forced_widths(&self) -> Option<Vec<u32>> {
+        self.forced.widths.clone()
+    }
+
+    /// Ends the first phase: once, after the last gadget. With the committed backend everything
+    /// asked for becomes wires, every private wire is committed to, the challenge is drawn and the
+    /// lookup argument emitted. Nothing happens with the plain backend. Afterwards no wire can be
+    /// made.
+    ///
+    /// # Errors
+    /// [`LowerError::SecondCommitment`] the second time; in witness mode those of the
+    /// [`Challenger`], and [`LowerError::ChallengePole`].
+    pub fn close(&mut self) -> Result<(), LowerError> {
+        if self.closed {
+            return Err(LowerError::SecondCommitment {
+                path: self.path("close"),
+            });
+        }
+        if self.backend == Backend::Committed {
+            self.scoped(|| "lookup".to_owned(), crate::logup::close)?;
+        }
+        self.closed = true;
+        Ok(())
+    }
+
+    /// Commits to every private wire there is and returns the challenge drawn from the
+    /// commitment. At most once a circuit.
+    pub(crate) fn commit(&mut self) -> Result<Signal, LowerError> {
         if !self.challenges.is_empty() {
             return Err(LowerError::SecondCommitment {
                 path: self.path("commit"),
             });
         }
-        let mut sorted = wires.to_vec();
-        sorted.sort_unstable();
-        let bad = if sorted
-            .windows(2)
-            .any(|pair| matches!(pair, [a, b] if a == b))
-        {
-            Some("a wire is committed to twice")
-        } else if sorted.first().is_some_and(|w| w.index() <= self.num_public) {
-            Some("a public wire is committed to")
-        } else if sorted.last().is_none_or(|w| w.0 >= self.next_wire) {
-            Some("no wire, or one that does not exist, is committed to")
-        } else {
-            None
-        };
-        if let Some(reason) = bad {
-            return Err(LowerError::BadCommitment {
-                path: self.path("commit"),
-                reason: reason.to_owned(),
-            });
-        }
+        let first = u32::try_from(self.num_public + 1).map_err(|_| LowerError::TooLarge)?;
+        self.committed = (first..self.next_wire).map(Wire).collect();
         let challenge = match &mut self.mode {
             Mode::Shape { .. } => Fr::ZERO,
             Mode::Witness { values, challenger } => {
-                let committed: Vec<Fr> = wires
-                    .iter()
-                    .map(|w| values.get(w.index()).copied().unwrap_or_default())
-                    .collect();
-                challenger.challenge(&committed)?
+                let committed = values.get(first as usize..).unwrap_or_default();
+                challenger.challenge(committed)?
             }
         };
         let wire = self.hint("challenge", || challenge)?;
-        self.committed = wires.to_vec();
         self.challenges.push(wire);
         Ok(self.signal(wire))
     }
@@ -369,8 +551,17 @@ impl<'a> Lowering<'a> {
             .or_insert_with(|| Fr::from(value).inverse().unwrap_or_default())
     }
 
-    /// Ends shape mode: the circuit. `None` in witness mode.
+    /// Whether nothing is left that was asked for and not emitted.
+    const fn is_complete(&self) -> bool {
+        self.closed || matches!(self.backend, Backend::Plain)
+    }
+
+    /// Ends shape mode: the circuit. `None` in witness mode, and with the committed backend before
+    /// [`close`](Self::close).
     pub fn into_circuit(self, epoch: u32, layout: Vec<u8>) -> Option<Circuit> {
+        if !self.is_complete() {
+            return None;
+        }
         let Mode::Shape {
             mut r1cs, labels, ..
         } = self.mode
@@ -378,6 +569,7 @@ impl<'a> Lowering<'a> {
             return None;
         };
         r1cs.num_wires = self.next_wire as usize;
+        r1cs.seal();
         Some(Circuit {
             backend: self.backend,
             epoch,
@@ -389,8 +581,12 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// Ends witness mode: the full assignment, wire by wire. `None` in shape mode.
+    /// Ends witness mode: the full assignment, wire by wire. `None` in shape mode, and with the
+    /// committed backend before [`close`](Self::close).
     pub fn into_assignment(self) -> Option<Vec<Fr>> {
+        if !self.is_complete() {
+            return None;
+        }
         match self.mode {
             Mode::Witness { values, .. } => Some(values),
             Mode::Shape { .. } => None,
@@ -401,7 +597,6 @@ impl<'a> Lowering<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::num::Num;
 
     #[test]
     fn paths_name_scope_step_and_repetition() {

@@ -8,8 +8,7 @@
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
 use ark_ff::{BigInt, PrimeField};
-use ark_groth16::{Proof, ProvingKey, VerifyingKey};
-use ark_poly::Radix2EvaluationDomain;
+use ark_groth16::{Proof, VerifyingKey};
 use proofmark_gadgets::Circuit;
 use proofmark_verifier::PreparedKey;
 use rayon::prelude::*;
@@ -17,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ProverError;
 use crate::evaluator::Evaluator;
-use crate::generator::check_backend;
+use crate::key::ProvingKey;
 use crate::qap::odd_values;
 use crate::random;
 
@@ -75,32 +74,16 @@ impl Prover {
     /// [`key_file::load`](crate::key_file::load)); here its dimensions are compared.
     ///
     /// # Errors
-    /// [`ProverError::BackendUnsupported`], [`ProverError::CircuitMalformed`] and
-    /// [`ProverError::CircuitTooLarge`] for the circuit; [`ProverError::KeyMismatch`];
+    /// [`ProverError::CircuitMalformed`] and [`ProverError::CircuitTooLarge`] for the circuit;
+    /// [`ProverError::KeyMismatch`] and [`ProverError::KeyBackend`];
     /// [`ProverError::KeyDegenerate`] when the verifying key is one that verifiers refuse.
-    pub fn new(circuit: &Circuit, key: ProvingKey<Bn254>) -> Result<Self, ProverError> {
-        check_backend(circuit)?;
-        let evaluator = Evaluator::new(&circuit.r1cs)?;
-        let wires = evaluator.num_wires;
-        let inputs = evaluator.num_public + 1;
-        for (part, expected, got) in [
-            ("IC", inputs, key.vk.gamma_abc_g1.len()),
-            ("query A", wires, key.a_query.len()),
-            ("query B in G1", wires, key.b_g1_query.len()),
-            ("query B in G2", wires, key.b_g2_query.len()),
-            ("query L", wires - inputs, key.l_query.len()),
-            ("query H", evaluator.size, key.h_query.len()),
-        ] {
-            if expected != got {
-                return Err(ProverError::KeyMismatch {
-                    part,
-                    expected,
-                    got,
-                });
-            }
-        }
-        let first_private = u32::try_from(inputs).map_err(|_| ProverError::CircuitTooLarge {
-            rows: evaluator.size,
+    pub fn new(circuit: &Circuit, key: ProvingKey) -> Result<Self, ProverError> {
+        let evaluator = Evaluator::new(circuit, key.form)?;
+        key.check_shape(&evaluator.shape)?;
+        let key = key.groth16;
+        let private = evaluator.shape.private();
+        let first_private = u32::try_from(private.start).map_err(|_| ProverError::CircuitTooLarge {
+            rows: evaluator.shape.size,
         })?;
         let prepared =
             PreparedKey::new(&key.vk).map_err(|rejection| ProverError::KeyDegenerate {
@@ -127,12 +110,12 @@ impl Prover {
 
     /// Number of wires: the length of an assignment.
     pub fn num_wires(&self) -> usize {
-        self.evaluator.num_wires
+        self.evaluator.shape.num_wires
     }
 
     /// Number of public inputs, without the constant 1.
     pub fn num_public(&self) -> usize {
-        self.evaluator.num_public
+        self.evaluator.shape.num_public
     }
 
     /// Proves that the public inputs in `assignment` (wires `1 ..= num_public`) have a satisfying
@@ -149,7 +132,7 @@ impl Prover {
     pub fn prove(&self, assignment: &[Fr]) -> Result<Proof<Bn254>, ProverError> {
         let proof = self.prove_with(assignment, &*random::scalar()?, &*random::scalar()?)?;
         let public = assignment
-            .get(1..=self.evaluator.num_public)
+            .get(1..=self.evaluator.shape.num_public)
             .unwrap_or_default();
         self.prepared
             .verify(public, &proof)
@@ -166,9 +149,7 @@ impl Prover {
     ) -> Result<Proof<Bn254>, ProverError> {
         let products = self.evaluator.products(assignment)?;
         let quotient = move || {
-            let (mut p, mut b, mut c) = (products.a, products.b, products.c);
-            odd_values::<Fr, Radix2EvaluationDomain<Fr>>(&mut p, &mut b, &mut c)?;
-            drop((b, c));
+            let p = odd_values(products.a, products.b, products.c)?;
             let scalars = Zeroizing::new(p.par_iter().map(|p| p.into_bigint()).collect::<Vec<_>>());
             drop(p);
             Some(G1Projective::msm_bigint(&self.h, &scalars))
@@ -189,7 +170,7 @@ impl Prover {
         };
         let (h, (a, b, c)) = rayon::join(quotient, queries);
         let h = h.ok_or(ProverError::CircuitTooLarge {
-            rows: self.evaluator.size,
+            rows: self.evaluator.shape.size,
         })?;
         Ok(Proof {
             a: a.into_affine(),
@@ -203,13 +184,14 @@ impl Prover {
 mod tests {
     use super::*;
     use crate::generator::{NoProgress, setup, unsafe_dev_setup};
-    use crate::qap::SnarkjsReduction;
+    use crate::qap::QuotientForm;
+    use crate::stock::{FoldedReduction, SnarkjsReduction};
     use crate::testing::{Seeded, random_circuit, stock_matrices};
     use ark_ff::{AdditiveGroup, Field};
     use ark_groth16::Groth16;
-    use proofmark_gadgets::{Backend, Lowering, Wire};
+    use ark_groth16::r1cs_to_qap::R1CSToQAP;
 
-    type Spoil<'a> = &'a dyn Fn(&mut ProvingKey<Bn254>);
+    type Spoil<'a> = &'a dyn Fn(&mut ProvingKey);
 
     fn prover(circuit: &Circuit) -> Prover {
         Prover::new(circuit, setup(circuit, &NoProgress).unwrap()).unwrap()
@@ -239,10 +221,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn stock_prover_makes_the_same_proof() {
-        let (circuit, assignment) = random_circuit(13, 4, 500);
-        let key = unsafe_dev_setup(&circuit, [13; 32], &NoProgress).unwrap();
+    fn against_stock<R: R1CSToQAP>(form: QuotientForm, gates: usize) {
+        let (circuit, assignment) = random_circuit(13, 4, gates);
+        let key = unsafe_dev_setup(&circuit, [13; 32], form, &NoProgress).unwrap();
         let prover = Prover::new(&circuit, key.clone()).unwrap();
         let mut random = Seeded::new(13);
         for (r, s) in [
@@ -250,18 +231,26 @@ mod tests {
             (Fr::ZERO, Fr::ZERO),
             (Fr::ONE, Fr::ZERO),
         ] {
-            let stock =
-                Groth16::<Bn254, SnarkjsReduction>::create_proof_with_reduction_and_matrices(
-                    &key,
-                    r,
-                    s,
-                    &stock_matrices(&circuit),
-                    5,
-                    circuit.r1cs.num_constraints(),
-                    &assignment,
-                )
-                .unwrap();
+            let stock = Groth16::<Bn254, R>::create_proof_with_reduction_and_matrices(
+                &key.groth16,
+                r,
+                s,
+                &stock_matrices(&circuit),
+                5,
+                circuit.r1cs.num_constraints(),
+                &assignment,
+            )
+            .unwrap();
             assert_eq!(prover.prove_with(&assignment, &r, &s), Ok(stock));
+        }
+    }
+
+    #[test]
+    fn stock_prover_makes_the_same_proof() {
+        against_stock::<SnarkjsReduction>(QuotientForm::Standard, 500);
+        // Domains of 512, 576 and 384.
+        for gates in [500, 560, 300] {
+            against_stock::<FoldedReduction>(QuotientForm::Folded, gates);
         }
     }
 
@@ -290,8 +279,8 @@ mod tests {
                     })
                 );
                 let stock =
-                    Groth16::<Bn254, SnarkjsReduction>::create_proof_with_reduction_and_matrices(
-                        &key,
+                    Groth16::<Bn254, FoldedReduction>::create_proof_with_reduction_and_matrices(
+                        &key.groth16,
                         Fr::ONE,
                         Fr::ONE,
                         &matrices,
@@ -326,12 +315,12 @@ mod tests {
         let (circuit, _) = random_circuit(16, 2, 20);
         let key = setup(&circuit, &NoProgress).unwrap();
         let spoil: [(&str, Spoil<'_>); 6] = [
-            ("IC", &|k| k.vk.gamma_abc_g1.push(G1Affine::generator())),
-            ("query A", &|k| k.a_query.truncate(5)),
-            ("query B in G1", &|k| k.b_g1_query.clear()),
-            ("query B in G2", &|k| k.b_g2_query.push(G2Affine::zero())),
-            ("query L", &|k| k.l_query.truncate(1)),
-            ("query H", &|k| k.h_query.truncate(31)),
+            ("IC", &|k| k.groth16.vk.gamma_abc_g1.push(G1Affine::generator())),
+            ("query A", &|k| k.groth16.a_query.truncate(5)),
+            ("query B in G1", &|k| k.groth16.b_g1_query.clear()),
+            ("query B in G2", &|k| k.groth16.b_g2_query.push(G2Affine::zero())),
+            ("query L", &|k| k.groth16.l_query.truncate(1)),
+            ("query H", &|k| k.groth16.h_query.truncate(23)),
         ];
         for (name, spoil) in spoil {
             let mut other = key.clone();
@@ -356,45 +345,6 @@ mod tests {
             prover.prove(&assignment),
             Err(ProverError::SelfVerification)
         );
-    }
-
-    #[test]
-    fn the_committed_backend_is_refused() {
-        let mut lowering = Lowering::shape(Backend::Committed, 1).unwrap();
-        let wire = lowering.hint("hint", || Fr::ZERO).unwrap();
-        lowering.commit(&[wire]).unwrap();
-        let committed = lowering.into_circuit(1, Vec::new()).unwrap();
-        let (plain, _) = random_circuit(19, 1, 4);
-        let key = setup(&plain, &NoProgress).unwrap();
-        let code = "backend-unsupported";
-        assert_eq!(setup(&committed, &NoProgress).unwrap_err().code(), code);
-        let dev = unsafe_dev_setup(&committed, [0; 32], &NoProgress);
-        assert_eq!(dev.unwrap_err().code(), code);
-        assert_eq!(
-            Prover::new(&committed, key.clone()).unwrap_err().code(),
-            code
-        );
-        // A circuit that calls itself plain and has a challenge all the same.
-        let mut disguised = plain;
-        disguised.challenges = vec![Wire::ONE];
-        assert_eq!(Prover::new(&disguised, key).unwrap_err().code(), code);
-    }
-
-    #[test]
-    fn malformed_circuits_are_refused() {
-        let (circuit, _) = random_circuit(20, 1, 8);
-        let spoil: [&dyn Fn(&mut Circuit); 4] = [
-            &|c| c.r1cs.num_wires -= 1,
-            &|c| c.r1cs.num_public = c.r1cs.num_wires,
-            &|c| c.r1cs.b = proofmark_gadgets::r1cs::SparseMatrix::default(),
-            &|c| c.r1cs.num_wires = usize::MAX,
-        ];
-        for spoil in spoil {
-            let mut other = circuit.clone();
-            spoil(&mut other);
-            let error = setup(&other, &NoProgress).unwrap_err();
-            assert_eq!(error.code(), "circuit-malformed");
-        }
     }
 
     #[test]

@@ -36,11 +36,6 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Proof system is not supported here",
     ),
-    (
-        "bad-commitment",
-        500,
-        "Circuit commits to a wire it must not",
-    ),
     ("bad-table", 500, "Lookup table is malformed"),
     ("body-timeout", 408, "Request body did not arrive in time"),
     ("body-too-large", 413, "Request body is too large"),
@@ -58,6 +53,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "calibration-not-finite",
         422,
         "Calibration data hold NaN or an infinity",
+    ),
+    (
+        "challenge-pole",
+        500,
+        "Challenge is an entry of a lookup table",
+    ),
+    (
+        "circuit-closed",
+        500,
+        "Circuit takes no more wires after its commitment",
     ),
     (
         "circuit-digest-mismatch",
@@ -347,6 +352,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "proof-self-verification",
         500,
         "Proof just made does not verify",
+    ),
+    (
+        "proof-system-mismatch",
+        422,
+        "Proof, key and package are not of one proof system",
     ),
     ("proving-panicked", 500, "Proving failed"),
     (

@@ -16,12 +16,12 @@
 mod system;
 
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, Field};
+use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 
 use crate::circuit::{Backend, Circuit};
 use crate::error::LowerError;
 use crate::lc::{Lc, Wire};
-use crate::lowering::{Lowering, NoChallenge};
+use crate::lowering::{Challenger, Lowering, NoChallenge};
 use crate::num::{Num, Signal};
 use system::{Outcome, System};
 
@@ -53,6 +53,64 @@ pub const FREE: &[Free] = &[
         reason: "multiplies `x − c` alone, which is 0 wherever it is free",
     },
 ];
+
+/// Draws the challenge from all committed values, as a proof system does from its commitment.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    /// What was committed to.
+    pub committed: Vec<Fr>,
+    /// The challenge drawn.
+    pub challenge: Fr,
+}
+
+impl Challenger for Transcript {
+    fn challenge(&mut self, committed: &[Fr]) -> Result<Fr, LowerError> {
+        self.committed = committed.to_vec();
+        self.challenge = drawn_from(committed);
+        Ok(self.challenge)
+    }
+}
+
+/// A challenge for these values: SHA-256 of their bytes, modulo the order.
+fn drawn_from(committed: &[Fr]) -> Fr {
+    let mut bytes = Vec::with_capacity(32 * committed.len());
+    for value in committed {
+        bytes.extend(value.into_bigint().to_bytes_le());
+    }
+    let digest = proofmark_types::Digest::of(&bytes);
+    Fr::from_le_bytes_mod_order(digest.as_bytes())
+}
+
+/// What is left to a prover whose phase-1 values stand: the challenge is drawn from them, and each
+/// wire after it is given the one value that its own row allows.
+pub fn continue_after_challenge(circuit: &Circuit, z: &mut [Fr]) {
+    let Some(challenge) = circuit.challenges.first().map(|w| w.index()) else {
+        return;
+    };
+    let committed: Vec<Fr> = circuit
+        .committed
+        .iter()
+        .filter_map(|w| z.get(w.index()).copied())
+        .collect();
+    if let Some(slot) = z.get_mut(challenge) {
+        *slot = drawn_from(&committed);
+    }
+    for row in 0..circuit.r1cs.num_constraints() {
+        // wire · b = c
+        let mut terms = circuit.r1cs.a.row(row).map(|(wire, _)| wire as usize);
+        let (Some(wire), None) = (terms.next(), terms.next()) else {
+            continue;
+        };
+        if wire <= challenge {
+            continue;
+        }
+        let b = circuit.r1cs.b.row_times(row, z);
+        let c = circuit.r1cs.c.row_times(row, z);
+        if let (Some(slot), Some(inverse)) = (z.get_mut(wire), b.inverse()) {
+            *slot = inverse * c;
+        }
+    }
+}
 
 /// Builds a gadget on its inputs and returns its outputs.
 pub type Build<'g> = dyn Fn(&mut Lowering<'_>, &[Num]) -> Result<Vec<Signal>, LowerError> + 'g;
@@ -448,7 +506,6 @@ impl Compiled {
 
 /// A field element as an integer of absolute value below 2^62, where it is one.
 fn small(value: Fr) -> Option<i64> {
-    use ark_ff::PrimeField;
     let narrow = |v: Fr| match v.into_bigint().0 {
         [low, 0, 0, 0] if low < 1 << 62 => i64::try_from(low).ok(),
         _ => None,
