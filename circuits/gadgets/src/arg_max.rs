@@ -1,8 +1,11 @@
 //! The position of the largest of several numbers (`ArgMax`).
 
+use crate::circuit::Backend;
 use crate::compare::{at_least, select};
 use crate::error::LowerError;
+use crate::limbs::limbs;
 use crate::lowering::Lowering;
+use crate::max::max;
 use crate::num::Num;
 
 /// Which of several equal maxima is meant.
@@ -14,22 +17,14 @@ pub enum Tie {
     Last,
 }
 
-/// The index of the largest number, by a knockout: neighbours are compared, the larger goes on
-/// with its index. Those that their interval keeps from winning do not take part. For `n` bytes `n − 1` comparisons of 9 constraints, `n − 2` products that carry
-/// values, and one that carries an index for each comparison but those between two inputs (about
-/// `10.5·n`); less where intervals decide.
-///
-/// # Soundness
-/// Each comparison's bit is determined by the two values ([`at_least`]), each value and index that
-/// goes on by the bit ([`select`]). All of the left side's indices are below all of the right
-/// side's, because neighbours meet in order. With [`Tie::First`] the right side goes on only when
-/// it is larger by at least 1, so the survivor is the first of the largest; with [`Tie::Last`] also
-/// when both are equal, so it is the last. By induction this holds for the whole list.
+/// The index of the largest number. Those that their interval keeps from winning do not take part;
+/// less where intervals decide.
 ///
 /// # Errors
-/// [`LowerError::IntervalUnfit`] when there is no number; those of [`at_least`] and [`select`].
+/// [`LowerError::IntervalUnfit`] when there is no number; those of [`at_least`], [`select`],
+/// [`max`] and [`limbs`].
 pub fn arg_max(cx: &mut Lowering<'_>, of: &[Num], tie: Tie) -> Result<Num, LowerError> {
-    let mut round: Vec<Entry> = (0_i64..)
+    let entrants: Vec<Entry> = (0_i64..)
         .zip(of)
         .zip(can_win(of, tie))
         .filter(|&(_, can_win)| can_win)
@@ -38,6 +33,92 @@ pub fn arg_max(cx: &mut Lowering<'_>, of: &[Num], tie: Tie) -> Result<Num, Lower
             index: Num::constant(cx, index),
         })
         .collect();
+    match (cx.backend(), Keys::new(&entrants, tie)) {
+        (Backend::Committed, Some(keys)) => by_keys(cx, &entrants, &keys),
+        _ => knockout(cx, entrants, tie),
+    }
+}
+
+/// How a number and its place make one key.
+struct Keys {
+    tie: Tie,
+    /// First and last index that takes part.
+    from: i64,
+    to: i64,
+    /// Smallest value.
+    lo: i64,
+    /// Bits of a rank, and of a value above the smallest.
+    rank_bits: u32,
+    value_bits: u32,
+}
+
+impl Keys {
+    /// `None` for fewer than two numbers, or ones too wide to have a rank beside them.
+    fn new(entrants: &[Entry], tie: Tie) -> Option<Self> {
+        let (first, rest) = entrants.split_first()?;
+        let (from, to) = (first.index.lo(), rest.last()?.index.lo());
+        let lo = entrants.iter().map(|entry| entry.value.lo()).min()?;
+        let hi = entrants.iter().map(|entry| entry.value.hi()).max()?;
+        let keys = Self {
+            tie,
+            from,
+            to,
+            lo,
+            rank_bits: 64 - (to - from).leading_zeros(),
+            value_bits: 64 - hi.checked_sub(lo)?.leading_zeros(),
+        };
+        // Twice a key stays below 2^62.
+        (keys.rank_bits + keys.value_bits <= 60).then_some(keys)
+    }
+
+    fn key(&self, cx: &Lowering<'_>, entry: &Entry) -> Result<Num, LowerError> {
+        let index = entry.index.lo();
+        let rank = match self.tie {
+            Tie::First => self.to - index,
+            Tie::Last => index - self.from,
+        };
+        let value = entry.value.plus(cx, -self.lo)?;
+        Num::linear(cx, [(1 << self.rank_bits, &value)], rank)
+    }
+}
+
+/// The largest of the keys `2^b · value + rank`, and the rank in its low bits: one maximum a
+/// number after the first, and two ranges. The rank of the numbers that win ties is the higher one.
+///
+/// # Soundness
+/// With values counted from the smallest lower end, keys are non-negative integers, all different
+/// as ranks are, and ordered as values are, then ranks. The largest is determined ([`max`]), and so
+/// are its low `b` bits ([`limbs`]): the rank of the largest number that wins the tie.
+fn by_keys(cx: &mut Lowering<'_>, entrants: &[Entry], keys: &Keys) -> Result<Num, LowerError> {
+    let mut largest: Option<Num> = None;
+    for entry in entrants {
+        let key = keys.key(cx, entry)?;
+        largest = Some(match largest {
+            None => key,
+            Some(so_far) => max(cx, &so_far, &key)?,
+        });
+    }
+    let largest = largest.ok_or_else(|| nothing(cx))?;
+    let widths = [keys.rank_bits, keys.value_bits];
+    let parts = limbs(cx, "arg-max-rank", &largest, &widths)?;
+    let rank = parts.first().ok_or_else(|| nothing(cx))?;
+    match keys.tie {
+        Tie::First => Num::linear(cx, [(-1, rank)], keys.to),
+        Tie::Last => rank.plus(cx, keys.from),
+    }
+}
+
+/// Neighbours are compared, the larger goes on with its index. For `n` bytes `n − 1` comparisons
+/// of 9 constraints, `n − 2` products that carry values, and one that carries an index for each
+/// comparison but those between two inputs (about `10.5·n`).
+///
+/// # Soundness
+/// Each comparison's bit is determined by the two values ([`at_least`]), each value and index that
+/// goes on by the bit ([`select`]). All of the left side's indices are below all of the right
+/// side's, because neighbours meet in order. With [`Tie::First`] the right side goes on only when
+/// it is larger by at least 1, so the survivor is the first of the largest; with [`Tie::Last`] also
+/// when both are equal, so it is the last. By induction this holds for the whole list.
+fn knockout(cx: &mut Lowering<'_>, mut round: Vec<Entry>, tie: Tie) -> Result<Num, LowerError> {
     while round.len() > 2 {
         let mut next = Vec::with_capacity(round.len().div_ceil(2));
         for pair in round.chunks(2) {

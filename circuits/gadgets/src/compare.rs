@@ -3,10 +3,11 @@
 
 use ark_bn254::Fr;
 
+use crate::circuit::Backend;
 use crate::error::LowerError;
 use crate::limbs::{DERIVE_UP_TO, limbs};
 use crate::lowering::Lowering;
-use crate::max::max;
+use crate::max;
 use crate::num::Num;
 
 /// 1 when `x ≥ c`, else 0: a sign decomposition of `x − c`, which takes one constraint more than
@@ -108,11 +109,12 @@ pub fn select(
     Ok(out)
 }
 
-/// `min(max(x, lo), hi)` for constant `lo ≤ hi`: at most two comparisons and two products
-/// ([`clamp_cost`]), none where the interval of `x` is within the bounds already.
+/// `min(max(x, lo), hi)` for constant `lo ≤ hi`: with bits at most two comparisons and two products
+/// ([`clamp_cost`]), with lookups a maximum and a minimum, none where the interval of `x` is within
+/// the bounds already.
 ///
 /// # Soundness
-/// A comparison with `lo` or with `lo + 1` yields the same clamp, because at `x = lo` both sides
+/// With lookups that of [`max::max`]. With bits, a comparison with `lo` or with `lo + 1` yields the same clamp, because at `x = lo` both sides
 /// of the choice are `lo`; likewise for `hi`. With both bounds in one product
 /// `(above_lo − above_hi) · (x − lo) = out − lo − above_hi · (hi − lo)`: no comparison with `hi`
 /// or `hi + 1` holds where one with `lo` or `lo + 1` does not, since `lo < hi`, so the first
@@ -145,6 +147,9 @@ pub fn clamp(cx: &mut Lowering<'_>, x: &Num, lo: i64, hi: i64) -> Result<Num, Lo
     } else {
         x.clone()
     };
+    if cx.backend() == Backend::Committed {
+        return by_maxima(cx, &x, lo, hi);
+    }
     match bounds.order(lo, hi) {
         Order::Nothing => Ok(x),
         Order::LowFirst => {
@@ -159,7 +164,23 @@ pub fn clamp(cx: &mut Lowering<'_>, x: &Num, lo: i64, hi: i64) -> Result<Num, Lo
     }
 }
 
-/// Constraints of [`clamp`] for a number in `x` with few terms.
+/// `lo` and `hi` one after the other, first the one that leaves less to compare with the other.
+fn by_maxima(cx: &mut Lowering<'_>, x: &Num, lo: i64, hi: i64) -> Result<Num, LowerError> {
+    let bound = |cx: &Lowering<'_>, at: i64| Num::constant(cx, at);
+    let interval = (x.lo(), x.hi());
+    let low_first = max::price(interval, (lo, lo)) + max::price((lo, x.hi()), (hi, hi));
+    let high_first = max::price(interval, (hi, hi)) + max::price((x.lo(), hi), (lo, lo));
+    let (lo, hi) = (bound(cx, lo), bound(cx, hi));
+    if low_first <= high_first {
+        let raised = max::max(cx, x, &lo)?;
+        min(cx, &raised, &hi)
+    } else {
+        let lowered = min(cx, x, &hi)?;
+        max::max(cx, &lowered, &lo)
+    }
+}
+
+/// Constraints of [`clamp`] for a number in `x` with few terms, with bits.
 pub fn clamp_cost(x: (i64, i64), lo: i64, hi: i64) -> u32 {
     let bounds = Bounds { lo: x.0, hi: x.1 };
     if bounds.hi <= lo || bounds.lo >= hi || lo == hi {
@@ -287,14 +308,14 @@ impl Bounds {
     }
 }
 
-/// The smaller of two numbers, as `−max(−left, −right)`: what [`max`] costs.
+/// The smaller of two numbers, as `−max(−left, −right)`: what [`max::max`] costs.
 ///
 /// # Errors
-/// Those of [`max`].
+/// Those of [`max::max`].
 pub fn min(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerError> {
     let left = Num::linear(cx, [(-1, left)], 0)?;
     let right = Num::linear(cx, [(-1, right)], 0)?;
-    let largest = max(cx, &left, &right)?;
+    let largest = max::max(cx, &left, &right)?;
     Num::linear(cx, [(-1, &largest)], 0)
 }
 

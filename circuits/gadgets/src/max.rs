@@ -1,21 +1,21 @@
-//! The larger of two 8-bit numbers (`MaxPool`).
+//! The larger of two numbers (`MaxPool`, `Max`, `Min`, clamping).
 
 use ark_bn254::Fr;
 
+use crate::circuit::Backend;
 use crate::error::LowerError;
-use crate::limbs::limbs;
+use crate::lc::Lc;
+use crate::limbs::{DERIVE_UP_TO, enforce_range, limbs};
+use crate::logup::widths::price;
 use crate::lowering::Lowering;
 use crate::num::Num;
 
-/// `max(left, right)`: one sign decomposition of the difference and one product; 10 constraints
-/// for 8-bit operands, none when the intervals decide.
-///
-/// # Soundness
-/// `selector` is the proven top bit of `left − right + 2^w`, so it is 1 exactly when
-/// `left ≥ right`; the product then fixes the output.
+/// `max(left, right)`, none when the intervals decide. With bits one sign decomposition of the
+/// difference and one product, 10 constraints for 8-bit operands; with lookups one product and one
+/// range of the difference.
 ///
 /// # Errors
-/// Those of [`limbs`].
+/// Those of [`limbs`] and [`enforce_range`].
 pub fn max(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerError> {
     if left.lo() >= right.hi() {
         return Ok(left.clone());
@@ -23,24 +23,39 @@ pub fn max(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerE
     if right.lo() >= left.hi() {
         return Ok(right.clone());
     }
+    match cx.backend() {
+        Backend::Plain => by_sign(cx, left, right),
+        Backend::Committed => by_range(cx, left, right),
+    }
+}
+
+/// Price of [`max`] of numbers in these intervals with lookups, in tenths of a dense scalar: a
+/// product and a range of the difference; 0 where the intervals decide.
+pub fn price(left: (i64, i64), right: (i64, i64)) -> u64 {
+    if left.0 >= right.1 || right.0 >= left.1 {
+        return 0;
+    }
+    price::ROW + price::SMALL + price::range(width(left, right))
+}
+
+/// Bits of the largest difference, of either sign.
+fn width(left: (i64, i64), right: (i64, i64)) -> u32 {
+    let largest = (left.1 - right.0).max(right.1 - left.0);
+    64 - largest.leading_zeros()
+}
+
+/// # Soundness
+/// `selector` is the proven top bit of `left − right + 2^w`, so it is 1 exactly when
+/// `left ≥ right`; the product then fixes the output.
+fn by_sign(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerError> {
     let difference = Num::linear(cx, [(1, left), (-1, right)], 0)?;
-    let largest = difference.hi().max(-difference.lo());
-    let width = 64 - largest.leading_zeros();
+    let width = width((left.lo(), left.hi()), (right.lo(), right.hi()));
     let shifted = difference.plus(cx, 1 << width)?;
     let parts = limbs(cx, "max-sign", &shifted, &[width, 1])?;
     let Some(selector) = parts.get(1) else {
         return Ok(left.clone());
     };
-    let value = left.value().max(right.value());
-    // Constrained by the next constraint: selector · (left − right) = out − right.
-    let wire = cx.hint("max", || Fr::from(value))?;
-    let out = Num::claimed(
-        cx,
-        wire,
-        value,
-        left.lo().max(right.lo()),
-        left.hi().max(right.hi()),
-    );
+    let out = output(cx, left, right)?;
     if cx.emits() {
         let gain = Num::linear(cx, [(1, &out), (-1, right)], 0)?;
         cx.enforce(
@@ -51,6 +66,48 @@ pub fn max(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerE
         )?;
     }
     Ok(out)
+}
+
+/// # Soundness
+/// `(out − left) · (out − right) = 0`: the output is one of the two. `2·out − left − right` is
+/// then one of `left − right` and `right − left`, integers far below the field order, and proven
+/// not to be negative: the output is not the smaller one. Every honest difference is below `2^w`.
+fn by_range(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerError> {
+    let (left, right) = (&wire(cx, left)?, &wire(cx, right)?);
+    let width = width((left.lo(), left.hi()), (right.lo(), right.hi()));
+    let out = output(cx, left, right)?;
+    if cx.emits() {
+        // The longer combination stands in A, which costs one group less than B.
+        let (long, short) = if left.weight() > right.weight() {
+            (left, right)
+        } else {
+            (right, left)
+        };
+        let above = |than: &Num| Num::linear(cx, [(1, &out), (-1, than)], 0);
+        let (a, b) = (above(long)?, above(short)?);
+        cx.enforce("max", a.into_lc(), b.into_lc(), Lc::zero())?;
+    }
+    let difference = Num::linear(cx, [(2, &out), (-1, left), (-1, right)], 0)?;
+    enforce_range(cx, "max-difference", &difference, width)?;
+    Ok(out)
+}
+
+/// The same number in few terms: it stands in two constraints.
+fn wire(cx: &mut Lowering<'_>, num: &Num) -> Result<Num, LowerError> {
+    if num.weight() > DERIVE_UP_TO {
+        num.materialised(cx, "max-operand")
+    } else {
+        Ok(num.clone())
+    }
+}
+
+/// The output's wire.
+fn output(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerError> {
+    let value = left.value().max(right.value());
+    // Constrained by the caller to be the larger one, whose interval this is.
+    let wire = cx.hint("max", || Fr::from(value))?;
+    let (lo, hi) = (left.lo().max(right.lo()), left.hi().max(right.hi()));
+    Ok(Num::claimed(cx, wire, value, lo, hi))
 }
 
 #[cfg(test)]
@@ -70,6 +127,29 @@ mod tests {
                 .collect();
             subject.check(&points).unwrap();
             assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+        }
+    }
+
+    /// The form with a range of the difference is sound however that range is proven.
+    #[test]
+    fn the_range_of_the_difference_decides() {
+        for heavy in [false, true] {
+            for (a, b) in [((0, 3), (0, 3)), ((-4, 3), (-2, 5)), ((0, 1), (-1, 2))] {
+                let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+                    let left = match heavy {
+                        true => x[0].clone().with_weight(DERIVE_UP_TO + 1),
+                        false => x[0].clone(),
+                    };
+                    Ok(vec![by_range(cx, &left, &x[1])?.to_signal(cx)])
+                };
+                let expected = |v: &[i64]| Some(vec![Fr::from(v[0].max(v[1]))]);
+                let subject = Subject::new("max by range", &[a, b], &build, &expected);
+                let points: Vec<Vec<i64>> = (a.0..=a.1)
+                    .flat_map(|x| (b.0..=b.1).map(move |y| vec![x, y]))
+                    .collect();
+                subject.check(&points).unwrap();
+                assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+            }
         }
     }
 

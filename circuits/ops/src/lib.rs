@@ -10,6 +10,7 @@ pub mod error;
 pub mod operator;
 pub mod ops;
 pub mod plan;
+mod pooled;
 pub mod vector;
 mod window;
 

@@ -17,6 +17,7 @@ use crate::operator::{
     Fact, MAX_ELEMENTS, MAX_GRAPH_ELEMENTS, OpSpec, Operator, Parsed, TensorVar,
 };
 use crate::ops::OPERATORS;
+use crate::pooled::{self, Pooled};
 
 /// Version of the compiler's output. Frozen: a change of any lowering makes a new epoch.
 pub const COMPILER_EPOCH: u32 = 1;
@@ -91,6 +92,9 @@ pub struct NodeCost {
 /// Smallest and largest value of each element of each tensor, by name.
 pub type Ranges = BTreeMap<String, Vec<(i64, i64)>>;
 
+/// Smallest and largest value of each element of a tensor, when asked for.
+type Intervals<'a> = dyn Fn() -> Result<Vec<(i64, i64)>, OpsError> + 'a;
+
 #[derive(Debug)]
 struct Step {
     name: String,
@@ -109,6 +113,8 @@ pub struct Plan {
     layout: PublicLayout,
     /// For each tensor, how many steps and outputs still read it: it is dropped after the last.
     readers: BTreeMap<String, usize>,
+    /// Pools that may be taken before the requantize.
+    pooled: Vec<Pooled>,
 }
 
 /// Reads a model: every node must be an operator of the list, within its limits.
@@ -186,12 +192,22 @@ pub fn plan(model: &Model, policy: &Policy) -> Result<Plan, OpsError> {
     for name in names {
         *readers.entry(name.clone()).or_default() += 1;
     }
+    let nodes: Vec<pooled::Node<'_>> = steps
+        .iter()
+        .map(|step| pooled::Node {
+            operator: step.operator.as_ref(),
+            data: &step.data,
+            output: &step.output,
+        })
+        .collect();
+    let pooled = pooled::find(&nodes, &readers);
     Ok(Plan {
         inputs,
         outputs,
         steps,
         layout,
         readers,
+        pooled,
     })
 }
 
@@ -400,20 +416,22 @@ impl Plan {
                 constraints,
             });
         };
-        let circuit = self.compile(report, |_, _| {})?;
+        let circuit = self.compile(report, |_, _| Ok(()))?;
         Ok((circuit, costs))
     }
 
     /// The circuit and, for each input and each tensor that a node makes, the smallest and the
-    /// largest value of every element, row-major, as the circuit's constraints enforce them.
+    /// largest value of every element, row-major, as the circuit's constraints enforce them. Where
+    /// a pool is taken before the requantize, the circuit does not hold the requantized tensor;
+    /// its ranges are then those that it would have.
     ///
     /// # Errors
     /// Those of [`circuit`](Self::circuit).
     pub fn circuit_with_ranges(&self) -> Result<(Circuit, Ranges), OpsError> {
         let mut ranges = Ranges::new();
-        let observe = |tensor: &str, nums: &[Num]| {
-            let element = nums.iter().map(|num| (num.lo(), num.hi()));
-            ranges.insert(tensor.to_owned(), element.collect());
+        let observe = |tensor: &str, intervals: &Intervals<'_>| {
+            ranges.insert(tensor.to_owned(), intervals()?);
+            Ok(())
         };
         let circuit = self.compile(|_, _, _, _| {}, observe)?;
         Ok((circuit, ranges))
@@ -422,7 +440,7 @@ impl Plan {
     fn compile(
         &self,
         report: impl FnMut(&str, &str, usize, usize),
-        observe: impl FnMut(&str, &[Num]),
+        observe: impl FnMut(&str, &Intervals<'_>) -> Result<(), OpsError>,
     ) -> Result<Circuit, OpsError> {
         let mut cx = Lowering::shape(Backend::Plain, self.layout.len())?;
         self.lower(&mut cx, None, &Salts::default(), report, observe)?;
@@ -481,7 +499,7 @@ impl Plan {
         )?;
         let mut challenger = NoChallenge;
         let mut cx = Lowering::witness(Backend::Plain, &public_inputs, &mut challenger)?;
-        let tensors = self.lower(&mut cx, Some(inputs), salts, |_, _, _, _| {}, |_, _| {})?;
+        let tensors = self.lower(&mut cx, Some(inputs), salts, |_, _, _, _| {}, |_, _| Ok(()))?;
         let mut outputs = Vec::with_capacity(tensors.len());
         for ((info, tensor), expected) in self.outputs.iter().zip(tensors).zip(&evaluated) {
             let mut values = Vec::with_capacity(tensor.nums.len());
@@ -521,7 +539,7 @@ impl Plan {
         inputs: Option<&[IntTensor]>,
         salts: &Salts,
         mut report: impl FnMut(&str, &str, usize, usize),
-        mut observe: impl FnMut(&str, &[Num]),
+        mut observe: impl FnMut(&str, &Intervals<'_>) -> Result<(), OpsError>,
     ) -> Result<Vec<TensorVar>, OpsError> {
         let mut publics = Publics::new();
         let mut live = Live::new(&self.readers);
@@ -535,18 +553,48 @@ impl Plan {
                 |cx| bind_input(cx, &mut publics, info, values, salt),
             )?;
             elements += tensor.nums.len();
-            observe(&info.name, &tensor.nums);
+            observe(&info.name, &|| Ok(intervals(&tensor.nums)))?;
             live.insert(&info.name, tensor);
         }
         report("(inputs)", "", elements, cx.num_constraints());
-        for step in &self.steps {
+        // Steps whose constraints are made with those of the pool behind them.
+        let mut deferred: BTreeMap<usize, &Pooled> = BTreeMap::new();
+        for (at, step) in self.steps.iter().enumerate() {
             let before = cx.num_constraints();
-            let operands = live.get(&step.name, &step.data)?;
-            let nums = cx.scoped(
-                || format!("{}/{}", step.name, step.op_type),
-                |cx| step.operator.synthesize(cx, &operands),
-            )?;
             let fact = step.operator.output().clone();
+            let scope = || format!("{}/{}", step.name, step.op_type);
+            if let Some(pooled) = self.pooled.iter().find(|p| p.producer == at) {
+                let operands = live.get(&step.name, &step.data)?;
+                if pooled.is_cheaper(cx, step.operator.as_ref(), &operands)? {
+                    deferred.extend(pooled.nodes().map(|at| (at, pooled)));
+                }
+            }
+            let nums = match deferred.get(&at) {
+                Some(pooled) if pooled.pool == at => {
+                    let producer = self.step(pooled.producer)?;
+                    let operands = live.get(&producer.name, &producer.data)?;
+                    let nums = cx.scoped(scope, |cx| {
+                        let operator = producer.operator.as_ref();
+                        pooled.synthesize(cx, operator, &operands, step.operator.as_ref())
+                    })?;
+                    live.release(&producer.data);
+                    nums
+                }
+                Some(pooled) => {
+                    let producer = self.step(pooled.producer)?;
+                    let operands = live.get(&producer.name, &producer.data)?;
+                    let operator = producer.operator.as_ref();
+                    observe(&step.output, &|| pooled.ranges(cx, operator, &operands, at))?;
+                    report(&step.name, &step.op_type, fact.len(), 0);
+                    continue;
+                }
+                None => {
+                    let operands = live.get(&step.name, &step.data)?;
+                    let nums = cx.scoped(scope, |cx| step.operator.synthesize(cx, &operands))?;
+                    live.release(&step.data);
+                    nums
+                }
+            };
             if nums.len() != fact.len() {
                 return Err(missing(&step.name, "an output element"));
             }
@@ -556,8 +604,7 @@ impl Plan {
                 nums.len(),
                 cx.num_constraints() - before,
             );
-            observe(&step.output, &nums);
-            live.release(&step.data);
+            observe(&step.output, &|| Ok(intervals(&nums)))?;
             live.insert(&step.output, TensorVar { fact, nums });
         }
         let before = cx.num_constraints();
@@ -585,6 +632,12 @@ impl Plan {
         Ok(outputs)
     }
 
+    fn step(&self, at: usize) -> Result<&Step, OpsError> {
+        self.steps
+            .get(at)
+            .ok_or_else(|| missing("(step)", "a step"))
+    }
+
     fn check_inputs(&self, inputs: &[IntTensor]) -> Result<(), OpsError> {
         if inputs.len() != self.inputs.len() {
             return Err(OpsError::InputCount {
@@ -603,6 +656,10 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn intervals(nums: &[Num]) -> Vec<(i64, i64)> {
+    nums.iter().map(|num| (num.lo(), num.hi())).collect()
 }
 
 fn missing(node: &str, what: &str) -> OpsError {

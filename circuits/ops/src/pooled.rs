@@ -1,0 +1,315 @@
+//! Maxima of accumulators, where the operator list has maxima of requantized ones (committed
+//! backend only).
+//!
+//! A requantize is a non-decreasing step function (its multiplier is never negative), so
+//! `max(f(a), f(b)) = f(max(a, b))`: the circuit may take the maximum first and requantize once.
+//! That is done where a pool is the only reader of a requantizing operator, possibly behind
+//! operators that only move elements, where each window is of one step function, and where it is
+//! cheaper. The evaluator knows nothing of it and follows the ONNX text, so the comparison of
+//! runtime, evaluator and witness holds the two orders against each other for every result.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
+
+use proofmark_gadgets::max::{self, max};
+use proofmark_gadgets::requantize::requantize;
+use proofmark_gadgets::{Backend, Lowering, Num};
+use proofmark_tensor::Requantize;
+
+use crate::error::OpsError;
+use crate::operator::{Accumulating, Operator, TensorVar, to_int32};
+
+/// Accumulators of several windows get a wire where they have more terms than this.
+const SHARED_UP_TO: u32 = 40;
+
+/// A node as far as this pass looks at it.
+pub(crate) struct Node<'p> {
+    pub(crate) operator: &'p dyn Operator,
+    pub(crate) data: &'p [String],
+    pub(crate) output: &'p str,
+}
+
+/// A requantizing operator and the pool that is the only one to read it.
+#[derive(Debug)]
+pub(crate) struct Pooled {
+    /// Position of the requantizing operator among the nodes.
+    pub(crate) producer: usize,
+    /// The operators in between, which only move elements: their positions, and for each of their
+    /// elements that of the producer.
+    moved: Vec<(usize, Vec<usize>)>,
+    /// Position of the pool.
+    pub(crate) pool: usize,
+    /// For each window the elements of the producer.
+    windows: Vec<Vec<usize>>,
+    /// Whether the maximum of accumulators is the cheaper form. It depends on the model alone, and
+    /// is found when the model is lowered first, since proven intervals decide.
+    cheaper: OnceLock<bool>,
+}
+
+/// Every such pair of a model.
+pub(crate) fn find(nodes: &[Node<'_>], readers: &BTreeMap<String, usize>) -> Vec<Pooled> {
+    let makers: HashMap<&str, usize> = (0..).zip(nodes).map(|(at, n)| (n.output, at)).collect();
+    let maker = |name: &String| {
+        // What another node or the model's output reads has to be there.
+        let alone = readers.get(name) == Some(&1);
+        makers.get(name.as_str()).copied().filter(|_| alone)
+    };
+    let behind = |at: usize| match nodes.get(at)?.data {
+        [only] => maker(only),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    for (pool, node) in nodes.iter().enumerate() {
+        let Some(maxima) = node.operator.maxima() else {
+            continue;
+        };
+        let mut between = Vec::new();
+        let mut producer = behind(pool);
+        while let Some(at) = producer
+            && let Some(sources) = nodes.get(at).and_then(|n| n.operator.sources())
+        {
+            between.push((at, sources));
+            producer = behind(at);
+        }
+        let Some(producer) = producer else { continue };
+        let operator = nodes.get(producer).map(|n| n.operator);
+        let Some(accumulating) = operator.and_then(Operator::accumulating) else {
+            continue;
+        };
+        // From the producer on: where the elements so far are from.
+        let mut moved: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (at, sources) in between.into_iter().rev() {
+            let before = moved.last().map(|(_, origins)| origins.as_slice());
+            let origin = |&(_, at): &(usize, usize)| match before {
+                Some(origins) => origins.get(at).copied(),
+                None => Some(at),
+            };
+            let origins: Option<Vec<usize>> = sources.iter().map(origin).collect();
+            moved.push((at, origins.unwrap_or_default()));
+        }
+        let origin = |at: usize| match moved.last() {
+            Some((_, origins)) => origins.get(at).copied(),
+            None => Some(at),
+        };
+        let windows: Option<Vec<Vec<usize>>> = (0..node.operator.output().len())
+            .map(|element| maxima.operands(element).into_iter().map(origin).collect())
+            .collect();
+        let same_step = |window: &Vec<usize>| {
+            let mut steps = window.iter().map(|&at| accumulating.step(at));
+            let first = steps.next();
+            first.is_none_or(|first| first.is_some() && steps.all(|step| step == first))
+        };
+        if let Some(windows) = windows
+            && windows.iter().all(same_step)
+        {
+            found.push(Pooled {
+                producer,
+                moved,
+                pool,
+                windows,
+                cheaper: OnceLock::new(),
+            });
+        }
+    }
+    found
+}
+
+impl Pooled {
+    /// Whether the maximum is taken of accumulators: where that takes fewer dense scalars.
+    ///
+    /// # Errors
+    /// Those of [`Accumulating::accumulator`] and of the requantize's encoding.
+    pub(crate) fn is_cheaper(
+        &self,
+        cx: &Lowering<'_>,
+        producer: &dyn Operator,
+        inputs: &[&TensorVar],
+    ) -> Result<bool, OpsError> {
+        if cx.backend() == Backend::Plain {
+            return Ok(false);
+        }
+        if let Some(&known) = self.cheaper.get() {
+            return Ok(known);
+        }
+        let accumulating = accumulating(cx, producer)?;
+        let mut separate = 0;
+        let mut operands = Vec::with_capacity(producer.output().len());
+        for element in 0..producer.output().len() {
+            let acc = accumulating.accumulator(cx, inputs, element)?;
+            let operand = Operand::new((acc.lo(), acc.hi()), step(cx, accumulating, element)?)?;
+            separate += operand.requantize;
+            operands.push(operand);
+        }
+        let mut together = 0;
+        for window in &self.windows {
+            let of = window.iter().map(|&at| operands.get(at));
+            let of: Option<Vec<&Operand>> = of.collect();
+            let of = of.ok_or_else(|| outside(cx))?;
+            let Some(&first) = window.first() else {
+                continue;
+            };
+            separate += fold_price(of.iter().map(|operand| operand.out)).0;
+            let (price, largest) = fold_price(of.iter().map(|operand| operand.acc));
+            let step = step(cx, accumulating, first)?;
+            together += price + Operand::new(largest, step)?.requantize;
+        }
+        Ok(*self.cheaper.get_or_init(|| together < separate))
+    }
+
+    /// Positions of all its nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = usize> + '_ {
+        let moved = self.moved.iter().map(|&(at, _)| at);
+        [self.producer, self.pool].into_iter().chain(moved)
+    }
+
+    /// The intervals of the elements that the node at `position`, which is not the pool, would
+    /// have; the circuit does not hold them: the requantized ends of the accumulators' intervals.
+    ///
+    /// # Errors
+    /// Those of [`Accumulating::accumulator`].
+    pub(crate) fn ranges(
+        &self,
+        cx: &Lowering<'_>,
+        producer: &dyn Operator,
+        inputs: &[&TensorVar],
+        position: usize,
+    ) -> Result<Vec<(i64, i64)>, OpsError> {
+        let accumulating = accumulating(cx, producer)?;
+        let moved = self.moved.iter().find(|&&(at, _)| at == position);
+        let elements = match moved {
+            Some((_, origins)) => origins.clone(),
+            None => (0..producer.output().len()).collect(),
+        };
+        elements
+            .into_iter()
+            .map(|element| {
+                let acc = accumulating.accumulator(cx, inputs, element)?;
+                requantized((acc.lo(), acc.hi()), step(cx, accumulating, element)?)
+            })
+            .collect()
+    }
+
+    /// The pool's output, each element a requantized maximum of accumulators.
+    ///
+    /// # Soundness
+    /// That of [`max`] and [`requantize`]; each accumulator is proven to stay inside int32, as
+    /// when it is requantized itself. That the result is the maximum of the requantized follows
+    /// from the step function's never falling.
+    ///
+    /// # Errors
+    /// Those of [`Accumulating::accumulator`], [`max`] and [`requantize`].
+    pub(crate) fn synthesize(
+        &self,
+        cx: &mut Lowering<'_>,
+        producer: &dyn Operator,
+        inputs: &[&TensorVar],
+        pool: &dyn Operator,
+    ) -> Result<Vec<Num>, OpsError> {
+        let accumulating = accumulating(cx, producer)?;
+        let mut readers: HashMap<usize, usize> = HashMap::new();
+        for &at in self.windows.iter().flatten() {
+            *readers.entry(at).or_default() += 1;
+        }
+        // Accumulators that further windows read.
+        let mut shared: HashMap<usize, Num> = HashMap::new();
+        let mut out = Vec::with_capacity(self.windows.len());
+        for window in &self.windows {
+            let mut largest: Option<Num> = None;
+            for &at in window {
+                let acc = match shared.remove(&at) {
+                    Some(acc) => acc,
+                    None => accumulating.accumulator(cx, inputs, at)?,
+                };
+                let left = readers.entry(at).or_default();
+                *left = left.saturating_sub(1);
+                let acc = if *left > 0 {
+                    let acc = if acc.weight() > SHARED_UP_TO {
+                        acc.materialised(cx, "pool-accumulator")?
+                    } else {
+                        acc
+                    };
+                    shared.insert(at, acc.clone());
+                    acc
+                } else {
+                    acc
+                };
+                largest = Some(match largest {
+                    None => acc,
+                    Some(so_far) => max(cx, &so_far, &acc)?,
+                });
+            }
+            out.push(match (largest, window.first()) {
+                (Some(acc), Some(&first)) => requantize(cx, &acc, step(cx, accumulating, first)?)?,
+                // A window that lies in the padding whole yields the type's minimum.
+                _ => Num::constant(cx, pool.output().elem.min().into()),
+            });
+        }
+        Ok(out)
+    }
+}
+
+/// An element of the producer: what a maximum is taken of.
+struct Operand {
+    /// Interval of the accumulator.
+    acc: (i64, i64),
+    /// Interval of the output.
+    out: (i64, i64),
+    /// Price of the requantize.
+    requantize: u64,
+}
+
+impl Operand {
+    fn new(acc: (i64, i64), step: &Requantize) -> Result<Self, OpsError> {
+        Ok(Self {
+            acc,
+            out: requantized(acc, step)?,
+            requantize: price(acc, step)?,
+        })
+    }
+}
+
+/// Price of a requantize with lookups, in tenths of a dense scalar: three of them and the small
+/// wires that they are of; nothing for a constant.
+fn price(acc: (i64, i64), step: &Requantize) -> Result<u64, OpsError> {
+    let (lo, hi) = requantized(acc, step)?;
+    Ok(if lo == hi { 0 } else { 93 })
+}
+
+/// The ends of an accumulator's interval, requantized.
+fn requantized((lo, hi): (i64, i64), step: &Requantize) -> Result<(i64, i64), OpsError> {
+    let apply = |acc| to_int32("pool", acc).map(|acc| i64::from(step.apply(acc)));
+    Ok((apply(lo)?, apply(hi)?))
+}
+
+/// Price of the maximum of numbers in these intervals, one after the other, and its interval.
+fn fold_price(intervals: impl Iterator<Item = (i64, i64)>) -> (u64, (i64, i64)) {
+    let fold = |so_far: Option<(u64, (i64, i64))>, next: (i64, i64)| {
+        Some(so_far.map_or((0, next), |(price, largest)| {
+            let larger = (largest.0.max(next.0), largest.1.max(next.1));
+            (price + max::price(largest, next), larger)
+        }))
+    };
+    intervals.fold(None, fold).unwrap_or_default()
+}
+
+fn accumulating<'o>(
+    cx: &Lowering<'_>,
+    operator: &'o dyn Operator,
+) -> Result<&'o dyn Accumulating, OpsError> {
+    operator.accumulating().ok_or_else(|| outside(cx))
+}
+
+fn step<'o>(
+    cx: &Lowering<'_>,
+    accumulating: &'o dyn Accumulating,
+    element: usize,
+) -> Result<&'o Requantize, OpsError> {
+    accumulating.step(element).ok_or_else(|| outside(cx))
+}
+
+fn outside(cx: &Lowering<'_>) -> OpsError {
+    OpsError::Internal {
+        node: cx.path("pool"),
+        reason: "an element of a window is no accumulator".to_owned(),
+    }
+}
