@@ -204,7 +204,7 @@ fn every_wire_occurs_in_a_constraint() {
             let mut occurs = vec![false; r1cs.num_wires];
             for row in 0..r1cs.num_constraints() {
                 for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
-                    for &column in matrix.row(row).0 {
+                    for (column, _) in matrix.row(row) {
                         occurs[column as usize] = true;
                     }
                 }
@@ -500,7 +500,7 @@ fn no_single_change_is_accepted() {
             let mut rows_of = vec![Vec::new(); r1cs.num_wires];
             for row in 0..r1cs.num_constraints() {
                 for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
-                    for &column in matrix.row(row).0 {
+                    for (column, _) in matrix.row(row) {
                         rows_of[column as usize].push(row);
                     }
                 }

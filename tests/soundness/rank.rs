@@ -25,8 +25,7 @@ pub(crate) fn jacobian(r1cs: &R1cs, z: &[Fr], fixed: &[bool]) -> Jacobian {
             let mut row = Row::new();
             let (az, bz) = (r1cs.a.row_times(index, z), r1cs.b.row_times(index, z));
             for (matrix, factor) in [(&r1cs.a, bz), (&r1cs.b, az), (&r1cs.c, -Fr::ONE)] {
-                let (columns, values) = matrix.row(index);
-                for (&column, &value) in columns.iter().zip(values) {
+                for (column, value) in matrix.row(index) {
                     if !fixed[column as usize] {
                         *row.entry(column).or_default() += value * factor;
                     }

@@ -74,7 +74,7 @@ impl<'r> Solver<'r> {
         let mut rows_of = vec![Vec::new(); r1cs.num_wires];
         for row in 0..r1cs.num_constraints() {
             for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
-                for &column in matrix.row(row).0 {
+                for (column, _) in matrix.row(row) {
                     let rows: &mut Vec<u32> = &mut rows_of[column as usize];
                     if rows.last() != Some(&(row as u32)) {
                         rows.push(row as u32);
@@ -194,9 +194,8 @@ impl<'r> Solver<'r> {
 
     fn form(&self, state: &State, matrix: usize, row: usize) -> Form {
         let matrix = [&self.r1cs.a, &self.r1cs.b, &self.r1cs.c][matrix];
-        let (columns, values) = matrix.row(row);
         let mut form = Form::default();
-        for (&column, &value) in columns.iter().zip(values) {
+        for (column, value) in matrix.row(row) {
             match state.values[column as usize] {
                 Some(known) => form.constant += known * value,
                 None => form.terms.push((column as usize, value)),

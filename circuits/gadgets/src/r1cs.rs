@@ -4,84 +4,11 @@
 use std::io::{self, Write};
 
 use ark_bn254::Fr;
-use ark_ff::{AdditiveGroup, BigInteger, PrimeField};
+use ark_ff::{BigInteger, PrimeField};
 use rayon::prelude::*;
 
-use crate::error::LowerError;
-use crate::lc::Lc;
-
-/// A sparse matrix over the scalar field, row by row. Each row is in canonical form: ascending
-/// wires, no zero coefficient.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SparseMatrix {
-    row_ends: Vec<u32>,
-    columns: Vec<u32>,
-    values: Vec<Fr>,
-}
-
-impl Default for SparseMatrix {
-    fn default() -> Self {
-        Self {
-            row_ends: vec![0],
-            columns: Vec::new(),
-            values: Vec::new(),
-        }
-    }
-}
-
-impl SparseMatrix {
-    pub(crate) fn push_row(&mut self, row: Lc) -> Result<(), LowerError> {
-        for &(wire, coefficient) in row.normalised().terms() {
-            self.columns.push(wire.0);
-            self.values.push(coefficient);
-        }
-        self.row_ends
-            .push(u32::try_from(self.columns.len()).map_err(|_| LowerError::TooLarge)?);
-        Ok(())
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.row_ends.len() - 1
-    }
-
-    /// Number of non-zero entries.
-    pub fn non_zero(&self) -> usize {
-        self.columns.len()
-    }
-
-    /// Columns and coefficients of one row; empty when there is no such row.
-    pub fn row(&self, index: usize) -> (&[u32], &[Fr]) {
-        let range = match (self.row_ends.get(index), self.row_ends.get(index + 1)) {
-            (Some(&from), Some(&to)) => from as usize..to as usize,
-            _ => 0..0,
-        };
-        (
-            self.columns.get(range.clone()).unwrap_or_default(),
-            self.values.get(range).unwrap_or_default(),
-        )
-    }
-
-    /// The inner product of one row with an assignment.
-    pub fn row_times(&self, index: usize, assignment: &[Fr]) -> Fr {
-        let (columns, values) = self.row(index);
-        let mut sum = Fr::ZERO;
-        for (&column, value) in columns.iter().zip(values) {
-            if let Some(z) = assignment.get(column as usize) {
-                sum += *value * z;
-            }
-        }
-        sum
-    }
-
-    /// The matrix-vector product, one element a row.
-    pub fn times(&self, assignment: &[Fr]) -> Vec<Fr> {
-        (0..self.rows())
-            .into_par_iter()
-            .map(|row| self.row_times(row, assignment))
-            .collect()
-    }
-}
+pub use crate::integers::{RowValue, Small, is_product};
+pub use crate::matrix::{Row, SparseMatrix};
 
 /// A rank-1 constraint system. Wire 0 is the constant 1, wires `1 ..= num_public` the public
 /// inputs, the rest private.
@@ -119,13 +46,38 @@ impl R1cs {
         if assignment.len() != self.num_wires || assignment.first() != Some(&Fr::from(1_u64)) {
             return (0..self.num_constraints().max(1)).collect();
         }
+        let values = Small::new(assignment);
         (0..self.num_constraints())
             .into_par_iter()
+            .with_min_len(64)
             .filter(|&row| {
-                self.a.row_times(row, assignment) * self.b.row_times(row, assignment)
-                    != self.c.row_times(row, assignment)
+                let [a, b, c] = self.row_values(row, &values);
+                !is_product(a, b, c)
             })
             .collect()
+    }
+
+    /// What the three matrices give in one row.
+    pub fn row_values(&self, row: usize, values: &Small<'_>) -> [RowValue; 3] {
+        [&self.a, &self.b, &self.c].map(|matrix| matrix.row_value(row, values))
+    }
+
+    /// One more than the largest wire that any constraint names; 0 without any.
+    pub fn wires_end(&self) -> usize {
+        let ends = [&self.a, &self.b, &self.c].map(SparseMatrix::wires_end);
+        ends.into_iter().max().unwrap_or_default()
+    }
+
+    /// Bytes that the matrices take in memory, however many clones share them.
+    pub fn bytes(&self) -> usize {
+        self.a.bytes() + self.b.bytes() + self.c.bytes()
+    }
+
+    /// Ends building: what was kept to find repetitions is dropped.
+    pub(crate) fn seal(&mut self) {
+        for matrix in [&mut self.a, &mut self.b, &mut self.c] {
+            matrix.seal();
+        }
     }
 
     /// Whether an assignment satisfies every constraint.
@@ -164,14 +116,10 @@ impl R1cs {
         out.write_all(&size.to_le_bytes())?;
         for row in 0..self.num_constraints() {
             for matrix in [&self.a, &self.b, &self.c] {
-                let (columns, values) = matrix.row(row);
-                out.write_all(
-                    &u32::try_from(columns.len())
-                        .map_err(too_large)?
-                        .to_le_bytes(),
-                )?;
-                for (column, value) in columns.iter().zip(values) {
-                    out.write_all(&column.to_le_bytes())?;
+                let terms = matrix.row(row);
+                out.write_all(&u32::try_from(terms.len()).map_err(too_large)?.to_le_bytes())?;
+                for (wire, value) in terms {
+                    out.write_all(&wire.to_le_bytes())?;
                     out.write_all(&value.into_bigint().to_bytes_le())?;
                 }
             }
@@ -193,6 +141,7 @@ mod tests {
     use crate::lowering::{Lowering, NoChallenge};
     use crate::num::Num;
     use crate::requantize::clamped_shift;
+    use ark_ff::AdditiveGroup;
 
     fn sample(cx: &mut Lowering<'_>) {
         let terms = [(1, cx.public(0).unwrap()), (2, cx.public(1).unwrap())];

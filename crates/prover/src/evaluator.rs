@@ -66,14 +66,8 @@ pub(crate) fn check_shape(r1cs: &R1cs) -> Result<usize, ProverError> {
     if u32::try_from(r1cs.num_wires).is_err() {
         return refuse("there are more than 2^32 wires");
     }
-    for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
-        let outside = (0..constraints).into_par_iter().any(|row| {
-            let (columns, _) = matrix.row(row);
-            columns.iter().any(|&wire| wire as usize >= r1cs.num_wires)
-        });
-        if outside {
-            return refuse("a constraint names a wire that does not exist");
-        }
+    if r1cs.wires_end() > r1cs.num_wires {
+        return refuse("a constraint names a wire that does not exist");
     }
     domain_size(constraints, r1cs.num_public).ok_or(ProverError::CircuitTooLarge {
         rows: constraints
@@ -95,8 +89,7 @@ impl Evaluator {
             let mut row_ends = Vec::with_capacity(matrix.rows() + 1);
             row_ends.push(0);
             for row in 0..matrix.rows() {
-                let (columns, values) = matrix.row(row);
-                for (&wire, &value) in columns.iter().zip(values) {
+                for (wire, value) in matrix.row(row) {
                     let index = match known.entry(value) {
                         Entry::Occupied(at) => *at.get(),
                         Entry::Vacant(free) => {

@@ -144,9 +144,8 @@ pub(crate) fn check_backend(circuit: &Circuit) -> Result<(), ProverError> {
 fn column_sums(matrix: &SparseMatrix, weights: &[Fr], wires: usize) -> Zeroizing<Vec<Fr>> {
     let mut columns = Zeroizing::new(vec![Fr::ZERO; wires]);
     for (row, weight) in weights.iter().enumerate().take(matrix.rows()) {
-        let (names, coefficients) = matrix.row(row);
-        for (&wire, coefficient) in names.iter().zip(coefficients) {
-            columns[wire as usize] += if *coefficient == Fr::ONE {
+        for (wire, coefficient) in matrix.row(row) {
+            columns[wire as usize] += if coefficient == Fr::ONE {
                 *weight
             } else {
                 *weight * coefficient

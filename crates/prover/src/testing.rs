@@ -99,12 +99,8 @@ pub(crate) fn stock_matrices(circuit: &Circuit) -> Vec<Vec<Vec<(Fr, usize)>>> {
         .map(|matrix| {
             (0..matrix.rows())
                 .map(|row| {
-                    let (columns, values) = matrix.row(row);
-                    columns
-                        .iter()
-                        .zip(values)
-                        .map(|(&column, &value)| (value, column as usize))
-                        .collect()
+                    let terms = matrix.row(row);
+                    terms.map(|(wire, value)| (value, wire as usize)).collect()
                 })
                 .collect()
         })

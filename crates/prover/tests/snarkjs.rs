@@ -187,9 +187,9 @@ fn snarkjs_reads_our_constraints() {
             .into_iter()
             .zip(constraint.as_array().unwrap())
         {
-            let (wires, values) = matrix.row(row);
-            assert_eq!(terms.as_object().unwrap().len(), wires.len());
-            for (wire, value) in wires.iter().zip(values) {
+            let row = matrix.row(row);
+            assert_eq!(terms.as_object().unwrap().len(), row.len());
+            for (wire, value) in row {
                 assert_eq!(terms[wire.to_string()], value.to_string());
             }
         }

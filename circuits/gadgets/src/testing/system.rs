@@ -42,12 +42,8 @@ enum Says {
 impl System {
     pub(super) fn new(r1cs: &R1cs) -> Self {
         let terms = |matrix: &SparseMatrix, row| {
-            let (columns, values) = matrix.row(row);
-            columns
-                .iter()
-                .map(|&c| c as usize)
-                .zip(values.iter().copied())
-                .collect::<Terms>()
+            let terms = matrix.row(row);
+            terms.map(|(wire, c)| (wire as usize, c)).collect::<Terms>()
         };
         let rows: Vec<Row> = (0..r1cs.num_constraints())
             .map(|row| Row {
