@@ -128,7 +128,7 @@ impl Engine {
             &sealed.proving_key.digest,
             &sealed.circuit.digest,
         )?;
-        let own = proofmark_verifier::encode_verifying_key(&loaded.key.vk)
+        let own = proofmark_verifier::encode_verifying_key(&loaded.key.groth16.vk)
             .map_err(EngineError::Rejected)?;
         if own != verifying_key {
             return Err(EngineError::ManifestMismatch {

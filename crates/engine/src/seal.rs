@@ -93,7 +93,7 @@ pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package
 
     let key = setup(&circuit, progress)?;
     let verifying_key =
-        proofmark_verifier::encode_verifying_key(&key.vk).map_err(EngineError::Rejected)?;
+        proofmark_verifier::encode_verifying_key(&key.groth16.vk).map_err(EngineError::Rejected)?;
     let key_path = package.path_of(PROVING_KEY_FILE);
     let proving_key_digest = key_file::write(&key_path, &circuit_digest, &key)?;
     let proving_key_bytes = package.file_bytes(PROVING_KEY_FILE)?;

@@ -6,14 +6,6 @@ use proofmark_types::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProverError {
-    /// The circuit is lowered for a proof system that this prover does not have.
-    #[error(
-        "the circuit is lowered for {backend}, this prover proves groth16-bn254 only; compile the model with the plain backend"
-    )]
-    BackendUnsupported {
-        /// Name of the circuit's backend.
-        backend: &'static str,
-    },
     /// The circuit's matrices contradict each other or name wires that do not exist.
     #[error("the circuit is malformed: {reason}; compile it again from the model")]
     CircuitMalformed {
@@ -50,6 +42,14 @@ pub enum ProverError {
         expected: usize,
         /// What the key has.
         got: usize,
+    },
+    /// The circuit draws a challenge from a commitment and the key has none, or the reverse.
+    #[error(
+        "the key does not fit the circuit: it is not one of backend {backend}; run setup for this circuit"
+    )]
+    KeyBackend {
+        /// Name of the circuit's backend.
+        backend: &'static str,
     },
     /// The key file was made for another circuit.
     #[error(
@@ -147,12 +147,13 @@ impl ProverError {
     /// Stable kebab-case code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::BackendUnsupported { .. } => "backend-unsupported",
             Self::CircuitMalformed { .. } => "circuit-malformed",
             Self::CircuitTooLarge { .. } => "circuit-too-large",
             Self::Randomness { .. } => "randomness-unavailable",
             Self::TrapdoorDegenerate { .. } => "trapdoor-degenerate",
-            Self::KeyMismatch { .. } | Self::KeyCircuit { .. } => "key-circuit-mismatch",
+            Self::KeyMismatch { .. } | Self::KeyBackend { .. } | Self::KeyCircuit { .. } => {
+                "key-circuit-mismatch"
+            }
             Self::KeyDigest { .. } => "key-digest-mismatch",
             Self::KeyMalformed { .. } => "key-malformed",
             Self::KeyDegenerate { .. } => "key-degenerate",

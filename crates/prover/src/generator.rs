@@ -1,8 +1,9 @@
-//! Single-party key generation, straight from the matrices.
+//! Single-party key generation, straight from the matrices, for both backends.
 //!
 //! Canonical generators of both groups, γ = 1, and the h query in the odd Lagrange points of the
-//! doubled domain (see [`crate::qap`]): the shape of snarkjs's keys. Notation as in Groth's paper
-//! (2016/260) with `A_i`, `B_i`, `C_i` the column polynomials of wire `i`.
+//! doubled domain (see [`crate::qap`]). Notation as in Groth's paper (2016/260) with `A_i`, `B_i`,
+//! `C_i` the column polynomials of wire `i`; a circuit with a challenge has a second δ, δc, which
+//! the committed wires are divided by instead.
 //!
 //! Whoever runs this could keep the trapdoor and forge. Every transcript of such a key therefore
 //! says `single-party`. The trapdoor and all scalars derived from it are wiped when they are no
@@ -11,24 +12,24 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ark_bn254::{Bn254, Fr, G1Affine, G2Affine, g1, g2};
+use ark_bn254::{Fr, G1Affine, G2Affine, g1, g2};
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{AdditiveGroup, Field, PrimeField, Zero};
-use ark_groth16::{ProvingKey, VerifyingKey};
+use ark_ff::{AdditiveGroup, Field, Zero};
+use ark_groth16::VerifyingKey;
+use proofmark_gadgets::Circuit;
 use proofmark_gadgets::r1cs::SparseMatrix;
-use proofmark_gadgets::{Backend, Circuit, R1cs};
-use proofmark_types::digest::DigestStream;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::ProverError;
-use crate::evaluator::check_shape;
 use crate::fixed_base::FixedBase;
-use crate::qap::{odd_weights, row_weights};
-use crate::random;
+use crate::key::{CommittedKey, ProvingKey};
+use crate::qap::{QuotientForm, odd_weights, row_weights};
+use crate::shape::Shape;
+use crate::trapdoor::Trapdoor;
 
 /// Name and version of this generator, for transcripts. A change that makes other keys from the
 /// same trapdoor changes it.
-pub const GENERATOR: &str = "proofmark-groth16-bn254/1";
+pub const GENERATOR: &str = "proofmark-groth16-bn254/2";
 
 /// Receives the progress of long work. Called from several threads.
 pub trait Progress: Sync {
@@ -44,72 +45,14 @@ impl Progress for NoProgress {
     fn stage(&self, _: &'static str, _: u64, _: u64) {}
 }
 
-/// The toxic waste. Wiped on drop.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Trapdoor {
-    pub(crate) tau: Fr,
-    pub(crate) alpha: Fr,
-    pub(crate) beta: Fr,
-    pub(crate) delta: Fr,
-}
-
-impl Trapdoor {
-    fn from_system() -> Result<Self, ProverError> {
-        Ok(Self {
-            tau: *random::scalar()?,
-            alpha: *random::scalar()?,
-            beta: *random::scalar()?,
-            delta: *random::scalar()?,
-        })
-    }
-
-    /// Derived from a seed that is no secret.
-    pub(crate) fn unsafe_from_seed(seed: &[u8; 32]) -> Self {
-        let scalar = |name: &str| {
-            let half = |half: u8| {
-                let mut stream = DigestStream::new();
-                stream.update(b"proofmark/unsafe-dev-setup/v1\0");
-                stream.update(seed);
-                stream.update(name.as_bytes());
-                stream.update(&[half]);
-                *stream.finish().as_bytes()
-            };
-            Fr::from_le_bytes_mod_order(&[half(0), half(1)].concat())
-        };
-        Self {
-            tau: scalar("tau"),
-            alpha: scalar("alpha"),
-            beta: scalar("beta"),
-            delta: scalar("delta"),
-        }
-    }
-
-    /// Refuses values with which the key would be forgeable or the arithmetic undefined; those of
-    /// τ that depend on the circuit are found where they matter.
-    fn check(&self) -> Result<(), ProverError> {
-        let refuse = |reason| Err(ProverError::TrapdoorDegenerate { reason });
-        if self.tau.is_zero() || self.alpha.is_zero() || self.beta.is_zero() {
-            return refuse("tau, alpha or beta is 0");
-        }
-        if self.delta.is_zero() {
-            return refuse("delta is 0");
-        }
-        if self.delta == Fr::ONE {
-            return refuse("delta equals gamma");
-        }
-        Ok(())
-    }
-}
-
 /// Makes the key of a circuit with a trapdoor from the operating system, which is wiped.
 ///
 /// # Errors
-/// [`ProverError::BackendUnsupported`], [`ProverError::CircuitMalformed`] and
-/// [`ProverError::CircuitTooLarge`] for the circuit; [`ProverError::Randomness`];
+/// [`ProverError::CircuitMalformed`] and [`ProverError::CircuitTooLarge`] for the circuit; [`ProverError::Randomness`];
 /// [`ProverError::TrapdoorDegenerate`], which by chance does not happen.
-pub fn setup(circuit: &Circuit, progress: &dyn Progress) -> Result<ProvingKey<Bn254>, ProverError> {
-    check_backend(circuit)?;
-    generate(&circuit.r1cs, &Trapdoor::from_system()?, progress)
+pub fn setup(circuit: &Circuit, progress: &dyn Progress) -> Result<ProvingKey, ProverError> {
+    let form = QuotientForm::Folded;
+    generate(circuit, form, &Trapdoor::from_system()?, progress)
 }
 
 /// Makes a reproducible key whose trapdoor **everyone can compute** from `seed`: anyone can forge
@@ -120,24 +63,10 @@ pub fn setup(circuit: &Circuit, progress: &dyn Progress) -> Result<ProvingKey<Bn
 pub fn unsafe_dev_setup(
     circuit: &Circuit,
     seed: [u8; 32],
+    form: QuotientForm,
     progress: &dyn Progress,
-) -> Result<ProvingKey<Bn254>, ProverError> {
-    check_backend(circuit)?;
-    generate(&circuit.r1cs, &Trapdoor::unsafe_from_seed(&seed), progress)
-}
-
-/// Refuses circuits that need another proof system than plain Groth16.
-pub(crate) fn check_backend(circuit: &Circuit) -> Result<(), ProverError> {
-    let plain = circuit.backend == Backend::Plain
-        && circuit.committed.is_empty()
-        && circuit.challenges.is_empty();
-    if plain {
-        Ok(())
-    } else {
-        Err(ProverError::BackendUnsupported {
-            backend: Backend::Committed.name(),
-        })
-    }
+) -> Result<ProvingKey, ProverError> {
+    generate(circuit, form, &Trapdoor::unsafe_from_seed(&seed), progress)
 }
 
 /// Columns `Σ_row weight(row) · M[row][wire]`, one per wire.
@@ -155,68 +84,91 @@ fn column_sums(matrix: &SparseMatrix, weights: &[Fr], wires: usize) -> Zeroizing
     columns
 }
 
-/// Makes the key of `r1cs` for a given trapdoor.
+/// The scalars of a key's queries.
+struct Scalars {
+    /// `A_i`, one per wire.
+    a: Zeroizing<Vec<Fr>>,
+    /// `B_i`, one per wire.
+    b: Zeroizing<Vec<Fr>>,
+    /// `β·A_i + α·B_i + C_i`, for inputs as it is (γ = 1), for committed wires over δc, for
+    /// private ones over δ.
+    combined: Zeroizing<Vec<Fr>>,
+    /// `L_{2j+1}(τ)/δ`.
+    h: Zeroizing<Vec<Fr>>,
+}
+
+impl Scalars {
+    fn new(circuit: &Circuit, shape: &Shape, trapdoor: &Trapdoor) -> Result<Self, ProverError> {
+        let Trapdoor {
+            tau,
+            alpha,
+            beta,
+            delta,
+            delta_committed,
+        } = trapdoor;
+        let in_domain = || ProverError::TrapdoorDegenerate {
+            reason: "tau is in the domain",
+        };
+        let inverse = |delta: &Fr| delta.inverse().map(Zeroizing::new).ok_or_else(in_domain);
+        let (over_delta, over_committed) = (inverse(delta)?, inverse(delta_committed)?);
+        let (size, wires) = (shape.size, shape.num_wires);
+        let weights = row_weights(*tau, size).ok_or_else(in_domain)?;
+        let h = odd_weights(*tau, size, *over_delta).ok_or_else(in_domain)?;
+        let r1cs = &circuit.r1cs;
+        let (mut a, (b, c)) = rayon::join(
+            || column_sums(&r1cs.a, &weights, wires),
+            || {
+                rayon::join(
+                    || column_sums(&r1cs.b, &weights, wires),
+                    || column_sums(&r1cs.c, &weights, wires),
+                )
+            },
+        );
+        for (wire, weight) in shape.inputs().zip(&weights[shape.num_constraints..]) {
+            a[wire] += weight;
+        }
+        drop(weights);
+        let factor = Zeroizing::new(shape.form.column_factor(*tau, size));
+        let mut combined = c;
+        for ((combined, a), b) in combined.iter_mut().zip(a.iter()).zip(b.iter()) {
+            *combined *= *factor;
+            *combined += *beta * a + *alpha * b;
+        }
+        for (range, inverse) in [
+            (shape.committed(), over_committed),
+            (shape.private(), over_delta),
+        ] {
+            for combined in &mut combined[range] {
+                *combined *= *inverse;
+            }
+        }
+        Ok(Self { a, b, combined, h })
+    }
+}
+
+/// Makes the key of a circuit for a given trapdoor.
 pub(crate) fn generate(
-    r1cs: &R1cs,
+    circuit: &Circuit,
+    form: QuotientForm,
     trapdoor: &Trapdoor,
     progress: &dyn Progress,
-) -> Result<ProvingKey<Bn254>, ProverError> {
-    let size = check_shape(r1cs)?;
+) -> Result<ProvingKey, ProverError> {
+    let shape = Shape::new(circuit, form)?;
     trapdoor.check()?;
-    let Trapdoor {
-        tau,
-        alpha,
-        beta,
-        delta,
-    } = trapdoor;
-    let in_domain = || ProverError::TrapdoorDegenerate {
-        reason: "tau is in the domain",
-    };
-    let delta_inverse = Zeroizing::new(delta.inverse().ok_or_else(in_domain)?);
-    let inputs = r1cs.num_public + 1;
-    let wires = r1cs.num_wires;
-
     progress.stage("columns", 0, 1);
-    let weights = row_weights(*tau, size).ok_or_else(in_domain)?;
-    let h = odd_weights(*tau, size, *delta_inverse).ok_or_else(in_domain)?;
-    let (mut a, (b, c)) = rayon::join(
-        || column_sums(&r1cs.a, &weights, wires),
-        || {
-            rayon::join(
-                || column_sums(&r1cs.b, &weights, wires),
-                || column_sums(&r1cs.c, &weights, wires),
-            )
-        },
-    );
-    for (column, weight) in a
-        .iter_mut()
-        .zip(&weights[r1cs.num_constraints()..])
-        .take(inputs)
-    {
-        *column += weight;
-    }
-    drop(weights);
-    // (β·A_i + α·B_i + C_i), for public wires over γ = 1, for private ones over δ.
-    let mut combined = c;
-    for (index, ((combined, a), b)) in combined.iter_mut().zip(a.iter()).zip(b.iter()).enumerate() {
-        *combined += *beta * a + *alpha * b;
-        if index >= inputs {
-            *combined *= *delta_inverse;
-        }
-    }
+    let Scalars { a, b, combined, h } = Scalars::new(circuit, &shape, trapdoor)?;
     progress.stage("columns", 1, 1);
 
     let dense = |scalars: &[Fr]| scalars.iter().filter(|s| !s.is_zero()).count();
     let in_b = dense(&b);
-    let in_g1 = dense(&a) + in_b + dense(&combined) + size + 3;
+    let in_g1 = dense(&a) + in_b + dense(&combined) + shape.size + 3;
     let g1 = FixedBase::<g1::Config>::new(G1Affine::generator(), in_g1);
     let g1_query = |name, scalars: &[Fr]| points(&g1, name, scalars, progress);
     let a_query = g1_query("query A in G1", &a);
     drop(a);
     let b_g1_query = g1_query("query B in G1", &b);
-    let mut gamma_abc_g1 = g1_query("queries IC and L in G1", &combined);
+    let all = g1_query("queries IC, D and L in G1", &combined);
     drop(combined);
-    let l_query = gamma_abc_g1.split_off(inputs);
     let h_query = g1_query("query H in G1", &h);
     drop(h);
     drop(g1);
@@ -224,6 +176,7 @@ pub(crate) fn generate(
     let b_g2_query = points(&g2, "query B in G2", &b, progress);
     drop(g2);
     drop(b);
+    let gamma_abc_g1: Vec<G1Affine> = shape.inputs().map(|wire| all[wire]).collect();
     if gamma_abc_g1.iter().any(AffineRepr::is_zero) {
         return Err(ProverError::TrapdoorDegenerate {
             reason: "the point of a public input is the identity",
@@ -231,7 +184,19 @@ pub(crate) fn generate(
     }
 
     let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
-    Ok(ProvingKey {
+    let Trapdoor {
+        alpha,
+        beta,
+        delta,
+        delta_committed,
+        ..
+    } = trapdoor;
+    let committed = shape.challenge.map(|_| CommittedKey {
+        delta_g1: (g1 * delta_committed).into_affine(),
+        delta_g2: (g2 * delta_committed).into_affine(),
+        query: all[shape.committed()].to_vec(),
+    });
+    let groth16 = ark_groth16::ProvingKey {
         vk: VerifyingKey {
             alpha_g1: (g1 * alpha).into_affine(),
             beta_g2: (g2 * beta).into_affine(),
@@ -245,7 +210,12 @@ pub(crate) fn generate(
         b_g1_query,
         b_g2_query,
         h_query,
-        l_query,
+        l_query: all[shape.private()].to_vec(),
+    };
+    Ok(ProvingKey {
+        form,
+        groth16,
+        committed,
     })
 }
 
@@ -267,10 +237,12 @@ fn points<P: ark_ec::short_weierstrass::SWCurveConfig>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::qap::SnarkjsReduction;
-    use crate::testing::{Seeded, random_circuit, stock_matrices};
+    use crate::stock::{FoldedReduction, SnarkjsReduction};
+    use crate::testing::{Seeded, committed_circuit, random_circuit, stock_matrices};
+    use ark_bn254::Bn254;
     use ark_ff::FftField;
     use ark_groth16::Groth16;
+    use ark_groth16::r1cs_to_qap::R1CSToQAP;
     use ark_poly::{EvaluationDomain, GeneralEvaluationDomain};
     use ark_relations::gr1cs::{
         ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
@@ -296,27 +268,38 @@ mod tests {
         value
     }
 
-    #[test]
-    fn every_element_is_what_the_paper_defines() {
-        let (circuit, _) = random_circuit(1, 3, 20);
+    /// Every element of a key against its definition, with nothing of the generator's arithmetic.
+    fn against_the_definition(circuit: &Circuit, form: QuotientForm, size: usize) {
         let r1cs = &circuit.r1cs;
         let secret = trapdoor(1);
-        let key = generate(r1cs, &secret, &NoProgress).unwrap();
+        let key = generate(circuit, form, &secret, &NoProgress).unwrap();
+        assert_eq!(key.form, form);
+        let groth16 = &key.groth16;
 
         let constraints = r1cs.num_constraints();
-        let size = 32; // 20 constraints, 3 public inputs, the constant
-        assert!(constraints + 4 > 16 && constraints + 4 <= size);
         let root = Fr::get_root_of_unity(2 * size as u64).unwrap();
         let all: Vec<Fr> = (0..2 * size as u64).map(|j| root.pow([j])).collect();
         let even: Vec<Fr> = all.iter().copied().step_by(2).collect();
+        // A column of C at the doubled domain's points: as it is, or 0 at the odd ones.
+        let factor = match form {
+            QuotientForm::Standard => Fr::ONE,
+            QuotientForm::Folded => (0..size).map(|j| lagrange(&all, 2 * j, secret.tau)).sum(),
+        };
 
         let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
-        assert_eq!(key.vk.alpha_g1, (g1 * secret.alpha).into_affine());
-        assert_eq!(key.vk.beta_g2, (g2 * secret.beta).into_affine());
-        assert_eq!(key.vk.gamma_g2, g2);
-        assert_eq!(key.vk.delta_g2, (g2 * secret.delta).into_affine());
-        assert_eq!(key.beta_g1, (g1 * secret.beta).into_affine());
-        assert_eq!(key.delta_g1, (g1 * secret.delta).into_affine());
+        assert_eq!(groth16.vk.alpha_g1, (g1 * secret.alpha).into_affine());
+        assert_eq!(groth16.vk.beta_g2, (g2 * secret.beta).into_affine());
+        assert_eq!(groth16.vk.gamma_g2, g2);
+        assert_eq!(groth16.vk.delta_g2, (g2 * secret.delta).into_affine());
+        assert_eq!(groth16.beta_g1, (g1 * secret.beta).into_affine());
+        assert_eq!(groth16.delta_g1, (g1 * secret.delta).into_affine());
+        let challenge = circuit.challenges.first().map(|wire| wire.index());
+        assert_eq!(key.committed.is_some(), challenge.is_some());
+        if let Some(committed) = &key.committed {
+            let delta = secret.delta_committed;
+            assert_eq!(committed.delta_g1, (g1 * delta).into_affine());
+            assert_eq!(committed.delta_g2, (g2 * delta).into_affine());
+        }
 
         let column = |matrix: &SparseMatrix, wire: usize| {
             let mut unit = vec![Fr::ZERO; r1cs.num_wires];
@@ -325,34 +308,60 @@ mod tests {
                 .map(|row| matrix.row_times(row, &unit) * lagrange(&even, row, secret.tau))
                 .sum::<Fr>()
         };
-        assert_eq!(key.a_query.len(), r1cs.num_wires);
-        assert_eq!(key.b_g1_query.len(), r1cs.num_wires);
-        assert_eq!(key.b_g2_query.len(), r1cs.num_wires);
-        assert_eq!(key.vk.gamma_abc_g1.len(), 4);
-        assert_eq!(key.l_query.len(), r1cs.num_wires - 4);
+        let mut inputs: Vec<usize> = (0..=r1cs.num_public).collect();
+        inputs.extend(challenge);
+        let mut ic = groth16.vk.gamma_abc_g1.iter();
+        let mut d = key.committed.iter().flat_map(|c| &c.query);
+        let mut l = groth16.l_query.iter();
         for wire in 0..r1cs.num_wires {
             let mut a = column(&r1cs.a, wire);
-            if wire <= 3 {
-                a += lagrange(&even, constraints + wire, secret.tau);
+            let place = inputs.iter().position(|input| *input == wire);
+            if let Some(place) = place {
+                a += lagrange(&even, constraints + place, secret.tau);
             }
             let b = column(&r1cs.b, wire);
-            let c = column(&r1cs.c, wire);
-            assert_eq!(key.a_query[wire], (g1 * a).into_affine());
-            assert_eq!(key.b_g1_query[wire], (g1 * b).into_affine());
-            assert_eq!(key.b_g2_query[wire], (g2 * b).into_affine());
+            let c = column(&r1cs.c, wire) * factor;
+            assert_eq!(groth16.a_query[wire], (g1 * a).into_affine());
+            assert_eq!(groth16.b_g1_query[wire], (g1 * b).into_affine());
+            assert_eq!(groth16.b_g2_query[wire], (g2 * b).into_affine());
             let combined = secret.beta * a + secret.alpha * b + c;
-            if wire <= 3 {
-                assert_eq!(key.vk.gamma_abc_g1[wire], (g1 * combined).into_affine());
+            let (point, over) = if place.is_some() {
+                (ic.next(), Fr::ONE)
+            } else if challenge.is_some_and(|challenge| wire < challenge) {
+                (d.next(), secret.delta_committed)
             } else {
-                let over_delta = (g1 * (combined / secret.delta)).into_affine();
-                assert_eq!(key.l_query[wire - 4], over_delta);
-            }
+                (l.next(), secret.delta)
+            };
+            assert_eq!(point, Some(&(g1 * (combined / over)).into_affine()));
         }
-        assert_eq!(key.h_query.len(), size);
-        for (j, point) in key.h_query.iter().enumerate() {
+        assert_eq!((ic.next(), d.next(), l.next()), (None, None, None));
+        for length in [
+            groth16.a_query.len(),
+            groth16.b_g1_query.len(),
+            groth16.b_g2_query.len(),
+        ] {
+            assert_eq!(length, r1cs.num_wires);
+        }
+        assert_eq!(groth16.h_query.len(), size);
+        for (j, point) in groth16.h_query.iter().enumerate() {
             let value = lagrange(&all, 2 * j + 1, secret.tau) / secret.delta;
             assert_eq!(*point, (g1 * value).into_affine());
         }
+    }
+
+    #[test]
+    fn every_element_is_what_the_paper_defines() {
+        // 20 constraints, 3 public inputs, the constant; 14 of them make 18 rows.
+        let (twenty, _) = random_circuit(1, 3, 20);
+        let (fourteen, _) = random_circuit(1, 3, 14);
+        against_the_definition(&twenty, QuotientForm::Standard, 32);
+        against_the_definition(&twenty, QuotientForm::Folded, 24);
+        against_the_definition(&fourteen, QuotientForm::Folded, 18);
+        let committed = committed_circuit(2, 3);
+        let rows = committed.r1cs.num_constraints() + 4;
+        assert!(16 < rows && rows <= 18, "{rows}");
+        against_the_definition(&committed, QuotientForm::Standard, 32);
+        against_the_definition(&committed, QuotientForm::Folded, 18);
     }
 
     struct Stock<'a>(&'a Circuit);
@@ -406,8 +415,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn stock_generator_with_our_reduction_makes_the_same_key() {
+    fn against_stock<R: R1CSToQAP>(form: QuotientForm) {
         for (seed, public, gates) in [(2, 0, 30), (3, 5, 59), (4, 1, 200)] {
             let (circuit, _) = random_circuit(seed, public, gates);
             let mut random = Seeded::new(seed);
@@ -420,69 +428,91 @@ mod tests {
                 alpha: random.scalar(),
                 beta: random.scalar(),
                 delta: random.scalar(),
+                delta_committed: random.scalar(),
             };
-            let ours = generate(&circuit.r1cs, &secret, &NoProgress).unwrap();
-            let stock =
-                Groth16::<Bn254, SnarkjsReduction>::generate_parameters_with_qap::<Stock<'_>>(
-                    Stock(&circuit),
-                    secret.alpha,
-                    secret.beta,
-                    Fr::ONE,
-                    secret.delta,
-                    G1Affine::generator().into_group(),
-                    G2Affine::generator().into_group(),
-                    &mut source,
-                )
-                .unwrap();
-            assert_eq!(ours, stock);
+            let ours = generate(&circuit, form, &secret, &NoProgress).unwrap();
+            let stock = Groth16::<Bn254, R>::generate_parameters_with_qap::<Stock<'_>>(
+                Stock(&circuit),
+                secret.alpha,
+                secret.beta,
+                Fr::ONE,
+                secret.delta,
+                G1Affine::generator().into_group(),
+                G2Affine::generator().into_group(),
+                &mut source,
+            )
+            .unwrap();
+            assert_eq!(ours.groth16, stock);
+            assert_eq!(ours.committed, None);
         }
+    }
+
+    #[test]
+    fn stock_generator_with_our_reductions_makes_the_same_key() {
+        against_stock::<SnarkjsReduction>(QuotientForm::Standard);
+        against_stock::<FoldedReduction>(QuotientForm::Folded);
     }
 
     #[test]
     fn degenerate_trapdoors_are_refused() {
         let (circuit, _) = random_circuit(5, 2, 20);
+        let size = 24;
         let root = |order| Fr::get_root_of_unity(order).unwrap();
-        let spoil: [(&str, Spoil<'_>); 8] = [
+        let spoil: [(&str, Spoil<'_>); 11] = [
             ("tau 0", &|t| t.tau = Fr::ZERO),
             ("alpha 0", &|t| t.alpha = Fr::ZERO),
             ("beta 0", &|t| t.beta = Fr::ZERO),
             ("delta 0", &|t| t.delta = Fr::ZERO),
             ("delta is gamma", &|t| t.delta = Fr::ONE),
+            ("committed delta 0", &|t| t.delta_committed = Fr::ZERO),
+            ("committed delta is gamma", &|t| t.delta_committed = Fr::ONE),
+            ("committed delta is delta", &|t| t.delta_committed = t.delta),
             ("tau 1", &|t| t.tau = Fr::ONE),
-            ("tau a row", &|t| t.tau = root(32).pow([3])),
-            ("tau an odd point", &|t| t.tau = root(64).pow([5])),
+            ("tau a row", &|t| t.tau = root(size).pow([3])),
+            ("tau an odd point", &|t| t.tau = root(2 * size).pow([5])),
         ];
+        let generated =
+            |secret: &Trapdoor| generate(&circuit, QuotientForm::Folded, secret, &NoProgress);
         for (what, spoil) in spoil {
             let mut secret = trapdoor(5);
             spoil(&mut secret);
-            let refused = generate(&circuit.r1cs, &secret, &NoProgress).unwrap_err();
+            let refused = generated(&secret).unwrap_err();
             assert_eq!(refused.code(), "trapdoor-degenerate", "{what}");
         }
-        // One public input whose point becomes the identity: beta·A + alpha·B + C = 0.
+        // One public input whose point becomes the identity: beta·A + alpha·B + C' = 0.
         let mut secret = trapdoor(5);
-        let weights = row_weights(secret.tau, 32).unwrap();
+        let weights = row_weights(secret.tau, 24).unwrap();
         let wires = circuit.r1cs.num_wires;
         let columns = |matrix| column_sums(matrix, &weights, wires)[1];
         let a = columns(&circuit.r1cs.a) + weights[circuit.r1cs.num_constraints() + 1];
-        let (b, c) = (columns(&circuit.r1cs.b), columns(&circuit.r1cs.c));
+        let b = columns(&circuit.r1cs.b);
+        let c = columns(&circuit.r1cs.c) * QuotientForm::Folded.column_factor(secret.tau, 24);
         secret.beta = -(secret.alpha * b + c) / a;
-        let refused = generate(&circuit.r1cs, &secret, &NoProgress).unwrap_err();
+        let refused = generated(&secret).unwrap_err();
         assert_eq!(refused.code(), "trapdoor-degenerate");
     }
 
     #[test]
     fn seeds_are_reproducible_and_the_system_is_not() {
         let (circuit, _) = random_circuit(6, 1, 9);
-        let seeded = |seed| unsafe_dev_setup(&circuit, [seed; 32], &NoProgress).unwrap();
+        let seeded = |seed| {
+            let form = QuotientForm::Folded;
+            unsafe_dev_setup(&circuit, [seed; 32], form, &NoProgress).unwrap()
+        };
         assert_eq!(seeded(1), seeded(1));
-        assert_ne!(seeded(1).vk.alpha_g1, seeded(2).vk.alpha_g1);
+        assert_ne!(seeded(1).groth16.vk.alpha_g1, seeded(2).groth16.vk.alpha_g1);
+        let committed = committed_circuit(1, 4);
         let (one, other) = (
-            setup(&circuit, &NoProgress).unwrap(),
-            setup(&circuit, &NoProgress).unwrap(),
+            setup(&committed, &NoProgress).unwrap(),
+            setup(&committed, &NoProgress).unwrap(),
         );
-        assert_ne!(one.vk.alpha_g1, other.vk.alpha_g1);
-        assert_ne!(one.delta_g1, other.delta_g1);
-        assert_ne!(one.h_query[0], other.h_query[0]);
+        assert_ne!(one.groth16.vk.alpha_g1, other.groth16.vk.alpha_g1);
+        assert_ne!(one.groth16.delta_g1, other.groth16.delta_g1);
+        assert_ne!(one.groth16.h_query[0], other.groth16.h_query[0]);
+        assert_ne!(
+            one.committed.unwrap().delta_g1,
+            other.committed.unwrap().delta_g1
+        );
     }
 
     #[test]

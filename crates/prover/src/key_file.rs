@@ -1,16 +1,20 @@
 //! Proving keys on disk.
 //!
-//! The format, all integers little-endian, version 1:
+//! The format, all integers little-endian, version 2:
 //!
 //! | bytes | content |
 //! | --- | --- |
 //! | 16 | `proofmark/pkey` and two zero bytes |
-//! | 4 | version, 1 |
+//! | 4 | version, 2 |
+//! | 4 | backend: 0 plain, 1 with a commitment |
+//! | 4 | form of the quotient: 0 standard, 1 folded |
 //! | 32 | circuit digest |
-//! | 8 each | number of points in IC, A, B in G1, B in G2, L, H |
-//! | 64 each | α, β, δ in G1 |
-//! | 128 each | β, γ, δ in G2 |
-//! | 64 or 128 each | the points of IC, A, B in G1, B in G2, L, H |
+//! | 8 each | number of points in IC, A, B in G1, B in G2, D, L, H (H: the size of the domain) |
+//! | 64 each | α, β, δ, δc in G1 |
+//! | 128 each | β, γ, δ, δc in G2 |
+//! | 64 or 128 each | the points of IC, A, B in G1, B in G2, D, L, H |
+//!
+//! Without a commitment δc is absent in both groups, and D is empty.
 //!
 //! A point is affine and uncompressed, x before y, each coordinate 32 bytes (G2: first the real,
 //! then the imaginary part) below the base field's order; the identity is all zeros. So each key
@@ -25,24 +29,26 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-use ark_bn254::{Bn254, G1Affine, G2Affine};
-use ark_ec::AffineRepr;
-use ark_ec::pairing::Pairing;
-use ark_groth16::{ProvingKey, VerifyingKey};
+use ark_bn254::{G1Affine, G2Affine};
+use ark_groth16::VerifyingKey;
 use proofmark_types::Digest;
 use proofmark_types::digest::DigestStream;
 use rayon::prelude::*;
 
 use crate::encoding::Encoded;
 use crate::error::ProverError;
-use crate::qap::MAX_ROWS;
+use crate::key::{CommittedKey, ProvingKey, check_strength};
+use crate::qap::{QuotientForm, is_domain_size};
 use crate::subgroup::all_in_subgroup;
 
 const MAGIC: &[u8; 16] = b"proofmark/pkey\0\0";
-const VERSION: u32 = 1;
-/// Magic, version, circuit digest, six counts.
-const HEADER_BYTES: u64 = 16 + 4 + 32 + 6 * 8;
+const VERSION: u32 = 2;
+/// Magic, version, backend, form, circuit digest, seven counts.
+const HEADER_BYTES: u64 = 16 + 3 * 4 + 32 + 7 * 8;
+/// α, β, δ and β, γ, δ.
 const FIXED_BYTES: u64 = 3 * 64 + 3 * 128;
+/// δc in both groups.
+const COMMITTED_BYTES: u64 = 64 + 128;
 /// Most wires of a key that is read.
 const MAX_WIRES: usize = 1 << 28;
 /// Points read at a time.
@@ -56,7 +62,7 @@ pub struct LoadedKey {
     /// Digest of the file's bytes: the one asked for.
     pub digest: Digest,
     /// The key.
-    pub key: ProvingKey<Bn254>,
+    pub key: ProvingKey,
 }
 
 /// Writes to a file and hashes what is written.
@@ -98,28 +104,52 @@ fn write_points<G: Encoded>(out: &mut impl Write, points: &[G]) -> io::Result<()
     Ok(())
 }
 
-fn write_key(out: &mut impl Write, circuit: &Digest, key: &ProvingKey<Bn254>) -> io::Result<()> {
+fn write_key(out: &mut impl Write, circuit: &Digest, key: &ProvingKey) -> io::Result<()> {
+    let ProvingKey {
+        form,
+        groth16,
+        committed,
+    } = key;
+    let vk = &groth16.vk;
+    let d_query = committed.as_ref().map_or(&[][..], |c| &c.query);
     out.write_all(MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
+    out.write_all(&u32::from(committed.is_some()).to_le_bytes())?;
+    out.write_all(&form_number(*form).to_le_bytes())?;
     out.write_all(circuit.as_bytes())?;
     for count in [
-        key.vk.gamma_abc_g1.len(),
-        key.a_query.len(),
-        key.b_g1_query.len(),
-        key.b_g2_query.len(),
-        key.l_query.len(),
-        key.h_query.len(),
+        vk.gamma_abc_g1.len(),
+        groth16.a_query.len(),
+        groth16.b_g1_query.len(),
+        groth16.b_g2_query.len(),
+        d_query.len(),
+        groth16.l_query.len(),
+        groth16.h_query.len(),
     ] {
         out.write_all(&(count as u64).to_le_bytes())?;
     }
-    write_points(out, &[key.vk.alpha_g1, key.beta_g1, key.delta_g1])?;
-    write_points(out, &[key.vk.beta_g2, key.vk.gamma_g2, key.vk.delta_g2])?;
-    write_points(out, &key.vk.gamma_abc_g1)?;
-    write_points(out, &key.a_query)?;
-    write_points(out, &key.b_g1_query)?;
-    write_points(out, &key.b_g2_query)?;
-    write_points(out, &key.l_query)?;
-    write_points(out, &key.h_query)
+    write_points(out, &[vk.alpha_g1, groth16.beta_g1, groth16.delta_g1])?;
+    if let Some(committed) = committed {
+        write_points(out, &[committed.delta_g1])?;
+    }
+    write_points(out, &[vk.beta_g2, vk.gamma_g2, vk.delta_g2])?;
+    if let Some(committed) = committed {
+        write_points(out, &[committed.delta_g2])?;
+    }
+    write_points(out, &vk.gamma_abc_g1)?;
+    write_points(out, &groth16.a_query)?;
+    write_points(out, &groth16.b_g1_query)?;
+    write_points(out, &groth16.b_g2_query)?;
+    write_points(out, d_query)?;
+    write_points(out, &groth16.l_query)?;
+    write_points(out, &groth16.h_query)
+}
+
+const fn form_number(form: QuotientForm) -> u32 {
+    match form {
+        QuotientForm::Standard => 0,
+        QuotientForm::Folded => 1,
+    }
 }
 
 /// Writes a key and returns the digest of the file's bytes. The file appears whole or not at all:
@@ -127,11 +157,7 @@ fn write_key(out: &mut impl Write, circuit: &Digest, key: &ProvingKey<Bn254>) ->
 ///
 /// # Errors
 /// [`ProverError::Io`].
-pub fn write(
-    path: &Path,
-    circuit: &Digest,
-    key: &ProvingKey<Bn254>,
-) -> Result<Digest, ProverError> {
+pub fn write(path: &Path, circuit: &Digest, key: &ProvingKey) -> Result<Digest, ProverError> {
     let refuse = |error: &io::Error| ProverError::io("cannot write", path, error);
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -246,74 +272,122 @@ fn malformed(part: &'static str, reason: impl Into<String>) -> ProverError {
     }
 }
 
+/// What stands before the points.
+struct Header {
+    committed: bool,
+    form: QuotientForm,
+    circuit: Digest,
+    /// IC, A, B in G1, B in G2, D, L, H.
+    counts: [usize; 7],
+}
+
+impl Header {
+    /// Reads the header of a file of `length` bytes, and checks that the counts in it are those of
+    /// a circuit and of the length.
+    fn read<R: Read>(reader: &mut Reader<'_, R>, length: u64) -> Result<Self, ProverError> {
+        if length < HEADER_BYTES + FIXED_BYTES {
+            return Err(malformed("length", format!("{length} bytes are no key")));
+        }
+        if reader.array::<16>()? != *MAGIC {
+            return Err(malformed("magic", "this is not a proving key of Proofmark"));
+        }
+        let version = u32::from_le_bytes(reader.array()?);
+        if version != VERSION {
+            let reason = match version {
+                1 => format!("version 1, made by an earlier release; only {VERSION} is read"),
+                _ => format!("version {version}, this software reads {VERSION}"),
+            };
+            return Err(malformed("version", reason));
+        }
+        let committed = match u32::from_le_bytes(reader.array()?) {
+            0 => false,
+            1 => true,
+            other => return Err(malformed("backend", format!("number {other} is none"))),
+        };
+        let form = match u32::from_le_bytes(reader.array()?) {
+            0 => QuotientForm::Standard,
+            1 => QuotientForm::Folded,
+            other => return Err(malformed("form", format!("number {other} is none"))),
+        };
+        let circuit = Digest::from_bytes(reader.array()?);
+        let fixed = FIXED_BYTES + if committed { COMMITTED_BYTES } else { 0 };
+        let mut claimed = Some(HEADER_BYTES + fixed);
+        let mut counts = [0_usize; 7];
+        for (count, bytes) in counts.iter_mut().zip([64_u64, 64, 64, 128, 64, 64, 64]) {
+            let number = u64::from_le_bytes(reader.array()?);
+            claimed = number
+                .checked_mul(bytes)
+                .and_then(|more| claimed?.checked_add(more));
+            *count = usize::try_from(number)
+                .map_err(|_| malformed("counts", "larger than this machine's memory"))?;
+        }
+        if claimed != Some(length) {
+            let reason = match claimed {
+                Some(claimed) => format!("{length} bytes, the counts in it need {claimed}"),
+                None => format!("{length} bytes, the counts in it need more than 2^64"),
+            };
+            return Err(malformed("length", reason));
+        }
+        let [ic, a, b_g1, b_g2, d, l, h] = counts;
+        let wires = ic.checked_add(d).and_then(|some| some.checked_add(l));
+        // With a commitment, which may be to nothing, IC has the constant and the challenge.
+        let consistent = a == b_g1
+            && a == b_g2
+            && wires == Some(a)
+            && ic > usize::from(committed)
+            && (committed || d == 0)
+            && a <= MAX_WIRES
+            && is_domain_size(h, form)
+            && ic <= h;
+        if !consistent {
+            return Err(malformed("counts", "they are those of no circuit"));
+        }
+        Ok(Self {
+            committed,
+            form,
+            circuit,
+            counts,
+        })
+    }
+}
+
 /// Loads a key, if it is the one with digest `expected` and made for `circuit`.
 ///
 /// Checked, in this order: the header, and that the counts in it are those of a circuit and of the file's
 /// length, before anything is allocated by them; the digest; that all points are on their curves and those of G2
-/// in the subgroup (the cofactor of G1 is 1); no identity among α, β, γ, δ and IC; γ is the
-/// generator and δ is not; β and δ are the same in both groups; the circuit. The identity inside
-/// a query is normal: that wire does not occur there.
+/// in the subgroup (the cofactor of G1 is 1); the key's strength (see
+/// [`check_strength`]); the circuit. The identity inside a query is normal: that wire does not
+/// occur there.
 ///
 /// # Errors
-/// [`ProverError::Io`], [`ProverError::KeyMalformed`], [`ProverError::KeyDigest`],
-/// [`ProverError::KeyDegenerate`], [`ProverError::KeyCircuit`], [`ProverError::Randomness`].
+/// [`ProverError::Io`], [`ProverError::KeyMalformed`] (also for files of version 1),
+/// [`ProverError::KeyDigest`], [`ProverError::KeyDegenerate`], [`ProverError::KeyCircuit`],
+/// [`ProverError::Randomness`].
 pub fn load(path: &Path, expected: &Digest, circuit: &Digest) -> Result<LoadedKey, ProverError> {
     let refuse = |error: &io::Error| ProverError::io("cannot read", path, error);
     let file = File::open(path).map_err(|e| refuse(&e))?;
     let length = file.metadata().map_err(|e| refuse(&e))?.len();
-    if length < HEADER_BYTES + FIXED_BYTES {
-        return Err(malformed("length", format!("{length} bytes are no key")));
-    }
     let mut reader = Reader {
         path,
         inner: file,
         stream: DigestStream::new(),
         malformed: None,
     };
-    if reader.array::<16>()? != *MAGIC {
-        return Err(malformed("magic", "this is not a proving key of Proofmark"));
-    }
-    let version = u32::from_le_bytes(reader.array()?);
-    if version != VERSION {
-        let reason = format!("version {version}, this software reads {VERSION}");
-        return Err(malformed("version", reason));
-    }
-    let made_for = Digest::from_bytes(reader.array()?);
-    let mut claimed = Some(HEADER_BYTES + FIXED_BYTES);
-    let mut counts = [0_usize; 6];
-    for (count, bytes) in counts.iter_mut().zip([64_u64, 64, 64, 128, 64, 64]) {
-        let number = u64::from_le_bytes(reader.array()?);
-        claimed = number
-            .checked_mul(bytes)
-            .and_then(|more| claimed?.checked_add(more));
-        *count = usize::try_from(number)
-            .map_err(|_| malformed("counts", "larger than this machine's memory"))?;
-    }
-    if claimed != Some(length) {
-        let reason = match claimed {
-            Some(claimed) => format!("{length} bytes, the counts in it need {claimed}"),
-            None => format!("{length} bytes, the counts in it need more than 2^64"),
-        };
-        return Err(malformed("length", reason));
-    }
-
-    let [ic, a, b_g1, b_g2, l, h] = counts;
-    let consistent = a == b_g1
-        && a == b_g2
-        && ic.checked_add(l) == Some(a)
-        && ic > 0
-        && a <= MAX_WIRES
-        && h <= MAX_ROWS
-        && h.is_power_of_two();
-    if !consistent {
-        return Err(malformed("counts", "they are those of no circuit"));
-    }
-    let fixed_g1: Vec<G1Affine> = reader.points("alpha, beta, delta in G1", 3)?;
-    let fixed_g2: Vec<G2Affine> = reader.points("beta, gamma, delta in G2", 3)?;
+    let Header {
+        committed,
+        form,
+        circuit: made_for,
+        counts,
+    } = Header::read(&mut reader, length)?;
+    let [ic, a, b_g1, b_g2, d, l, h] = counts;
+    let fixed = 3 + usize::from(committed);
+    let fixed_g1: Vec<G1Affine> = reader.points("alpha, beta and deltas in G1", fixed)?;
+    let fixed_g2: Vec<G2Affine> = reader.points("beta, gamma and deltas in G2", fixed)?;
     let gamma_abc_g1 = reader.points("IC", ic)?;
     let a_query = reader.points("query A", a)?;
     let b_g1_query = reader.points("query B in G1", b_g1)?;
     let b_g2_query = reader.points("query B in G2", b_g2)?;
+    let d_query = reader.points("query D", d)?;
     let l_query = reader.points("query L", l)?;
     let h_query = reader.points("query H", h)?;
     let digest = reader.stream.finish();
@@ -326,20 +400,22 @@ pub fn load(path: &Path, expected: &Digest, circuit: &Digest) -> Result<LoadedKe
     if let Some(error) = reader.malformed {
         return Err(error);
     }
-    let ([alpha_g1, beta_g1, delta_g1], [beta_g2, gamma_g2, delta_g2]) =
-        (fixed_g1.as_slice(), fixed_g2.as_slice())
+    let (
+        [alpha_g1, beta_g1, delta_g1, committed_g1 @ ..],
+        [beta_g2, gamma_g2, delta_g2, committed_g2 @ ..],
+    ) = (fixed_g1.as_slice(), fixed_g2.as_slice())
     else {
         return Err(malformed("length", "fixed points are missing"));
     };
     for (part, points) in [
-        ("beta, gamma, delta in G2", fixed_g2.as_slice()),
+        ("beta, gamma and deltas in G2", fixed_g2.as_slice()),
         ("query B in G2", &b_g2_query),
     ] {
         if !all_in_subgroup(points)? {
             return Err(malformed(part, "a point is not in the subgroup of order r"));
         }
     }
-    let key = ProvingKey {
+    let groth16 = ark_groth16::ProvingKey {
         vk: VerifyingKey {
             alpha_g1: *alpha_g1,
             beta_g2: *beta_g2,
@@ -355,6 +431,19 @@ pub fn load(path: &Path, expected: &Digest, circuit: &Digest) -> Result<LoadedKe
         h_query,
         l_query,
     };
+    let committed = committed_g1
+        .first()
+        .zip(committed_g2.first())
+        .map(|(delta_g1, delta_g2)| CommittedKey {
+            delta_g1: *delta_g1,
+            delta_g2: *delta_g2,
+            query: d_query,
+        });
+    let key = ProvingKey {
+        form,
+        groth16,
+        committed,
+    };
     check_strength(&key)?;
     if made_for != *circuit {
         return Err(ProverError::KeyCircuit {
@@ -369,78 +458,78 @@ pub fn load(path: &Path, expected: &Digest, circuit: &Digest) -> Result<LoadedKe
     })
 }
 
-/// Refuses a key under which anyone can forge, or whose fixed points contradict each other. All
-/// points are taken to be in their groups.
-///
-/// A key without phase 2 has δ = γ: then C of a proof and the public inputs can be traded against
-/// each other, which has been exploited.
-///
-/// # Errors
-/// [`ProverError::KeyDegenerate`].
-pub fn check_strength(key: &ProvingKey<Bn254>) -> Result<(), ProverError> {
-    let degenerate = |reason: String| Err(ProverError::KeyDegenerate { reason });
-    let vk = &key.vk;
-    for (name, identity) in [
-        ("alpha in G1", vk.alpha_g1.is_zero()),
-        ("beta in G1", key.beta_g1.is_zero()),
-        ("delta in G1", key.delta_g1.is_zero()),
-        ("beta in G2", vk.beta_g2.is_zero()),
-        ("gamma in G2", vk.gamma_g2.is_zero()),
-        ("delta in G2", vk.delta_g2.is_zero()),
-    ] {
-        if identity {
-            return degenerate(format!("{name} is the identity"));
-        }
-    }
-    if let Some(index) = vk.gamma_abc_g1.iter().position(AffineRepr::is_zero) {
-        return degenerate(format!("IC[{index}] is the identity"));
-    }
-    let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
-    if vk.delta_g2 == vk.gamma_g2 || vk.delta_g2 == g2 || key.delta_g1 == g1 {
-        return degenerate("delta equals gamma: the key had no phase 2".to_owned());
-    }
-    if vk.gamma_g2 != g2 {
-        return degenerate(
-            "gamma is not the generator, as it is in every key made here".to_owned(),
-        );
-    }
-    for (name, in_g1, in_g2) in [
-        ("beta", key.beta_g1, vk.beta_g2),
-        ("delta", key.delta_g1, vk.delta_g2),
-    ] {
-        if Bn254::pairing(in_g1, g2) != Bn254::pairing(g1, in_g2) {
-            return degenerate(format!("{name} in G1 and G2 are not the same"));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::{NoProgress, setup};
-    use crate::testing::random_circuit;
+    use crate::generator::{NoProgress, unsafe_dev_setup};
+    use crate::testing::{committed_circuit, random_circuit};
     use ark_bn254::{Fq2, Fr};
-    use ark_ec::CurveGroup;
+    use ark_ec::{AffineRepr, CurveGroup};
+    use proofmark_gadgets::Circuit;
     use std::fs;
     use std::path::PathBuf;
 
-    type Spoil<'a> = &'a dyn Fn(&mut ProvingKey<Bn254>);
+    type Spoil<'a> = &'a dyn Fn(&mut ProvingKey);
 
     struct Fixture {
         folder: tempfile::TempDir,
         circuit: Digest,
-        key: ProvingKey<Bn254>,
+        key: ProvingKey,
     }
 
     impl Fixture {
-        fn new() -> Self {
-            let (circuit, _) = random_circuit(30, 2, 150);
+        fn of(circuit: &Circuit, form: QuotientForm) -> Self {
             Self {
                 folder: tempfile::tempdir().unwrap(),
                 circuit: circuit.digest(),
-                key: setup(&circuit, &NoProgress).unwrap(),
+                key: unsafe_dev_setup(circuit, [30; 32], form, &NoProgress).unwrap(),
             }
+        }
+
+        fn plain() -> Self {
+            Self::of(&random_circuit(30, 2, 150).0, QuotientForm::Folded)
+        }
+
+        fn committed() -> Self {
+            Self::of(&committed_circuit(2, 150), QuotientForm::Folded)
+        }
+
+        /// The key's bytes, written and not pinned.
+        fn bytes(&self) -> Vec<u8> {
+            write(&self.path(), &self.circuit, &self.key).unwrap();
+            fs::read(self.path()).unwrap()
+        }
+
+        /// Lengths of the file's sections, in order: magic, version, backend, form, circuit,
+        /// counts, fixed points of G1 and G2, then the points of IC, A, B, B, D, L, H.
+        fn sections(&self) -> Vec<usize> {
+            let key = &self.key.groth16;
+            let (fixed, d) = match &self.key.committed {
+                Some(committed) => (4, committed.query.len()),
+                None => (3, 0),
+            };
+            vec![
+                16,
+                4,
+                4,
+                4,
+                32,
+                56,
+                fixed * 64,
+                fixed * 128,
+                64 * key.vk.gamma_abc_g1.len(),
+                64 * key.a_query.len(),
+                64 * key.b_g1_query.len(),
+                128 * key.b_g2_query.len(),
+                64 * d,
+                64 * key.l_query.len(),
+                64 * key.h_query.len(),
+            ]
+        }
+
+        /// Where a section begins.
+        fn at(&self, section: usize) -> usize {
+            self.sections()[..section].iter().sum()
         }
 
         fn path(&self) -> PathBuf {
@@ -461,23 +550,32 @@ mod tests {
 
     #[test]
     fn what_is_written_is_loaded() {
-        let fixture = Fixture::new();
-        let digest = write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
-        let bytes = fs::read(fixture.path()).unwrap();
-        assert_eq!(digest, Digest::of(&bytes));
-        assert_eq!(digest, super::digest(&fixture.path()).unwrap());
-        let loaded = fixture.load(&digest).unwrap();
-        assert_eq!(loaded.key, fixture.key);
-        assert_eq!(loaded.circuit, fixture.circuit);
-        assert_eq!(loaded.digest, digest);
-        // Identities inside the queries are normal, and there are some.
-        assert!(fixture.key.b_g2_query.iter().any(AffineRepr::is_zero));
-        // The same key over an old file; nothing else is left in the folder.
-        assert_eq!(
-            write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap(),
-            digest
-        );
-        assert_eq!(fs::read_dir(fixture.folder.path()).unwrap().count(), 1);
+        let (circuit, _) = random_circuit(30, 2, 150);
+        for fixture in [
+            Fixture::plain(),
+            Fixture::committed(),
+            Fixture::of(&circuit, QuotientForm::Standard),
+            Fixture::of(&committed_circuit(0, 1), QuotientForm::Standard),
+        ] {
+            let digest = write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
+            let bytes = fs::read(fixture.path()).unwrap();
+            assert_eq!(bytes.len(), fixture.sections().into_iter().sum::<usize>());
+            assert_eq!(digest, Digest::of(&bytes));
+            assert_eq!(digest, super::digest(&fixture.path()).unwrap());
+            let loaded = fixture.load(&digest).unwrap();
+            assert_eq!(loaded.key, fixture.key);
+            assert_eq!(loaded.circuit, fixture.circuit);
+            assert_eq!(loaded.digest, digest);
+            // Identities inside the queries are normal, and there are some.
+            let b = &fixture.key.groth16.b_g2_query;
+            assert!(b.iter().any(AffineRepr::is_zero));
+            // The same key over an old file; nothing else is left in the folder.
+            assert_eq!(
+                write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap(),
+                digest
+            );
+            assert_eq!(fs::read_dir(fixture.folder.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]
@@ -488,7 +586,7 @@ mod tests {
             &Digest::of(b""),
         );
         assert_eq!(error.unwrap_err().code(), "key-io");
-        let fixture = Fixture::new();
+        let fixture = Fixture::plain();
         let missing = fixture.folder.path().join("missing/proving.key");
         let error = write(&missing, &fixture.circuit, &fixture.key).unwrap_err();
         assert_eq!(error.code(), "key-io");
@@ -496,51 +594,57 @@ mod tests {
 
     #[test]
     fn one_flipped_bit_in_any_section_is_another_digest() {
-        let fixture = Fixture::new();
-        let digest = write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
-        let bytes = fs::read(fixture.path()).unwrap();
-        let key = &fixture.key;
-        let mut at = 0;
-        let mut sections = Vec::new();
-        for length in [
-            16,
-            4,
-            32,
-            48,
-            3 * 64,
-            3 * 128,
-            64 * key.vk.gamma_abc_g1.len(),
-            64 * key.a_query.len(),
-            64 * key.b_g1_query.len(),
-            128 * key.b_g2_query.len(),
-            64 * key.l_query.len(),
-            64 * key.h_query.len(),
-        ] {
-            sections.push((at, length));
-            at += length;
-        }
-        assert_eq!(at, bytes.len());
-        for (section, (from, length)) in sections.into_iter().enumerate() {
-            for place in [from, from + length / 2, from + length - 1] {
-                let mut other = bytes.clone();
-                other[place] ^= 1;
-                fs::write(fixture.path(), &other).unwrap();
-                let code = fixture.load(&digest).unwrap_err().code();
-                let expected = match section {
-                    0 | 1 | 3 => "key-malformed",
-                    _ => "key-digest-mismatch",
-                };
-                assert_eq!(code, expected, "section {section}, byte {place}");
+        for fixture in [Fixture::plain(), Fixture::committed()] {
+            let bytes = fixture.bytes();
+            let digest = Digest::of(&bytes);
+            for (section, length) in fixture.sections().into_iter().enumerate() {
+                let from = fixture.at(section);
+                for place in (0..length).step_by((length / 2).max(1)) {
+                    let mut other = bytes.clone();
+                    other[from + place] ^= 1;
+                    fs::write(fixture.path(), &other).unwrap();
+                    let code = fixture.load(&digest).unwrap_err().code();
+                    let expected = match section {
+                        0..=3 | 5 => "key-malformed",
+                        _ => "key-digest-mismatch",
+                    };
+                    assert_eq!(code, expected, "section {section}, byte {place}");
+                }
             }
         }
     }
 
     #[test]
+    fn other_versions_backends_and_forms_are_refused() {
+        let fixture = Fixture::plain();
+        let bytes = fixture.bytes();
+        let refused = |section: usize, value: u32| {
+            let mut other = bytes.clone();
+            let at = fixture.at(section);
+            other[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            match fixture.load_pinned(&other).unwrap_err() {
+                ProverError::KeyMalformed { part, reason } => (part, reason),
+                error => panic!("{error}"),
+            }
+        };
+        let (part, reason) = refused(1, 1);
+        assert_eq!(part, "version");
+        assert!(reason.contains("earlier release"), "{reason}");
+        assert_eq!(refused(1, 3).0, "version");
+        // The length says that there is no δc.
+        assert_eq!(refused(2, 1).0, "length");
+        assert_eq!(refused(2, 2).0, "backend");
+        // 153 rows make a domain of 192; 160 would be of neither form.
+        assert_eq!(fixture.key.groth16.h_query.len(), 192);
+        assert_eq!(refused(3, 0).0, "counts");
+        assert_eq!(refused(3, 2).0, "form");
+    }
+
+    #[test]
     fn lengths_are_those_of_the_file_or_nothing_is_allocated() {
-        let fixture = Fixture::new();
-        write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
-        let bytes = fs::read(fixture.path()).unwrap();
-        for length in [0, 1, 15, 99, 100, 675, 676, bytes.len() - 1] {
+        let fixture = Fixture::plain();
+        let bytes = fixture.bytes();
+        for length in [0, 1, 15, 115, 116, 691, 692, bytes.len() - 1] {
             let error = fixture.load_pinned(&bytes[..length]).unwrap_err();
             assert_eq!(error.code(), "key-malformed", "{length}");
         }
@@ -549,11 +653,12 @@ mod tests {
             fixture.load_pinned(&longer).unwrap_err().code(),
             "key-malformed"
         );
-        for count in 0..6 {
+        let counts = fixture.at(5);
+        for count in 0..7 {
             // 2^58 · 64 wraps around to 0.
-            for claim in [u64::MAX, 1 << 58, 1 << 57, 1 << 40, 0] {
+            for claim in [u64::MAX, 1 << 58, 1 << 57, 1 << 40, 1] {
                 let mut other = bytes.clone();
-                other[52 + 8 * count..][..8].copy_from_slice(&claim.to_le_bytes());
+                other[counts + 8 * count..][..8].copy_from_slice(&claim.to_le_bytes());
                 let error = fixture.load_pinned(&other).unwrap_err();
                 assert!(
                     matches!(&error, ProverError::KeyMalformed { part: "length", .. }),
@@ -565,39 +670,41 @@ mod tests {
 
     #[test]
     fn counts_of_no_circuit_are_refused() {
-        let fixture = Fixture::new();
-        write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
-        let bytes = fs::read(fixture.path()).unwrap();
         // Points moved from one section to another: the length stays.
-        for (from, to) in [(1, 2), (1, 4), (2, 1), (4, 1), (0, 1), (5, 4), (4, 5)] {
-            let mut other = bytes.clone();
-            for (section, change) in [(from, -1_i64), (to, 1)] {
-                let at = 52 + 8 * section;
+        let moved = |fixture: &Fixture, moves: &[(usize, i64)]| {
+            let mut other = fixture.bytes();
+            let counts = fixture.at(5);
+            for &(section, change) in moves {
+                let at = counts + 8 * section;
                 let count = i64::from_le_bytes(other[at..at + 8].try_into().unwrap());
                 other[at..at + 8].copy_from_slice(&(count + change).to_le_bytes());
             }
             let error = fixture.load_pinned(&other).unwrap_err();
             assert!(
                 matches!(&error, ProverError::KeyMalformed { part: "counts", .. }),
-                "{from} to {to}: {error}"
+                "{moves:?}: {error}"
             );
+        };
+        let fixture = Fixture::plain();
+        for (from, to) in [(1, 2), (1, 5), (2, 1), (5, 1), (0, 1), (6, 5), (5, 6)] {
+            moved(&fixture, &[(from, -1), (to, 1)]);
         }
+        // One G2 point is as long as two of G1.
+        moved(&fixture, &[(3, -1), (1, 1), (2, 1)]);
+        // A plain key with a query D, a domain of 193 or 160, no point in IC.
+        moved(&fixture, &[(5, -1), (4, 1)]);
+        moved(&fixture, &[(0, -3), (5, 3)]);
+        let fixture = Fixture::committed();
+        // A challenge without a place in IC.
+        moved(&fixture, &[(0, -3), (5, 3)]);
     }
 
     #[test]
     fn points_that_are_no_group_elements_are_refused_under_a_pinned_digest() {
-        let fixture = Fixture::new();
-        write(&fixture.path(), &fixture.circuit, &fixture.key).unwrap();
-        let bytes = fs::read(fixture.path()).unwrap();
-        let (g1, g2) = (100, 100 + 3 * 64);
-        let ic = g2 + 3 * 128;
-        let key = &fixture.key;
-        let a = ic + 64 * key.vk.gamma_abc_g1.len();
-        let b_g1 = a + 64 * key.a_query.len();
-        let b_g2 = b_g1 + 64 * key.b_g1_query.len();
-        let l = b_g2 + 128 * key.b_g2_query.len();
-        let h = l + 64 * key.l_query.len();
-        for place in [g1, g2, ic, a, b_g1, b_g2, l, h, bytes.len() - 64] {
+        let fixture = Fixture::committed();
+        let bytes = fixture.bytes();
+        let last = bytes.len() - 64;
+        for place in (6..15).map(|section| fixture.at(section)).chain([last]) {
             // (1, 1), on neither curve; and a coordinate that is not reduced.
             let mut other = bytes.clone();
             other[place..place + 64].fill(0);
@@ -623,7 +730,8 @@ mod tests {
         assert!(!outside.is_in_correct_subgroup_assuming_on_curve());
         let mut encoded = Vec::new();
         outside.encode(&mut encoded);
-        for place in [g2, g2 + 128, g2 + 256, b_g2, l - 128] {
+        let (g2, b_g2, d) = (fixture.at(7), fixture.at(11), fixture.at(12));
+        for place in [g2, g2 + 128, g2 + 256, g2 + 384, b_g2, d - 128] {
             let mut other = bytes.clone();
             other[place..place + 128].copy_from_slice(&encoded);
             let error = fixture.load_pinned(&other).unwrap_err();
@@ -637,34 +745,76 @@ mod tests {
 
     #[test]
     fn degenerate_keys_are_refused_under_a_pinned_digest() {
-        let fixture = Fixture::new();
         let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
         let spoil: [(&str, Spoil<'_>); 14] = [
-            ("alpha", &|k| k.vk.alpha_g1 = G1Affine::zero()),
-            ("beta in G1", &|k| k.beta_g1 = G1Affine::zero()),
-            ("beta in G2", &|k| k.vk.beta_g2 = G2Affine::zero()),
-            ("gamma", &|k| k.vk.gamma_g2 = G2Affine::zero()),
-            ("delta in G1", &|k| k.delta_g1 = G1Affine::zero()),
-            ("delta in G2", &|k| k.vk.delta_g2 = G2Affine::zero()),
-            ("first IC", &|k| k.vk.gamma_abc_g1[0] = G1Affine::zero()),
-            ("last IC", &|k| k.vk.gamma_abc_g1[2] = G1Affine::zero()),
-            ("no phase 2", &|k| {
-                k.vk.delta_g2 = g2;
-                k.delta_g1 = g1;
+            ("alpha", &|k| k.groth16.vk.alpha_g1 = G1Affine::zero()),
+            ("beta in G1", &|k| k.groth16.beta_g1 = G1Affine::zero()),
+            ("beta in G2", &|k| k.groth16.vk.beta_g2 = G2Affine::zero()),
+            ("gamma", &|k| k.groth16.vk.gamma_g2 = G2Affine::zero()),
+            ("delta in G1", &|k| k.groth16.delta_g1 = G1Affine::zero()),
+            ("delta in G2", &|k| k.groth16.vk.delta_g2 = G2Affine::zero()),
+            ("first IC", &|k| {
+                k.groth16.vk.gamma_abc_g1[0] = G1Affine::zero();
             }),
-            ("delta is gamma", &|k| k.vk.gamma_g2 = k.vk.delta_g2),
-            ("delta is the generator in G1 alone", &|k| k.delta_g1 = g1),
+            ("last IC", &|k| {
+                *k.groth16.vk.gamma_abc_g1.last_mut().unwrap() = G1Affine::zero();
+            }),
+            ("no phase 2", &|k| {
+                k.groth16.vk.delta_g2 = g2;
+                k.groth16.delta_g1 = g1;
+            }),
+            ("delta is gamma", &|k| {
+                k.groth16.vk.gamma_g2 = k.groth16.vk.delta_g2;
+            }),
+            ("delta is the generator in G1 alone", &|k| {
+                k.groth16.delta_g1 = g1;
+            }),
             ("another gamma", &|k| {
-                k.vk.gamma_g2 = (g2 * Fr::from(2)).into_affine();
+                k.groth16.vk.gamma_g2 = (g2 * Fr::from(2)).into_affine();
             }),
             ("two betas", &|k| {
-                k.beta_g1 = (g1 * Fr::from(2)).into_affine();
+                k.groth16.beta_g1 = (g1 * Fr::from(2)).into_affine();
             }),
             ("two deltas", &|k| {
-                k.delta_g1 = (g1 * Fr::from(2)).into_affine();
+                k.groth16.delta_g1 = (g1 * Fr::from(2)).into_affine();
             }),
         ];
-        for (name, spoil) in spoil {
+        let committed = |k: &mut ProvingKey, g1: G1Affine, g2: G2Affine| {
+            let committed = k.committed.as_mut().unwrap();
+            (committed.delta_g1, committed.delta_g2) = (g1, g2);
+        };
+        let spoil_committed: [(&str, Spoil<'_>); 9] = [
+            ("identity", &|k| {
+                committed(k, G1Affine::zero(), G2Affine::zero());
+            }),
+            ("identity in G1", &|k| {
+                k.committed.as_mut().unwrap().delta_g1 = G1Affine::zero();
+            }),
+            ("identity in G2", &|k| {
+                k.committed.as_mut().unwrap().delta_g2 = G2Affine::zero();
+            }),
+            ("gamma", &|k| committed(k, g1, g2)),
+            ("gamma in G1", &|k| {
+                k.committed.as_mut().unwrap().delta_g1 = g1
+            }),
+            ("gamma in G2", &|k| {
+                k.committed.as_mut().unwrap().delta_g2 = g2
+            }),
+            ("delta", &|k| {
+                committed(k, k.groth16.delta_g1, k.groth16.vk.delta_g2);
+            }),
+            ("delta in G2", &|k| {
+                k.committed.as_mut().unwrap().delta_g2 = k.groth16.vk.delta_g2;
+            }),
+            ("two of them", &|k| {
+                k.committed.as_mut().unwrap().delta_g1 = (g1 * Fr::from(2)).into_affine();
+            }),
+        ];
+        let (plain, with_challenge) = (Fixture::plain(), Fixture::committed());
+        let both = [&plain, &with_challenge];
+        let of_all = spoil.iter().flat_map(|spoil| both.map(|f| (f, spoil)));
+        let of_committed = spoil_committed.iter().map(|spoil| (&with_challenge, spoil));
+        for (fixture, (name, spoil)) in of_all.chain(of_committed) {
             let mut other = fixture.key.clone();
             spoil(&mut other);
             let digest = write(&fixture.path(), &fixture.circuit, &other).unwrap();
@@ -675,7 +825,7 @@ mod tests {
 
     #[test]
     fn a_key_of_another_circuit_is_refused() {
-        let fixture = Fixture::new();
+        let fixture = Fixture::plain();
         let other = Digest::of(b"another circuit");
         let digest = write(&fixture.path(), &other, &fixture.key).unwrap();
         assert_eq!(

@@ -1,12 +1,13 @@
 //! Keys and proofs: Groth16 over BN254 for compiled circuits.
 //!
-//! Reading order: [`qap`] (from constraints to polynomials, in snarkjs's shape), [`generator`]
-//! (single-party keys), [`prover`] (proofs, each verified before it is returned), [`key_file`]
-//! (proving keys on disk, checked on load), [`transcript`] (the public record that ties a key to
-//! its circuit), [`snarkjs`] (the same key and proof in snarkjs's JSON).
+//! Reading order: [`qap`] (from constraints to polynomials), [`key`] (what a key consists of),
+//! [`generator`] (single-party keys), [`prover`] (proofs, each verified before it is returned),
+//! [`key_file`] (proving keys on disk, checked on load), [`transcript`] (the public record that
+//! ties a key to its circuit), [`snarkjs`] (the same key and proof in snarkjs's JSON), [`stock`]
+//! (our keys in stock `ark-groth16`).
 //!
-//! The currency is `ark-groth16`'s: [`ProvingKey`], [`VerifyingKey`](ark_groth16::VerifyingKey)
-//! and [`Proof`].
+//! The currency is `ark-groth16`'s: [`VerifyingKey`](ark_groth16::VerifyingKey), [`Proof`], and its
+//! proving key inside [`ProvingKey`].
 #![forbid(unsafe_code)]
 
 mod encoding;
@@ -14,21 +15,27 @@ pub mod error;
 mod evaluator;
 mod fixed_base;
 pub mod generator;
+pub mod key;
 pub mod key_file;
 pub mod prover;
 pub mod qap;
 mod random;
+mod shape;
 pub mod snarkjs;
+pub mod stock;
 mod subgroup;
 pub mod transcript;
+mod trapdoor;
 
 #[cfg(test)]
 mod testing;
 
 pub use ark_bn254::{Bn254, Fr};
-pub use ark_groth16::{Proof, ProvingKey};
+pub use ark_groth16::Proof;
 pub use error::ProverError;
 pub use generator::{NoProgress, Progress, setup, unsafe_dev_setup};
+pub use key::{CommittedKey, ProvingKey};
 pub use key_file::LoadedKey;
 pub use prover::Prover;
+pub use qap::QuotientForm;
 pub use transcript::{SetupRecord, Transcript};

@@ -82,9 +82,10 @@ impl Prover {
         key.check_shape(&evaluator.shape)?;
         let key = key.groth16;
         let private = evaluator.shape.private();
-        let first_private = u32::try_from(private.start).map_err(|_| ProverError::CircuitTooLarge {
-            rows: evaluator.shape.size,
-        })?;
+        let first_private =
+            u32::try_from(private.start).map_err(|_| ProverError::CircuitTooLarge {
+                rows: evaluator.shape.size,
+            })?;
         let prepared =
             PreparedKey::new(&key.vk).map_err(|rejection| ProverError::KeyDegenerate {
                 reason: rejection.to_string(),
@@ -315,10 +316,14 @@ mod tests {
         let (circuit, _) = random_circuit(16, 2, 20);
         let key = setup(&circuit, &NoProgress).unwrap();
         let spoil: [(&str, Spoil<'_>); 6] = [
-            ("IC", &|k| k.groth16.vk.gamma_abc_g1.push(G1Affine::generator())),
+            ("IC", &|k| {
+                k.groth16.vk.gamma_abc_g1.push(G1Affine::generator())
+            }),
             ("query A", &|k| k.groth16.a_query.truncate(5)),
             ("query B in G1", &|k| k.groth16.b_g1_query.clear()),
-            ("query B in G2", &|k| k.groth16.b_g2_query.push(G2Affine::zero())),
+            ("query B in G2", &|k| {
+                k.groth16.b_g2_query.push(G2Affine::zero())
+            }),
             ("query L", &|k| k.groth16.l_query.truncate(1)),
             ("query H", &|k| k.groth16.h_query.truncate(23)),
         ];

@@ -1,71 +1,126 @@
-//! From rank-1 constraints to polynomials, in the shape that snarkjs's keys have.
+//! From rank-1 constraints to polynomials.
 //!
-//! Let `n` be the power of two at or above `constraints + public inputs + 1`, and `ω` a primitive
-//! `2n`-th root of unity. Constraint `i` lives at the point `ω^{2i}`. Row `constraints + i`
-//! carries wire `i` in A alone, for the constant and each public input, so that their columns of A
-//! are linearly independent of the rest. With `a`, `b`, `c` the polynomials of degree below `n`
-//! through `A·z`, `B·z`, `C·z`, the polynomial `p = a·b − c` has degree below `2n` and vanishes at
-//! all even powers of `ω` exactly when `z` satisfies the constraints. Therefore
-//! `p(τ) = Σ_j p(ω^{2j+1}) · L_{2j+1}(τ)` with the Lagrange polynomials `L` of the doubled domain:
-//! the prover sends p's values at the odd powers into an h query of `L_{2j+1}(τ)/δ`, and no
-//! quotient by the vanishing polynomial is ever computed.
+//! Let `n` be the domain's size, at least the number of rows, and `ω` a primitive `2n`-th root of
+//! unity. Constraint `i` lives at the point `ω^{2i}`. Row `constraints + i` carries the `i`-th
+//! wire that the verifier knows (the constant, the public inputs, the challenge) in A alone, so
+//! that their columns of A are linearly independent of the rest. With `a`, `b`, `c` the polynomials
+//! of degree below `n` through `A·z`, `B·z`, `C·z`, the polynomial `p = a·b − c` has degree below
+//! `2n` and vanishes at all even powers of `ω` exactly when `z` satisfies the constraints.
+//! Therefore `p(τ) = Σ_j p(ω^{2j+1}) · L_{2j+1}(τ)` with the Lagrange polynomials `L` of the
+//! doubled domain: the prover sends p's values at the odd powers into an h query of
+//! `L_{2j+1}(τ)/δ`, and no quotient by the vanishing polynomial is ever computed.
+//!
+//! That is the shape of snarkjs's keys ([`QuotientForm::Standard`]). It takes six transforms of
+//! size `n`. Two of them are for the values of `c` at the odd powers, and any polynomials `C'_i`
+//! of degree below `2n` that agree with the columns `C_i` at the even powers serve as well. With
+//! `C'_i = C_i·(1 + X^n)/2` ([`QuotientForm::Folded`]) `c'` is `c` at the even powers and 0 at the
+//! odd ones, since `ω^n = −1`: there `p` is `a·b` alone, and four transforms suffice. The verifier
+//! sees no difference. Keys that other programs make and read have the standard form.
 //!
 //! snarkjs takes `c = a∘b` on the even points, which hides an unsatisfied witness. Here `c` comes
-//! from the matrix, and `a∘b = c` is checked on every row before anything else.
+//! from the matrix, and `a∘b = c` is checked on every row before anything else, in both forms.
 
-use ark_ff::PrimeField;
-use ark_groth16::r1cs_to_qap::R1CSToQAP;
-use ark_poly::EvaluationDomain;
-use ark_relations::gr1cs::{
-    ConstraintSystemRef, Matrix, R1CS_PREDICATE_LABEL, Result as SynthesisResult, SynthesisError,
-};
+use ark_bn254::Fr;
+use ark_ff::FftField;
+use ark_poly::{EvaluationDomain, MixedRadixEvaluationDomain};
 use rayon::prelude::*;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Rows of the largest domain: the doubled one must fit the scalar field's 2^28-th roots of unity.
 pub(crate) const MAX_ROWS: usize = 1 << 27;
 
-/// Size of the domain for a circuit: the power of two at or above
-/// `num_constraints + num_public + 1`. `None` above 2^27.
-pub fn domain_size(num_constraints: usize, num_public: usize) -> Option<usize> {
-    let rows = num_constraints.checked_add(num_public)?.checked_add(1)?;
+/// How a key accounts for the matrix C. See the [module](self).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QuotientForm {
+    /// As in snarkjs's keys: columns of C as they are, a domain of a power of two, six transforms
+    /// a proof.
+    Standard,
+    /// Columns of C times `(1 + X^n)/2`, a domain of 2^k, 3·2^k or 9·2^k, four transforms a proof.
+    Folded,
+}
+
+impl QuotientForm {
+    /// Stable kebab-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Folded => "folded",
+        }
+    }
+
+    /// What a column of C, evaluated at τ, is multiplied by.
+    pub(crate) fn column_factor<F: FftField>(self, tau: F, size: usize) -> F {
+        match self {
+            Self::Standard => F::one(),
+            Self::Folded => (tau.pow([size as u64]) + F::one()) / F::from(2_u64),
+        }
+    }
+}
+
+/// Size of the smallest domain of at least `rows` rows (constraints, constant, public inputs and
+/// challenge together) that the form allows. `None` above 2^27.
+pub fn domain_size(rows: usize, form: QuotientForm) -> Option<usize> {
     if rows > MAX_ROWS {
         return None;
     }
-    rows.checked_next_power_of_two()
+    let times_power = |odd: usize| odd * rows.div_ceil(odd).next_power_of_two();
+    let power = times_power(1);
+    match form {
+        QuotientForm::Standard => Some(power),
+        QuotientForm::Folded => [power, times_power(3), times_power(9)].into_iter().min(),
+    }
 }
 
-/// Replaces `a` by the values of `p = a·b − c` at the odd powers of `ω`, given the values of the
-/// three at the even ones. All three have the domain's size; `b` and `c` are left with scratch.
-pub(crate) fn odd_values<F: PrimeField, D: EvaluationDomain<F>>(
-    a: &mut Vec<F>,
-    b: &mut Vec<F>,
-    c: &mut Vec<F>,
-) -> Option<()> {
+/// Whether a domain of this size belongs to the form.
+pub(crate) fn is_domain_size(size: usize, form: QuotientForm) -> bool {
+    size > 0 && domain_size(size, form) == Some(size)
+}
+
+/// The values of `p` at the odd powers of `ω`, given those of `a`, `b` and (for
+/// [`QuotientForm::Standard`]) `c` at the even ones. All have the domain's size. `None` when there
+/// is no such domain.
+pub(crate) fn odd_values(
+    mut a: Zeroizing<Vec<Fr>>,
+    mut b: Zeroizing<Vec<Fr>>,
+    mut c: Option<Zeroizing<Vec<Fr>>>,
+) -> Option<Zeroizing<Vec<Fr>>> {
     let size = a.len();
-    if b.len() != size || c.len() != size {
+    if b.len() != size || c.as_ref().is_some_and(|c| c.len() != size) {
         return None;
     }
-    let domain = D::new(size).filter(|d| d.size() == size)?;
-    let odd = domain.get_coset(F::get_root_of_unity(size as u64 * 2)?)?;
-    let to_odd = |values: &mut Vec<F>| {
+    let domain = MixedRadixEvaluationDomain::<Fr>::new(size).filter(|d| d.size() == size)?;
+    let odd = domain.get_coset(Fr::get_root_of_unity(size as u64 * 2)?)?;
+    let to_odd = |values: &mut Vec<Fr>| {
         domain.ifft_in_place(values);
         odd.fft_in_place(values);
     };
-    rayon::join(|| to_odd(a), || rayon::join(|| to_odd(b), || to_odd(c)));
+    rayon::join(
+        || to_odd(&mut a),
+        || {
+            rayon::join(
+                || to_odd(&mut b),
+                || {
+                    if let Some(c) = &mut c {
+                        to_odd(c);
+                    }
+                },
+            )
+        },
+    );
     a.par_iter_mut()
         .zip(b.par_iter())
-        .zip(c.par_iter())
-        .for_each(|((a, b), c)| {
-            *a *= b;
-            *a -= c;
-        });
-    Some(())
+        .for_each(|(a, b)| *a *= b);
+    if let Some(c) = &c {
+        a.par_iter_mut()
+            .zip(c.par_iter())
+            .for_each(|(a, c)| *a -= c);
+    }
+    Some(a)
 }
 
 /// Inverts all of `values` and multiplies each by `factor`; `None` when one of them is zero.
 /// The scratch is wiped.
-fn invert_all<F: PrimeField>(values: &mut [F], factor: F) -> Option<()> {
+fn invert_all<F: FftField + Zeroize>(values: &mut [F], factor: F) -> Option<()> {
     let mut products = Zeroizing::new(Vec::with_capacity(values.len()));
     let mut product = F::one();
     for value in values.iter() {
@@ -85,7 +140,7 @@ fn invert_all<F: PrimeField>(values: &mut [F], factor: F) -> Option<()> {
 
 /// `factor · L_j(τ)` for the `count` points `first · step^j` of the subgroup of order `order`,
 /// where `L_j(τ) = x_j (τ^order − 1) / (order · (τ − x_j))`. `None` when τ is in the subgroup.
-fn lagrange_at<F: PrimeField>(
+fn lagrange_at<F: FftField + Zeroize>(
     tau: F,
     order: usize,
     first: F,
@@ -115,14 +170,14 @@ fn lagrange_at<F: PrimeField>(
 }
 
 /// `L_i(τ)` on the domain of `size` points: what row `i` weighs. `None` when τ is in the domain.
-pub(crate) fn row_weights<F: PrimeField>(tau: F, size: usize) -> Option<Zeroizing<Vec<F>>> {
+pub(crate) fn row_weights<F: FftField + Zeroize>(tau: F, size: usize) -> Option<Zeroizing<Vec<F>>> {
     let root = F::get_root_of_unity(size as u64)?;
     lagrange_at(tau, size, F::one(), root, size, F::one())
 }
 
 /// `factor · L_{2j+1}(τ)` on the doubled domain of `2·size` points, for `j < size`: the h query's
 /// scalars with `factor = 1/δ`. `None` when τ is in the doubled domain.
-pub(crate) fn odd_weights<F: PrimeField>(
+pub(crate) fn odd_weights<F: FftField + Zeroize>(
     tau: F,
     size: usize,
     factor: F,
@@ -133,102 +188,111 @@ pub(crate) fn odd_weights<F: PrimeField>(
     lagrange_at(tau, doubled, first, step, size, factor)
 }
 
-/// This reduction for stock `ark-groth16`, so that its generator and prover work with keys of
-/// ours: `Groth16::<Bn254, SnarkjsReduction>`.
-///
-/// Unlike the reduction of `ark-circom` it takes `c` from the matrix and refuses an assignment
-/// that violates a constraint with [`SynthesisError::Unsatisfiable`].
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SnarkjsReduction;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Seeded;
+    use ark_ff::{AdditiveGroup, Field};
 
-impl R1CSToQAP for SnarkjsReduction {
-    fn instance_map_with_evaluation<F: PrimeField, D: EvaluationDomain<F>>(
-        cs: ConstraintSystemRef<F>,
-        t: &F,
-    ) -> SynthesisResult<(Vec<F>, Vec<F>, Vec<F>, F, usize, usize)> {
-        let matrices = cs.to_matrices()?;
-        let [a, b, c] = matrices
-            .get(R1CS_PREDICATE_LABEL)
-            .map(Vec::as_slice)
-            .ok_or(SynthesisError::MissingCS)?
-        else {
-            return Err(SynthesisError::MissingCS);
-        };
-        let inputs = cs.num_instance_variables();
-        let wires = inputs + cs.num_witness_variables();
-        let constraints = cs.num_constraints();
-        let size =
-            domain_size(constraints, inputs - 1).ok_or(SynthesisError::PolynomialDegreeTooLarge)?;
-        let weights = row_weights(*t, size).ok_or(SynthesisError::DivisionByZero)?;
-        let column_sums = |matrix: &Matrix<F>| {
-            let mut columns = vec![F::zero(); wires];
-            for (row, weight) in matrix.iter().zip(weights.iter()) {
-                for (coefficient, wire) in row {
-                    columns[*wire] += *weight * coefficient;
-                }
-            }
-            columns
-        };
-        let mut a = column_sums(a);
-        for (column, weight) in a.iter_mut().zip(&weights[constraints..]).take(inputs) {
-            *column += weight;
+    #[test]
+    fn domains_are_the_smallest_of_their_form() {
+        for rows in 1..3000_usize {
+            let allowed = |form| (rows..).find(|size| is_domain_size(*size, form)).unwrap();
+            assert_eq!(
+                domain_size(rows, QuotientForm::Standard),
+                Some(rows.next_power_of_two())
+            );
+            let folded = allowed(QuotientForm::Folded);
+            assert_eq!(domain_size(rows, QuotientForm::Folded), Some(folded));
+            let odd = folded >> folded.trailing_zeros();
+            assert!([1, 3, 9].contains(&odd), "{folded}");
+            // Twice the size is the order of a root of unity.
+            assert!(Fr::get_root_of_unity(2 * folded as u64).is_some());
         }
-        let vanishing = t.pow([size as u64]) - F::one();
-        Ok((
-            a,
-            column_sums(b),
-            column_sums(c),
-            vanishing,
-            wires - 1,
-            size,
-        ))
+        for form in [QuotientForm::Standard, QuotientForm::Folded] {
+            assert_eq!(domain_size(MAX_ROWS, form), Some(MAX_ROWS));
+            assert_eq!(domain_size(MAX_ROWS + 1, form), None);
+            assert_eq!(domain_size(usize::MAX, form), None);
+            assert!(!is_domain_size(0, form));
+        }
+        assert!(!is_domain_size(48, QuotientForm::Standard));
+        assert!(!is_domain_size(27, QuotientForm::Folded));
     }
 
-    fn witness_map_from_matrices<F: PrimeField, D: EvaluationDomain<F>>(
-        matrices: &[Matrix<F>],
-        num_inputs: usize,
-        num_constraints: usize,
-        full_assignment: &[F],
-    ) -> SynthesisResult<Vec<F>> {
-        let [a, b, c] = matrices else {
-            return Err(SynthesisError::MissingCS);
-        };
-        if num_inputs == 0 || full_assignment.len() < num_inputs {
-            return Err(SynthesisError::AssignmentMissing);
-        }
-        let size = domain_size(num_constraints, num_inputs - 1)
-            .ok_or(SynthesisError::PolynomialDegreeTooLarge)?;
-        let times = |matrix: &Matrix<F>| -> SynthesisResult<Vec<F>> {
-            let mut product = vec![F::zero(); size];
-            for (value, row) in product.iter_mut().zip(matrix.iter().take(num_constraints)) {
-                for (coefficient, wire) in row {
-                    let z = full_assignment
-                        .get(*wire)
-                        .ok_or(SynthesisError::AssignmentMissing)?;
-                    *value += *z * coefficient;
+    /// The definition: interpolate at the even powers, evaluate `a·b − c·(1 + X^n)/2` (or − c) at
+    /// the odd ones.
+    #[test]
+    fn both_forms_are_what_they_are_defined_to_be() {
+        let mut random = Seeded::new(5);
+        for size in [1_usize, 2, 3, 8, 9, 12, 18, 72] {
+            let root = Fr::get_root_of_unity(2 * size as u64).unwrap();
+            let points: Vec<Fr> = (0..2 * size as u64).map(|j| root.pow([j])).collect();
+            let even: Vec<Fr> = points.iter().copied().step_by(2).collect();
+            let vectors: [Vec<Fr>; 3] =
+                std::array::from_fn(|_| (0..size).map(|_| random.scalar()).collect());
+            let at = |values: &[Fr], x: Fr| -> Fr {
+                let mut sum = Fr::ZERO;
+                for (i, value) in values.iter().enumerate() {
+                    let mut basis = Fr::ONE;
+                    for (j, point) in even.iter().enumerate() {
+                        if i != j {
+                            basis *= (x - point) / (even[i] - point);
+                        }
+                    }
+                    sum += basis * value;
                 }
+                sum
+            };
+            let [a, b, c] = vectors.clone().map(Zeroizing::new);
+            for form in [QuotientForm::Standard, QuotientForm::Folded] {
+                let third = (form == QuotientForm::Standard).then(|| c.clone());
+                let got = odd_values(a.clone(), b.clone(), third).unwrap();
+                for (j, got) in got.iter().enumerate() {
+                    let x = points[2 * j + 1];
+                    let folded = at(&c, x) * form.column_factor(x, size);
+                    assert_eq!(*got, at(&a, x) * at(&b, x) - folded);
+                }
+                // The folded column agrees at the rows.
+                assert!(even.iter().all(|x| form.column_factor(*x, size) == Fr::ONE));
             }
-            Ok(product)
-        };
-        let (mut a, mut b, mut c) = (times(a)?, times(b)?, times(c)?);
-        if a.iter().zip(&b).zip(&c).any(|((a, b), c)| *a * b != *c) {
-            return Err(SynthesisError::Unsatisfiable);
+            let short = Zeroizing::new(c[1..].to_vec());
+            assert!(odd_values(a.clone(), short.clone(), None).is_none());
+            assert!(odd_values(a.clone(), b.clone(), Some(short)).is_none());
         }
-        a[num_constraints..num_constraints + num_inputs]
-            .copy_from_slice(&full_assignment[..num_inputs]);
-        odd_values::<F, D>(&mut a, &mut b, &mut c)
-            .ok_or(SynthesisError::PolynomialDegreeTooLarge)?;
-        Ok(a)
+        let seven = Zeroizing::new(vec![Fr::ONE; 7]);
+        assert!(odd_values(seven.clone(), seven, None).is_none());
     }
 
-    fn h_query_scalars<F: PrimeField, D: EvaluationDomain<F>>(
-        max_power: usize,
-        t: F,
-        _: F,
-        delta_inverse: F,
-    ) -> SynthesisResult<Vec<F>> {
-        odd_weights(t, max_power + 1, delta_inverse)
-            .map(|weights| weights.to_vec())
-            .ok_or(SynthesisError::DivisionByZero)
+    #[test]
+    fn weights_are_lagrange_polynomials() {
+        let tau = Seeded::new(6).scalar();
+        for size in [1_usize, 4, 9, 24] {
+            let values = Seeded::new(size as u64).scalar();
+            let rows = row_weights(tau, size).unwrap();
+            let odd = odd_weights(tau, size, values).unwrap();
+            let root = Fr::get_root_of_unity(2 * size as u64).unwrap();
+            // X^d for d below n interpolates on the rows; below 2n on all points, and the even
+            // ones weigh L_{2j}(τ) = L_j(τ)·(τ^n + 1)/2.
+            let half = QuotientForm::Folded.column_factor(tau, size);
+            for degree in 0..2 * size as u64 {
+                let power = |j: u64| root.pow([j * degree]);
+                let even: Fr = (0_u64..)
+                    .zip(rows.iter())
+                    .map(|(j, w)| power(2 * j) * w)
+                    .sum();
+                let rest: Fr = (0_u64..)
+                    .zip(odd.iter())
+                    .map(|(j, w)| power(2 * j + 1) * w)
+                    .sum();
+                if degree < size as u64 {
+                    assert_eq!(even, tau.pow([degree]));
+                }
+                assert_eq!(even * half * values + rest, tau.pow([degree]) * values);
+            }
+        }
+        for bad in [Fr::ONE, Fr::get_root_of_unity(24).unwrap()] {
+            assert!(odd_weights(bad, 12, Fr::ONE).is_none());
+        }
+        assert!(row_weights(Fr::get_root_of_unity(12).unwrap(), 12).is_none());
     }
 }

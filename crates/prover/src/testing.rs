@@ -2,7 +2,9 @@
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
-use proofmark_gadgets::{Backend, Circuit, Lc, Lowering, Wire};
+use proofmark_gadgets::limbs::ranged_wire;
+use proofmark_gadgets::lowering::Forced;
+use proofmark_gadgets::{Backend, Challenger, Circuit, Lc, LowerError, Lowering, Wire};
 use proofmark_types::Digest;
 
 /// A reproducible source of scalars and integers.
@@ -105,4 +107,44 @@ pub(crate) fn stock_matrices(circuit: &Circuit) -> Vec<Vec<Vec<(Fr, usize)>>> {
                 .collect()
         })
         .to_vec()
+}
+
+/// Bits of the values of [`committed_circuit`]: they are looked up in one table of 8 entries.
+const BITS: u32 = 3;
+
+/// The square of each public input, and `values` private integers of 3 bits. Committed to are
+/// squares, values and the 8 multiplicities, in this order; behind the challenge stand the inverse
+/// of each value and the quotient of each entry.
+fn lower_committed(cx: &mut Lowering<'_>, public: usize, values: &[i64]) -> Result<(), LowerError> {
+    cx.force(Forced {
+        widths: Some(vec![BITS]),
+    });
+    for index in 0..public {
+        let input = cx.public(index)?;
+        let square = cx.hint_signal("square", || input.value.square())?;
+        cx.enforce("square", input.lc.clone(), input.lc, square.lc)?;
+    }
+    for &value in values {
+        let wire = cx.hint("value", || Fr::from(value))?;
+        ranged_wire(cx, "value", wire, value, BITS)?;
+    }
+    cx.close()
+}
+
+/// A circuit with a challenge: `values` private integers are below 8.
+pub(crate) fn committed_circuit(public: usize, values: usize) -> Circuit {
+    let mut cx = Lowering::shape(Backend::Committed, public).unwrap();
+    lower_committed(&mut cx, public, &vec![0; values]).unwrap();
+    cx.into_circuit(1, Vec::new()).unwrap()
+}
+
+/// What a prover of [`committed_circuit`] computes.
+pub(crate) fn committed_assignment(
+    public: &[Fr],
+    values: &[i64],
+    challenger: &mut dyn Challenger,
+) -> Result<Vec<Fr>, LowerError> {
+    let mut cx = Lowering::witness(Backend::Committed, public, challenger)?;
+    lower_committed(&mut cx, public.len(), values)?;
+    Ok(cx.into_assignment().unwrap())
 }

@@ -142,7 +142,7 @@ impl Transcript {
     /// [`ProverError::TranscriptMismatch`]; [`ProverError::KeyDegenerate`] for a verifying key
     /// that verifiers refuse.
     pub fn verify_key(&self, loaded: &LoadedKey) -> Result<(), ProverError> {
-        let inside = encode_verifying_key(&loaded.key.vk).map_err(|rejection| {
+        let inside = encode_verifying_key(&loaded.key.groth16.vk).map_err(|rejection| {
             ProverError::KeyDegenerate {
                 reason: rejection.to_string(),
             }
@@ -190,7 +190,7 @@ mod tests {
             "{\n",
             "  \"format\": \"proofmark/setup-transcript/v1\",\n",
             "  \"kind\": \"single-party\",\n",
-            "  \"generator\": \"proofmark-groth16-bn254/1\",\n",
+            "  \"generator\": \"proofmark-groth16-bn254/2\",\n",
             "  \"circuit\": \"sha256:",
         );
         assert!(text.starts_with(head), "{text}");
@@ -248,13 +248,13 @@ mod tests {
             SetupRecord::SingleParty,
             loaded.circuit,
             loaded.digest,
-            digest_of(&key.vk),
+            digest_of(&key.groth16.vk),
         );
         assert_eq!(transcript.verify_key(&loaded), Ok(()));
-        loaded.key.vk = other.vk;
+        loaded.key.groth16.vk = other.groth16.vk;
         let error = transcript.verify_key(&loaded).unwrap_err();
         assert_eq!(error.code(), "transcript-mismatch");
-        loaded.key.vk.delta_g2 = loaded.key.vk.gamma_g2;
+        loaded.key.groth16.vk.delta_g2 = loaded.key.groth16.vk.gamma_g2;
         let error = transcript.verify_key(&loaded).unwrap_err();
         assert_eq!(error.code(), "key-degenerate");
     }
