@@ -131,6 +131,8 @@ pub struct Lowering<'a> {
 pub struct Forced {
     /// Widths of the range tables.
     pub widths: Option<Vec<u32>>,
+    /// Whether clamps are proven by pairs, as far as they can be, or not.
+    pub pairs: Option<bool>,
 }
 
 impl<'a> Lowering<'a> {
@@ -390,14 +392,18 @@ impl<'a> Lowering<'a> {
         }
         let number = self.requests.table(table);
         let label = self.label(step);
-        let emits = self.emits();
+        let kept = if self.emits() {
+            Some(self.requests.keep(value.clone())?)
+        } else {
+            None
+        };
         let Some(used) = self.requests.tables.get_mut(number) else {
             return Err(missing(self));
         };
-        if emits {
+        if let Some(value) = kept {
             used.rows.push(LookupRow {
                 label,
-                value: value.lc().clone(),
+                value,
                 shift,
             });
             return Ok(());
@@ -447,7 +453,7 @@ impl<'a> Lowering<'a> {
             return enforce_equal(self, step, value.lc().clone(), Lc::zero());
         }
         let label = self.label(step);
-        let x = value.clone();
+        let x = self.requests.keep(value.clone())?;
         self.requests.ranges.push(RangeRequest { label, x, bits });
         Ok(())
     }
@@ -494,6 +500,10 @@ impl<'a> Lowering<'a> {
     /// is proven.
     pub fn force(&mut self, forced: Forced) {
         self.forced = forced;
+    }
+
+    pub(crate) const fn forced_pairs(&self) -> Option<bool> {
+        self.forced.pairs
     }
 
     pub(crate) fn forced_widths(&self) -> Option<Vec<u32>> {

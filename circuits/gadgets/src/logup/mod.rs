@@ -57,6 +57,7 @@ use crate::lc::Lc;
 use crate::limbs::enforce_boolean;
 use crate::lowering::Lowering;
 use crate::num::{Num, Signal, enforce_equal};
+use crate::requantize::prove_clamps;
 
 use requests::{RangeRequest, TableUse};
 use table::LookupTable;
@@ -65,6 +66,7 @@ use widths::Widths;
 /// Ends the first phase: ranges become limbs, everything is committed to, and the rows of the
 /// argument follow.
 pub(crate) fn close(cx: &mut Lowering<'_>) -> Result<(), LowerError> {
+    prove_clamps(cx)?;
     cut_ranges(cx)?;
     let tables = core::mem::take(&mut cx.requests.tables);
     let mut multiplicities = Vec::with_capacity(tables.len());
@@ -91,6 +93,7 @@ fn cut_ranges(cx: &mut Lowering<'_>) -> Result<(), LowerError> {
     );
     let mut tables: Vec<Option<LookupTable>> = vec![None; 14];
     for RangeRequest { label, x, bits } in core::mem::take(&mut cx.requests.ranges) {
+        let x = cx.requests.release(x);
         cx.relabelled(label, |cx, step| {
             cut_range(cx, step, &x, widths.cut(bits), &mut tables)
         })?;
@@ -200,12 +203,13 @@ fn argue(
         cx.hint("logup-inverse", || inverse(place))?;
     }
     for row in table.rows {
+        let value = cx.requests.release(row.value).into_lc();
         cx.relabelled(row.label, |cx, step| {
             let wire = cx.hint("logup-inverse", || Fr::ZERO)?;
             sum.push(wire, Fr::ONE);
             // u · (2^s·v − 2^s·X) = −2^s: no coefficient of `v` is touched.
             let scale = -Fr::from(1_u64 << row.shift);
-            let difference = row.value.add_scaled(scale, &challenge.lc);
+            let difference = value.add_scaled(scale, &challenge.lc);
             cx.enforce(step, Lc::wire(wire), difference, Lc::constant(scale))
         })?;
     }
@@ -425,6 +429,7 @@ mod tests {
             let build = |cx: &mut Lowering<'_>, value: i64| {
                 cx.force(Forced {
                     widths: widths.clone(),
+                    ..Forced::default()
                 });
                 let wire = cx.hint("value", || Fr::from(value))?;
                 let x = Num::claimed(cx, wire, value, 0, 1 << 40);

@@ -2,10 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::lc::Lc;
+use crate::error::LowerError;
+use crate::lc::{Lc, Wire};
 use crate::num::Num;
+use crate::r1cs::SparseMatrix;
+use crate::requantize::Clamp;
 
 use super::table::LookupTable;
+
+/// Combinations of up to so many terms are kept as they are.
+const SHORT: usize = 8;
 
 /// Where a row comes from: number of the scope, step.
 pub(crate) type Label = (u32, &'static str);
@@ -18,6 +24,27 @@ pub(crate) struct Requests {
     by_address: HashMap<usize, usize>,
     by_content: HashMap<LookupTable, usize>,
     pub(crate) ranges: Vec<RangeRequest>,
+    pub(crate) clamps: Vec<Clamp>,
+    /// Long combinations that are kept, in the compact form of a matrix: those of a layer repeat,
+    /// and memory is not to follow multiply-adds.
+    long: SparseMatrix,
+}
+
+/// A number that waits for the end of the phase.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    terms: Terms,
+    value: i64,
+    lo: i64,
+    hi: i64,
+    weight: u32,
+}
+
+#[derive(Debug)]
+enum Terms {
+    Short(Lc),
+    /// A row of the matrix of long ones.
+    Long(usize),
 }
 
 /// One table and what is looked up in it.
@@ -36,7 +63,7 @@ pub(crate) struct TableUse {
 #[derive(Debug)]
 pub(crate) struct LookupRow {
     pub(crate) label: Label,
-    pub(crate) value: Lc,
+    pub(crate) value: Kept,
     pub(crate) shift: u32,
 }
 
@@ -44,11 +71,45 @@ pub(crate) struct LookupRow {
 #[derive(Debug)]
 pub(crate) struct RangeRequest {
     pub(crate) label: Label,
-    pub(crate) x: Num,
+    pub(crate) x: Kept,
     pub(crate) bits: u32,
 }
 
 impl Requests {
+    /// Keeps a number until [`release`](Self::release).
+    pub(crate) fn keep(&mut self, num: Num) -> Result<Kept, LowerError> {
+        let (value, lo, hi, weight) = (num.value(), num.lo(), num.hi(), num.weight());
+        let lc = num.into_lc();
+        let terms = if lc.terms().len() <= SHORT {
+            Terms::Short(lc)
+        } else {
+            self.long.push_row(lc)?;
+            Terms::Long(self.long.rows() - 1)
+        };
+        Ok(Kept {
+            terms,
+            value,
+            lo,
+            hi,
+            weight,
+        })
+    }
+
+    /// The number that was kept.
+    pub(crate) fn release(&self, kept: Kept) -> Num {
+        let lc = match kept.terms {
+            Terms::Short(lc) => lc,
+            Terms::Long(row) => {
+                let mut lc = Lc::zero();
+                for (wire, coefficient) in self.long.row(row) {
+                    lc.push(Wire(wire), coefficient);
+                }
+                lc
+            }
+        };
+        Num::from_limb(lc, kept.value, kept.lo, kept.hi).with_weight(kept.weight)
+    }
+
     /// The number of a table, new or known.
     pub(crate) fn table(&mut self, table: &LookupTable) -> usize {
         if let Some(&known) = self.by_address.get(&table.address()) {
@@ -80,7 +141,7 @@ impl Requests {
 
     /// Whether a table with these keys is in use.
     pub(crate) fn has(&self, table: &LookupTable) -> bool {
-        self.by_content.contains_key(table)
+        self.by_address.contains_key(&table.address()) || self.by_content.contains_key(table)
     }
 
     /// How many ranges of each width there are.

@@ -6,6 +6,7 @@
 //! proves them equal over the whole interval: between steps both are constant.
 
 mod affine;
+mod clamp;
 mod shift;
 mod staircase;
 mod threshold;
@@ -16,6 +17,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use proofmark_tensor::Requantize;
 
 pub use affine::{Affine, Exception};
+pub(crate) use clamp::{Clamp, prove_all as prove_clamps};
 pub use shift::clamped_shift;
 pub(crate) use shift::cost as shift_cost;
 pub use threshold::ThresholdTable;

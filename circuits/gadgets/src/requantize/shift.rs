@@ -3,6 +3,8 @@
 use ark_bn254::Fr;
 use ark_ff::AdditiveGroup;
 
+use super::clamp;
+use crate::circuit::Backend;
 use crate::error::LowerError;
 use crate::lc::Lc;
 use crate::limbs;
@@ -58,7 +60,8 @@ pub(crate) fn cost(lo: i64, hi: i64, k: u32, dense: bool) -> usize {
 }
 
 /// `clamp(x >> k, 0, 255)` (arithmetic shift, rounding towards −∞): at most as many constraints as
-/// a two's complement of the interval has bits, and 4. Returns a number in `0 ..= 255`.
+/// a two's complement of the interval has bits, and 4. With the committed backend three lookups, up
+/// to three rows more (`clamp.rs`). Returns a number in `0 ..= 255`.
 ///
 /// # Soundness
 /// `x` is written as limbs `low (k bits) | body (8) | over (rest) | sign`, proven ranges all. With
@@ -80,13 +83,16 @@ pub fn clamped_shift(cx: &mut Lowering<'_>, x: &Num, k: u32) -> Result<Num, Lowe
             reason: format!("a shift by {k} bits leaves no room for 8 more below 2^62"),
         });
     }
-    let clamp = |v: i64| (v >> k).clamp(0, 255);
-    let (lo, hi) = (clamp(x.lo()), clamp(x.hi()));
+    let clamped = |v: i64| (v >> k).clamp(0, 255);
+    let (lo, hi) = (clamped(x.lo()), clamped(x.hi()));
     x.check(cx, "requantize")?;
     if lo == hi {
         return Ok(Num::constant(cx, lo));
     }
-    let value = clamp(x.value());
+    if cx.backend() == Backend::Committed && clamp::fits(x.lo(), x.hi(), k) {
+        return clamp::clamped_shift(cx, x, k);
+    }
+    let value = clamped(x.value());
 
     let Layout {
         signed,
