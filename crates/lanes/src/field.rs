@@ -9,6 +9,10 @@ mod sealed {
 
 /// A prime field of BN254 by the words of its elements.
 pub trait LaneField: PrimeField + sealed::Sealed {
+    /// The prime, little-endian.
+    const PRIME: [u64; 4];
+    /// `1/16`.
+    const SIXTEENTH: Self;
     /// The words of ark-ff's own form: the residue times 2^256, below the prime, little-endian.
     fn words(&self) -> &[u64; 4];
     /// The words, to be written: the caller keeps them below the prime.
@@ -23,6 +27,9 @@ macro_rules! lane_field {
     ($field:ty) => {
         impl sealed::Sealed for $field {}
         impl LaneField for $field {
+            const PRIME: [u64; 4] = <$field as PrimeField>::MODULUS.0;
+            // 2^256 / 16, which is below either prime
+            const SIXTEENTH: Self = Self::new_unchecked(BigInt([0, 0, 0, 1 << 60]));
             #[inline(always)]
             fn words(&self) -> &[u64; 4] {
                 &self.0.0

@@ -12,10 +12,16 @@
 
 mod engine;
 mod field;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 pub use engine::Engine;
 pub use field::LaneField;
+#[cfg(target_arch = "x86_64")]
+pub use ifma::{Ifma, IfmaVector};
 pub use portable::Portable;
 
 /// A residue modulo a field's prime, four words, little-endian, in the Montgomery form of one
@@ -96,6 +102,20 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// # Panics
     /// When a lane is outside of `values`.
     fn store_linear(
+        self,
+        vector: Self::Vector,
+        values: &mut [Self::Field],
+        start: usize,
+        step: usize,
+    );
+
+    /// As [`Lanes::store_linear`], but the words need not be below the prime: they are to be loaded
+    /// again by [`Lanes::load_linear`] and stored by [`Lanes::store_linear`] in the end. Cheaper
+    /// where a map is computed in several passes.
+    ///
+    /// # Panics
+    /// When a lane is outside of `values`.
+    fn park_linear(
         self,
         vector: Self::Vector,
         values: &mut [Self::Field],

@@ -76,6 +76,11 @@ impl<F: LaneField> Lanes for Portable<F> {
     }
 
     #[inline(always)]
+    fn park_linear(self, vector: F, values: &mut [F], start: usize, _step: usize) {
+        values[start] = vector;
+    }
+
+    #[inline(always)]
     fn add(self, a: F, b: F) -> F {
         a + b
     }
