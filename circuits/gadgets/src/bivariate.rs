@@ -2,13 +2,17 @@
 //! them, but for a few pairs: sums and products of quantized tensors, whatever the rounding.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
 
+use ark_bn254::Fr;
 use proofmark_types::Digest;
 use proofmark_types::digest::DigestStream;
 
+use crate::circuit::Backend;
 use crate::equal::is_equal;
 use crate::error::LowerError;
+use crate::logup::table::{LookupTable, Packing};
+use crate::logup::widths::price;
 use crate::lowering::Lowering;
 use crate::multiply::multiply;
 use crate::num::Num;
@@ -94,6 +98,8 @@ pub struct Bivariate {
     out: (i64, i64),
     form: Form,
     corrections: Vec<Correction>,
+    /// All pairs with their values, once they are asked for.
+    table: OnceLock<LookupTable>,
 }
 
 type Key = (Digest, (i64, i64), (i64, i64));
@@ -282,10 +288,87 @@ impl Bivariate {
         form + 2 * count + usize::from(count >= MATERIALISE_FROM)
     }
 
-    /// Emits the constraints and returns the value at `(a, b)`.
+    /// Price of the form without a table of pairs in a circuit with lookups, in tenths of a dense
+    /// scalar.
+    fn price(&self) -> u64 {
+        let form = match &self.form {
+            Form::One { .. } => return 0,
+            Form::Two { over, stairs } => {
+                let product = match over {
+                    Over::Sum { .. } => 0,
+                    Over::Product { .. } => price::WIRE,
+                };
+                product
+                    + match stairs {
+                        Stairs::Steps(steps) => steps.price(),
+                        Stairs::Table(table) => table.price(),
+                    }
+            }
+        };
+        let count = self.corrections.len();
+        let output = u64::from(count >= MATERIALISE_FROM);
+        form + count as u64 * price::IS_EQUAL + output * price::WIRE
+    }
+
+    /// The pair `(a − a_lo, b − b_lo)` as one number, then the value less the smallest.
+    const fn packing(&self) -> (i64, Packing) {
+        let (rows, columns) = (self.a.1 - self.a.0 + 1, self.b.1 - self.b.0 + 1);
+        (columns, Packing::of(0, rows * columns - 1))
+    }
+
+    fn value_bits(&self) -> u32 {
+        64 - (self.out.1 - self.out.0).leading_zeros()
+    }
+
+    /// Whether the table of all pairs is the cheaper form for so many values. It is not asked
+    /// whether the circuit has the table already: that takes making it.
+    fn pairs_pay(&self, uses: usize) -> bool {
+        let one = price::LOOKUP + price::SMALL + price::range(self.value_bits());
+        let entries = u64::try_from(self.packing().1.stride).unwrap_or(u64::MAX);
+        let gain = self.price().saturating_sub(one).saturating_mul(uses as u64);
+        gain > entries.saturating_mul(price::ENTRY)
+    }
+
+    fn triples(&self) -> Result<&LookupTable, LowerError> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
+        }
+        let pairs = (self.a.0..=self.a.1).flat_map(|a| (self.b.0..=self.b.1).map(move |b| (a, b)));
+        let triples = pairs.map(|(a, b)| {
+            let value = self.apply(a, b).unwrap_or(self.out.0);
+            (self.number(a, b), value - self.out.0)
+        });
+        let table = LookupTable::pairs(triples, self.packing().1.stride)?;
+        Ok(self.table.get_or_init(|| table))
+    }
+
+    fn by_pairs(
+        &self,
+        cx: &mut Lowering<'_>,
+        table: &LookupTable,
+        a: &Num,
+        b: &Num,
+    ) -> Result<Num, LowerError> {
+        let value = self.apply(a.value(), b.value()).unwrap_or(self.out.0) - self.out.0;
+        // Constrained by the range and the lookup.
+        let wire = cx.hint("function-value", || Fr::from(value))?;
+        let above = Num::claimed(cx, wire, value, 0, self.out.1 - self.out.0);
+        cx.range("function-range", &above, self.value_bits())?;
+        let (columns, Packing { stride }) = self.packing();
+        let origin = columns * self.a.0 + self.b.0;
+        let key = Num::linear(cx, [(columns, a), (1, b), (stride, &above)], -origin)?;
+        cx.lookup("function-pair", table, &key)?;
+        above.plus(cx, self.out.0)
+    }
+
+    /// Emits the constraints and returns the value at `(a, b)`. The function is asked for about
+    /// `uses` times in a circuit with lookups, where one table of all pairs may serve them all.
     ///
     /// # Soundness
-    /// Every form makes its output a function of `a` and `b` for operands inside their intervals,
+    /// With a table of all pairs: `columns·(a − a_lo) + b − b_lo` is an integer below
+    /// `rows · columns` by the operands' proven intervals, a different one for each pair, and the
+    /// value less the smallest is an integer by its own range, so the key is that of pair and
+    /// value ([`Packing`]); the table has one value for each pair. Every other form makes its output a function of `a` and `b` for operands inside their intervals,
     /// which constraints enforce already: a linear combination, a product with its own constraint
     /// ([`multiply`]), then steps ([`Steps::lower`]) or thresholds ([`ThresholdTable::lower`]),
     /// and corrections by [`is_equal`] on a number that is different for every pair, or on the
@@ -295,7 +378,13 @@ impl Bivariate {
     /// # Errors
     /// [`LowerError::IntervalUnfit`] when an interval is not inside that of the function; those of
     /// the gadgets used.
-    pub fn lower(&self, cx: &mut Lowering<'_>, a: &Num, b: &Num) -> Result<Num, LowerError> {
+    pub fn lower(
+        &self,
+        cx: &mut Lowering<'_>,
+        a: &Num,
+        b: &Num,
+        uses: usize,
+    ) -> Result<Num, LowerError> {
         for (num, (lo, hi)) in [(a, self.a), (b, self.b)] {
             num.check(cx, "function of two")?;
             if num.lo() < lo || num.hi() > hi {
@@ -309,10 +398,13 @@ impl Bivariate {
         }
         let (over, stairs) = match &self.form {
             Form::One { first, function } => {
-                return function.lower(cx, if *first { a } else { b });
+                return function.lower(cx, if *first { a } else { b }, uses);
             }
             Form::Two { over, stairs } => (over, stairs),
         };
+        if cx.backend() == Backend::Committed && self.pairs_pay(uses) {
+            return self.by_pairs(cx, self.triples()?, a, b);
+        }
         let (a, b) = (&short(cx, a)?, &short(cx, b)?);
         let sum = |cx: &Lowering<'_>, m: i64, n: i64| {
             Num::linear(cx, [(m, a), (n, b)], -(m * self.a.0 + n * self.b.0))
@@ -429,6 +521,7 @@ impl<'v> Grid<'v> {
             ),
             form,
             corrections: Vec::new(),
+            table: OnceLock::new(),
         }
     }
 
@@ -847,7 +940,7 @@ mod tests {
         assert_eq!(function.name(), name);
         let (a, b) = (function.a, function.b);
         let build = |cx: &mut Lowering<'_>, x: &[Num]| {
-            let y = function.lower(cx, &x[0], &x[1])?;
+            let y = function.lower(cx, &x[0], &x[1], 1)?;
             assert!((y.lo(), y.hi()) == function.out || function.cost() == 0);
             Ok(vec![y.to_signal(cx)])
         };
@@ -992,7 +1085,7 @@ mod tests {
         let function = Bivariate::new(a, b, &all).unwrap();
         assert_eq!(function.name(), "sum, table");
         let build = |cx: &mut Lowering<'_>, x: &[Num]| {
-            Ok(vec![function.lower(cx, &x[0], &x[1])?.to_signal(cx)])
+            Ok(vec![function.lower(cx, &x[0], &x[1], 1)?.to_signal(cx)])
         };
         let expected = |v: &[i64]| Some(vec![Fr::from(half(v[0] + v[1]))]);
         let subject = Subject::new("ties", &[a, b], &build, &expected);
@@ -1025,7 +1118,7 @@ mod tests {
             assert_eq!(function.name(), name);
             assert!(function.cost() <= most, "{name} {}", function.cost());
             let build = |cx: &mut Lowering<'_>, x: &[Num]| {
-                Ok(vec![function.lower(cx, &x[0], &x[1])?.to_signal(cx)])
+                Ok(vec![function.lower(cx, &x[0], &x[1], 1)?.to_signal(cx)])
             };
             let expected = |v: &[i64]| Some(vec![Fr::from(f(v[0], v[1]))]);
             let subject = Subject::new(name, &[a, b], &build, &expected);
@@ -1056,12 +1149,12 @@ mod tests {
         assert!(Bivariate::new((0, 0), (0, 0), &[1 << 31]).is_err());
 
         let function = Bivariate::new((0, 3), (0, 3), &values((0, 3), (0, 3), &|a, b| a + b));
-        let cx = &mut Lowering::shape(crate::Backend::Plain, 2).unwrap();
+        let cx = &mut Lowering::shape(Backend::Plain, 2).unwrap();
         let x = Num::claimed(cx, crate::Wire(1), 0, 0, 3);
         let wide = Num::claimed(cx, crate::Wire(2), 0, 0, 4);
         let function = function.unwrap();
-        assert!(function.lower(cx, &x, &x).is_ok());
-        assert!(function.lower(cx, &x, &wide).is_err());
-        assert!(function.lower(cx, &wide, &x).is_err());
+        assert!(function.lower(cx, &x, &x, 1).is_ok());
+        assert!(function.lower(cx, &x, &wide, 1).is_err());
+        assert!(function.lower(cx, &wide, &x, 1).is_err());
     }
 }

@@ -31,7 +31,7 @@ type Size = [usize; 3];
 fn of_byte(f: &dyn Fn(i64) -> i64) -> Size {
     let values: Vec<i64> = (0..256).map(f).collect();
     let function = Function::new(0, &values).unwrap();
-    size(&[(0, 255)], one(|cx, x| function.lower(cx, &x[0])))
+    size(&[(0, 255)], one(|cx, x| function.lower(cx, &x[0], 1)))
 }
 
 fn of_bytes(f: &dyn Fn(i64, i64) -> i64) -> Size {
@@ -42,7 +42,7 @@ fn of_bytes(f: &dyn Fn(i64, i64) -> i64) -> Size {
     let function = Bivariate::new(bytes, bytes, &values).unwrap();
     size(
         &[bytes, bytes],
-        one(|cx, x| function.lower(cx, &x[0], &x[1])),
+        one(|cx, x| function.lower(cx, &x[0], &x[1], 1)),
     )
 }
 

@@ -9,6 +9,7 @@
 //! searches, and integer weights are looked for around it, from the smallest shift on.
 
 use crate::error::LowerError;
+use crate::logup::widths::price;
 use crate::lowering::Lowering;
 use crate::num::Num;
 use crate::requantize::{clamped_shift, shift_cost};
@@ -55,6 +56,14 @@ impl Steps {
             shift_cost(top - clamp(hi), top - clamp(lo), 0, false)
         });
         shift_cost(lo, hi, self.shift, false) + top
+    }
+
+    /// Price in a circuit with lookups, in tenths of a dense scalar.
+    pub(crate) fn price(&self) -> u64 {
+        match self.top {
+            None => price::CLAMP,
+            Some(_) => 2 * price::CLAMP,
+        }
     }
 
     /// Emits the constraints.

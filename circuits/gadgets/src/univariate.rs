@@ -3,9 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
+use ark_bn254::Fr;
+
+use crate::circuit::Backend;
 use crate::equal::is_equal;
 use crate::error::LowerError;
 use crate::limbs::{self, limbs};
+use crate::logup::table::{LookupTable, Packing};
+use crate::logup::widths::price;
 use crate::lookup::{MAX_INDEX_BITS, Table, lookup};
 use crate::lowering::Lowering;
 use crate::num::Num;
@@ -83,6 +88,8 @@ pub struct Function {
     /// Smallest and largest value.
     out: (i64, i64),
     form: Form,
+    /// The function as pairs in a lookup table; `None` where it is linear.
+    pairs: Option<LookupTable>,
 }
 
 type Key = (i64, Vec<i64>);
@@ -137,12 +144,17 @@ impl Function {
             },
             (None, Err(error)) => stepped(lo, values, usize::MAX).ok_or(error)?,
         };
-        let function = Self {
+        let mut function = Self {
             lo,
             hi,
             out: (least, most),
             form,
+            pairs: None,
         };
+        if function.by_bits_price() > 0 {
+            let keys = (0..).zip(values).map(|(q, value)| (q, value - least));
+            function.pairs = Some(LookupTable::pairs(keys, function.packing().stride)?);
+        }
         for (x, &value) in (lo..).zip(values) {
             if function.apply(x) != Some(value) {
                 return Err(LowerError::Encoding {
@@ -173,7 +185,7 @@ impl Function {
         }
     }
 
-    /// Constraints, for an `x` of at most 16 terms.
+    /// Constraints with bits, for an `x` of at most 16 terms.
     pub fn cost(&self) -> usize {
         match &self.form {
             Form::Linear { .. } => 0,
@@ -182,10 +194,45 @@ impl Function {
         }
     }
 
-    /// Emits the constraints and returns the value at `x`.
+    /// Price of the form without pairs in a circuit with lookups, in tenths of a dense scalar.
+    fn by_bits_price(&self) -> u64 {
+        match &self.form {
+            Form::Linear { .. } => 0,
+            Form::Steps(stepped) => {
+                let count = stepped.corrections.len() as u64;
+                let output = u64::from(stepped.corrections.len() >= MATERIALISE_FROM);
+                stepped.steps.price() + count * price::IS_EQUAL + output * price::WIRE
+            }
+            Form::Table(table) => {
+                u64::from(table.bits()) * price::BIT + table.cost() as u64 * price::WIRE
+            }
+        }
+    }
+
+    /// The argument counts from the interval's lower end, the value from the smallest.
+    const fn packing(&self) -> Packing {
+        Packing::of(0, self.hi - self.lo)
+    }
+
+    fn value_bits(&self) -> u32 {
+        64 - (self.out.1 - self.out.0).leading_zeros()
+    }
+
+    /// Price of pairs with one table for `uses` values, in tenths of a dense scalar.
+    fn pairs_price(&self, table: &LookupTable, known: bool, uses: usize) -> u64 {
+        let one = price::LOOKUP + price::SMALL + price::range(self.value_bits());
+        let entries = if known { 0 } else { table.len() as u64 };
+        uses as u64 * one + entries * price::ENTRY
+    }
+
+    /// Emits the constraints and returns the value at `x`. The function is asked for about `uses`
+    /// times in a circuit with lookups, where one table serves them all; its form depends on that.
     ///
     /// # Soundness
-    /// The linear form is the very number. Steps are a function of `x` ([`Steps::lower`]), as are
+    /// Pairs: `x − lo` is an integer in `0 ..= hi − lo` by the proven interval of `x`, and the
+    /// value less the smallest is proven to be an integer in `0 ..= 2^b − 1` by its range. The
+    /// stride is the number of values that the first can take, so the key is that of the pair
+    /// ([`Packing`]), and the table has one pair for each `x`. The linear form is the very number. Steps are a function of `x` ([`Steps::lower`]), as are
     /// their corrections ([`is_equal`]). For a table, see [`lookup`]: its index is `x − lo`, whose
     /// bits are proven. That this function is the given one was checked at every `x` when the form
     /// was chosen, so its smallest and largest values bound the output.
@@ -193,7 +240,7 @@ impl Function {
     /// # Errors
     /// [`LowerError::IntervalUnfit`] when the interval of `x` is not inside that of the function;
     /// those of the gadgets used.
-    pub fn lower(&self, cx: &mut Lowering<'_>, x: &Num) -> Result<Num, LowerError> {
+    pub fn lower(&self, cx: &mut Lowering<'_>, x: &Num, uses: usize) -> Result<Num, LowerError> {
         if x.lo() < self.lo || x.hi() > self.hi {
             return Err(LowerError::IntervalUnfit {
                 path: cx.path("function"),
@@ -203,6 +250,12 @@ impl Function {
             });
         }
         x.check(cx, "function")?;
+        if let (Backend::Committed, Some(table)) = (cx.backend(), &self.pairs) {
+            let pairs = self.pairs_price(table, cx.requests.has(table), uses);
+            if pairs < self.by_bits_price() * uses as u64 {
+                return self.by_pairs(cx, table, x);
+            }
+        }
         match &self.form {
             Form::Linear { slope: 0, offset } => Ok(Num::constant(cx, *offset)),
             Form::Linear { slope, offset } => Num::linear(cx, [(*slope, x)], *offset),
@@ -232,6 +285,25 @@ impl Function {
                 Ok(value.narrowed(self.out.0, self.out.1))
             }
         }
+    }
+}
+
+impl Function {
+    fn by_pairs(
+        &self,
+        cx: &mut Lowering<'_>,
+        table: &LookupTable,
+        x: &Num,
+    ) -> Result<Num, LowerError> {
+        let value = self.apply(x.value()).unwrap_or(self.out.0);
+        // Constrained by the range and the lookup.
+        let wire = cx.hint("function-value", || Fr::from(value - self.out.0))?;
+        let above = Num::claimed(cx, wire, value - self.out.0, 0, self.out.1 - self.out.0);
+        cx.range("function-range", &above, self.value_bits())?;
+        let stride = self.packing().stride;
+        let key = Num::linear(cx, [(1, x), (stride, &above)], -self.lo)?;
+        cx.lookup("function-pair", table, &key)?;
+        above.plus(cx, self.out.0)
     }
 }
 
@@ -303,7 +375,7 @@ mod tests {
         assert_eq!(function.form().name(), form, "{values:?}");
         let hi = lo + i64::try_from(values.len()).unwrap() - 1;
         let build = |cx: &mut Lowering<'_>, x: &[Num]| {
-            let y = function.lower(cx, &x[0])?;
+            let y = function.lower(cx, &x[0], 1)?;
             assert!(values.iter().all(|&v| y.lo() <= v && v <= y.hi()));
             Ok(vec![y.to_signal(cx)])
         };
@@ -398,8 +470,8 @@ mod tests {
         let squares: Vec<i64> = (0..257).map(|x| x * x).collect();
         assert!(Function::new(0, &squares).is_err());
         let function = Function::new(0, &squares[..256]).unwrap();
-        let cx = &mut Lowering::shape(crate::Backend::Plain, 1).unwrap();
+        let cx = &mut Lowering::shape(Backend::Plain, 1).unwrap();
         let x = Num::claimed(cx, crate::Wire(1), 0, 0, 256);
-        assert!(function.lower(cx, &x).is_err());
+        assert!(function.lower(cx, &x, 1).is_err());
     }
 }

@@ -24,6 +24,12 @@ pub(crate) mod price {
     pub(crate) const ENTRY: u64 = 3 * ROW + SMALL;
     /// One bit of a range: a wire and its booleanity.
     pub(crate) const BIT: u64 = ROW + SMALL;
+    /// A wire with a small value and the row that fixes it.
+    pub(crate) const WIRE: u64 = ROW + SMALL;
+    /// A comparison with one constant: two rows, a bit, and an inverse in two queries.
+    pub(crate) const IS_EQUAL: u64 = 4 * ROW + SMALL;
+    /// A clamp: low bits, output and pair.
+    pub(crate) const CLAMP: u64 = 3 * (LOOKUP + SMALL);
 
     /// A range of so many bits, for choices that are made before it is known which tables there
     /// are: that of a circuit with enough ranges to pay for tables.

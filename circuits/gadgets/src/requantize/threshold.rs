@@ -5,6 +5,7 @@ use proofmark_tensor::Requantize;
 
 use crate::error::LowerError;
 use crate::limbs::{self, enforce_range, fresh_bits};
+use crate::logup::widths::price;
 use crate::lookup::{Table, lookup};
 use crate::lowering::Lowering;
 use crate::num::Num;
@@ -116,6 +117,14 @@ impl ThresholdTable {
             }
             + usize::from(dense)
             + usize::from(self.consecutive)
+    }
+
+    /// Price with index bits in a circuit with lookups, in tenths of a dense scalar.
+    pub(crate) fn price(&self) -> u64 {
+        let rows = self.table.cost() + usize::from(self.consecutive);
+        u64::from(self.table.bits()) * price::BIT
+            + rows as u64 * price::WIRE
+            + 2 * price::range(self.width)
     }
 
     /// Emits the constraints.

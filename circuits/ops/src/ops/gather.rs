@@ -111,7 +111,7 @@ impl Operator for TableRead {
                 functions.insert(interval, Arc::clone(&function));
                 function
             };
-            out.push(function.lower(cx, index)?);
+            out.push(function.lower(cx, index, x.len())?);
         }
         Ok(out)
     }

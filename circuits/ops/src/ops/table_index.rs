@@ -262,8 +262,9 @@ impl Operator for SourceRead {
         inputs: &[&TensorVar],
     ) -> Result<Vec<Num>, OpsError> {
         let mut known: BTreeMap<Vec<(i64, i64)>, Lowered> = BTreeMap::new();
-        let mut out = Vec::with_capacity(self.output.len());
-        for i in 0..self.output.len() {
+        let uses = self.output.len();
+        let mut out = Vec::with_capacity(uses);
+        for i in 0..uses {
             let mut nums = Vec::with_capacity(2);
             for (source, input) in self.sources.iter().zip(inputs) {
                 let num = source.at.get(i).and_then(|&at| input.nums.get(at));
@@ -284,8 +285,8 @@ impl Operator for SourceRead {
                 lowered
             };
             out.push(match (lowered, nums.as_slice()) {
-                (Lowered::One(function), &[x]) => function.lower(cx, x)?,
-                (Lowered::Two(function), &[a, b]) => function.lower(cx, a, b)?,
+                (Lowered::One(function), &[x]) => function.lower(cx, x, uses)?,
+                (Lowered::Two(function), &[a, b]) => function.lower(cx, a, b, uses)?,
                 _ => return Err(self.missing()),
             });
         }
