@@ -202,7 +202,8 @@ impl<'z> Small<'z> {
             for (&wire, &coefficient) in wires.iter().zip(coefficients) {
                 let z = integers.get(wire as usize).copied().unwrap_or_default();
                 all_small &= z != NOT_SMALL;
-                sum += i64::from(coefficient) * i64::from(z);
+                // Cannot wrap, by the length of a run.
+                sum = sum.wrapping_add(i64::from(coefficient).wrapping_mul(i64::from(z)));
             }
             if !all_small {
                 return None;

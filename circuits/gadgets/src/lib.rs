@@ -25,6 +25,7 @@ mod matrix;
 pub mod max;
 pub mod multiply;
 pub mod num;
+pub mod operands;
 pub mod poseidon;
 pub mod r1cs;
 pub mod requantize;

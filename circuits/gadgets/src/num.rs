@@ -6,6 +6,7 @@ use ark_ff::{AdditiveGroup, Field, Zero};
 use crate::error::LowerError;
 use crate::lc::{Lc, Wire};
 use crate::lowering::Lowering;
+use crate::operands::WitnessMode;
 
 /// A field element inside a circuit: its linear combination (shape mode) or value (witness mode).
 #[derive(Debug, Clone, Default)]
@@ -113,6 +114,25 @@ impl Num {
         }
     }
 
+    /// A combination of numbers in witness mode, where no terms are kept; `None` when its interval
+    /// leaves 63 bits.
+    pub(crate) fn without_terms(
+        _: WitnessMode,
+        value: i64,
+        lo: i64,
+        hi: i64,
+        weight: u32,
+    ) -> Option<Self> {
+        let bound = 1_i64 << 62;
+        (lo > -bound && hi < bound).then_some(Self {
+            lc: Lc::zero(),
+            value,
+            lo,
+            hi,
+            weight,
+        })
+    }
+
     /// The same number with another bound on its number of terms.
     pub(crate) fn with_weight(mut self, weight: u32) -> Self {
         self.weight = weight;
@@ -149,10 +169,14 @@ impl Num {
             if coefficient == 0 {
                 continue;
             }
-            let at_lo = i128::from(coefficient) * i128::from(num.lo);
-            let at_hi = i128::from(coefficient) * i128::from(num.hi);
-            lo += at_lo.min(at_hi);
-            hi += at_lo.max(at_hi);
+            let at = |end: i64| i128::from(coefficient) * i128::from(end);
+            let (least, most) = if coefficient > 0 {
+                (num.lo, num.hi)
+            } else {
+                (num.hi, num.lo)
+            };
+            lo += at(least);
+            hi += at(most);
             weight = weight.saturating_add(num.weight);
             if emits {
                 lc.accumulate(Fr::from(coefficient), &num.lc);

@@ -2,6 +2,7 @@
 //! written down once. Circuits, evaluator and quantizer all refer to this.
 #![forbid(unsafe_code)]
 
+pub mod dot;
 pub mod requantize;
 
 pub use proofmark_types::tensor::{ElemType, IntTensor, TensorError, element_count};
