@@ -494,6 +494,9 @@ impl RuntimePin {
 pub enum Backend {
     /// Plain Groth16 over BN254: proofs of three points that every Groth16 verifier accepts.
     Groth16,
+    /// Groth16 over BN254 with one commitment and a challenge drawn from it, for lookups: proofs of
+    /// four points, verified with five pairings.
+    Groth16Logup,
 }
 
 /// What the circuit is compiled with. The same integer model, visibility policy, epoch and backend

@@ -76,6 +76,12 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Receipt names another circuit than the package",
     ),
     ("circuit-too-large", 422, "Circuit is too large for the key"),
+    ("commitment-failed", 500, "Commitment cannot be made"),
+    (
+        "commitment-mismatch",
+        500,
+        "Witness is not the one committed to",
+    ),
     ("compiler-internal", 500, "Internal error of the compiler"),
     (
         "context-mismatch",

@@ -17,9 +17,10 @@ use crate::context::Context;
 use crate::digest::Digest;
 use crate::field::{Fr, fr_from_hex, fr_to_bytes, fr_to_hex, hex_bytes};
 use crate::manifest::{
-    MAX_COUNT, MAX_ELEMENTS, MAX_RANK, RuntimePin, SetupKind, Visibility, is_safe_name,
+    Backend, MAX_COUNT, MAX_ELEMENTS, MAX_RANK, RuntimePin, SetupKind, Visibility, is_safe_name,
     is_tensor_name,
 };
+use crate::proof::ProofBytes;
 use crate::statement::{LayoutTensor, PublicLayout, PublicValue, StatementError, statement_digest};
 use crate::tensor::{ElemType, IntTensor, element_count};
 
@@ -31,12 +32,6 @@ pub const PREDICATE_TYPE: &str = "https://proofmark.dev/proven-inference/v1";
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// Media type of an envelope.
 pub const ENVELOPE_MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
-/// The proof system's name.
-pub const PROOF_SYSTEM_NAME: &str = "groth16-bn254-v1";
-/// The proof system's id as contracts know it: the first four bytes of the name's keccak256.
-pub const PROOF_SYSTEM_ID: &str = "0x0550d137";
-/// Bytes of a proof: A (G1), B (G2), C (G1), uncompressed big-endian as in EIP-197.
-pub const PROOF_BYTES: usize = 256;
 /// Largest envelope that is parsed, in bytes.
 pub const MAX_ENVELOPE_BYTES: usize = 64 << 20;
 
@@ -168,7 +163,7 @@ pub struct Receipt {
     pub outputs: Vec<TensorRecord>,
     /// The proof. Anyone can turn it into another valid proof of the same statement, so nothing
     /// may be keyed by these bytes.
-    pub proof: [u8; PROOF_BYTES],
+    pub proof: ProofBytes,
     /// Unix seconds at which the proof was made: a claim of the signer, at most 2^53 − 1.
     pub proved_at: u64,
     /// Raw Ed25519 public key of the service that signs.
@@ -314,6 +309,34 @@ struct WireProofSystem {
     id: String,
 }
 
+impl WireProofSystem {
+    /// The proof system of this name; its id must go with it.
+    fn read(&self) -> Result<Backend, ReceiptError> {
+        let refuse = |field, got: &String, expected| {
+            Err(ReceiptError::Unsupported {
+                field,
+                got: got.clone(),
+                expected,
+            })
+        };
+        let known = [Backend::Groth16, Backend::Groth16Logup];
+        let named = known
+            .into_iter()
+            .find(|b| b.proof_system_name() == self.name);
+        let Some(backend) = named else {
+            return refuse(
+                "proofSystem.name",
+                &self.name,
+                "groth16-bn254-v1 or groth16-bn254-logup-v1",
+            );
+        };
+        if self.id != backend.proof_system_id() {
+            return refuse("proofSystem.id", &self.id, backend.proof_system_id());
+        }
+        Ok(backend)
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct WireTiming {
@@ -452,8 +475,8 @@ impl Receipt {
                 verifying_key: self.verifying_key,
                 setup: self.setup.clone(),
                 proof_system: WireProofSystem {
-                    name: PROOF_SYSTEM_NAME.to_owned(),
-                    id: PROOF_SYSTEM_ID.to_owned(),
+                    name: self.proof.backend().proof_system_name().to_owned(),
+                    id: self.proof.backend().proof_system_id().to_owned(),
                 },
                 runtime: self.runtime.clone(),
                 software: self.software.clone(),
@@ -488,16 +511,6 @@ impl Receipt {
         for (field, got, expected) in [
             ("_type", &wire.kind, STATEMENT_TYPE),
             ("predicateType", &wire.predicate_type, PREDICATE_TYPE),
-            (
-                "proofSystem.name",
-                &wire.predicate.proof_system.name,
-                PROOF_SYSTEM_NAME,
-            ),
-            (
-                "proofSystem.id",
-                &wire.predicate.proof_system.id,
-                PROOF_SYSTEM_ID,
-            ),
         ] {
             if got != expected {
                 return Err(ReceiptError::Unsupported {
@@ -507,6 +520,7 @@ impl Receipt {
                 });
             }
         }
+        let backend = wire.predicate.proof_system.read()?;
         let WirePredicate {
             package,
             model,
@@ -526,7 +540,7 @@ impl Receipt {
         let proof = BASE64
             .decode(proof)
             .ok()
-            .and_then(|p| <[u8; PROOF_BYTES]>::try_from(p).ok());
+            .and_then(|p| ProofBytes::new(backend, &p));
         let read = |list: Vec<WireTensor>| -> Result<Vec<TensorRecord>, ReceiptError> {
             list.into_iter().map(WireTensor::read).collect()
         };
@@ -813,7 +827,6 @@ impl Envelope {
 mod tests {
     use super::*;
     use crate::manifest::RuntimePin;
-    use sha3::{Digest as _, Keccak256};
 
     fn key() -> SigningKey {
         SigningKey::from_bytes(&[7; 32])
@@ -859,7 +872,7 @@ mod tests {
                     value: RecordValue::Hashed(Fr::from(-1)),
                 },
             ],
-            proof: core::array::from_fn(|k| u8::try_from(k).unwrap()),
+            proof: core::array::from_fn::<u8, 256, _>(|k| u8::try_from(k).unwrap()).into(),
             proved_at: 1_760_000_000,
             signer: key().verifying_key().to_bytes(),
         }
@@ -894,9 +907,26 @@ mod tests {
     }
 
     #[test]
-    fn proof_system_id_is_its_selector() {
-        let hash = Keccak256::digest(PROOF_SYSTEM_NAME.as_bytes());
-        assert_eq!(format!("0x{}", hex::encode(&hash[..4])), PROOF_SYSTEM_ID);
+    fn the_proof_is_as_long_as_its_proof_system_says() {
+        let mut committed = sample();
+        committed.proof = [9; 320].into();
+        let bytes = committed.to_payload().unwrap();
+        assert_eq!(Receipt::from_payload(&bytes).unwrap(), committed);
+        let text = String::from_utf8(bytes).unwrap();
+        let plain = String::from_utf8(sample().to_payload().unwrap()).unwrap();
+        let (short, long) = (Backend::Groth16, Backend::Groth16Logup);
+        let renamed = |text: &str, from: Backend, to: Backend| {
+            text.replace(from.proof_system_name(), to.proof_system_name())
+                .replace(from.proof_system_id(), to.proof_system_id())
+        };
+        let code = |text: String| Receipt::from_payload(text.as_bytes()).unwrap_err().code();
+        assert_eq!(code(renamed(&text, long, short)), "receipt-malformed");
+        assert_eq!(code(renamed(&plain, short, long)), "receipt-malformed");
+        // The name of one with the id of the other.
+        let mixed = text.replace(long.proof_system_id(), short.proof_system_id());
+        assert_eq!(code(mixed), "receipt-unsupported");
+        let mixed = plain.replace(short.proof_system_name(), long.proof_system_name());
+        assert_eq!(code(mixed), "receipt-unsupported");
     }
 
     #[test]

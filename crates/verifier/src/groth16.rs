@@ -1,13 +1,16 @@
-//! The Groth16 equation over BN254: e(A, B) = e(α, β) · e(IC(x), γ) · e(C, δ).
+//! The equation over BN254: e(A, B) = e(α, β) · e(IC(x), γ) · e(C, δ), with a commitment further
+//! · e(D, δc), where the last wire of IC(x) is the challenge.
 
 use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::pairing::{Pairing, PairingOutput};
 use ark_ec::{AffineRepr as _, CurveGroup as _, VariableBaseMSM as _};
-use ark_groth16::{Proof, VerifyingKey};
+use proofmark_types::Digest;
 use proofmark_types::field::{FR_BYTES, fr_from_bytes};
+use proofmark_types::manifest::Backend;
 
-use crate::key::{check_verifying_key, decode_verifying_key};
-use crate::proof::{check_proof, decode_proof};
+use crate::challenge::challenge;
+use crate::key::{VerifyingKey, check_verifying_key, decode_verifying_key, write};
+use crate::proof::{Proof, check_proof, decode_proof};
 use crate::rejection::Rejection;
 
 type G2Prepared = <Bn254 as Pairing>::G2Prepared;
@@ -15,9 +18,13 @@ type G2Prepared = <Bn254 as Pairing>::G2Prepared;
 /// A checked verifying key with the parts of the equation that do not depend on the proof.
 #[derive(Debug, Clone)]
 pub struct PreparedKey {
+    digest: Digest,
     alpha_beta: PairingOutput<Bn254>,
     gamma_neg: G2Prepared,
     delta_neg: G2Prepared,
+    delta_committed_neg: Option<G2Prepared>,
+    constant: G1Affine,
+    /// Of the public inputs, and with a commitment of the challenge.
     ic: Vec<G1Affine>,
 }
 
@@ -26,64 +33,124 @@ impl PreparedKey {
     ///
     /// # Errors
     /// As [`check_verifying_key`].
-    pub fn new(key: &VerifyingKey<Bn254>) -> Result<Self, Rejection> {
-        check_verifying_key(key)?;
-        Ok(Self::of_checked(key))
+    pub fn new(key: impl Into<VerifyingKey>) -> Result<Self, Rejection> {
+        let key = key.into();
+        check_verifying_key(&key)?;
+        Self::of_checked(&key)
     }
 
     /// Prepares a key that came through [`decode_verifying_key`], which checks the same.
-    pub(crate) fn of_checked(key: &VerifyingKey<Bn254>) -> Self {
-        Self {
-            alpha_beta: Bn254::pairing(key.alpha_g1, key.beta_g2),
-            gamma_neg: negated(key.gamma_g2),
-            delta_neg: negated(key.delta_g2),
-            ic: key.gamma_abc_g1.clone(),
+    pub(crate) fn of_checked(key: &VerifyingKey) -> Result<Self, Rejection> {
+        let groth16 = &key.groth16;
+        let refuse = || Rejection::KeyMalformed {
+            part: "IC",
+            reason: "has too few points, or more than are read",
+        };
+        let (constant, ic) = groth16.gamma_abc_g1.split_first().ok_or_else(refuse)?;
+        Ok(Self {
+            digest: Digest::of(&write(key).ok_or_else(refuse)?),
+            alpha_beta: Bn254::pairing(groth16.alpha_g1, groth16.beta_g2),
+            gamma_neg: negated(groth16.gamma_g2),
+            delta_neg: negated(groth16.delta_g2),
+            delta_committed_neg: key.delta_committed_g2.map(negated),
+            constant: *constant,
+            ic: ic.to_vec(),
+        })
+    }
+
+    /// SHA-256 of the key's one encoding.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The proof system that the key is of.
+    pub const fn backend(&self) -> Backend {
+        match self.delta_committed_neg {
+            None => Backend::Groth16,
+            Some(_) => Backend::Groth16Logup,
         }
     }
 
-    /// Number of public inputs, the constant one not counted.
+    /// Number of the statement's public inputs: neither the constant nor the challenge counts.
     pub const fn public_inputs(&self) -> usize {
-        self.ic.len().saturating_sub(1)
+        match self.backend() {
+            Backend::Groth16 => self.ic.len(),
+            Backend::Groth16Logup => self.ic.len().saturating_sub(1),
+        }
     }
 
     /// Verifies a proof.
     ///
     /// # Errors
     /// [`Rejection::KeyPublicInputs`] for a wrong number of public inputs,
-    /// [`Rejection::ProofMalformed`] as [`check_proof`], [`Rejection::ProofInvalid`] when the
-    /// equation does not hold.
-    pub fn verify(&self, public_inputs: &[Fr], proof: &Proof<Bn254>) -> Result<(), Rejection> {
-        check_proof(proof)?;
-        self.verify_checked(public_inputs, proof)
+    /// [`Rejection::ProofMalformed`] as [`check_proof`], [`Rejection::ProofSystemMismatch`] for a
+    /// proof of another backend than the key's, [`Rejection::ProofInvalid`] when the equation does
+    /// not hold.
+    pub fn verify(&self, public_inputs: &[Fr], proof: impl Into<Proof>) -> Result<(), Rejection> {
+        let proof = proof.into();
+        check_proof(&proof)?;
+        self.verify_checked(public_inputs, &proof)
     }
 
     /// Verifies a proof that came through [`decode_proof`], which checks the points.
     pub(crate) fn verify_checked(
         &self,
         public_inputs: &[Fr],
-        proof: &Proof<Bn254>,
+        proof: &Proof,
     ) -> Result<(), Rejection> {
-        let count = Rejection::KeyPublicInputs {
-            expected: self.public_inputs(),
-            got: public_inputs.len(),
-        };
-        let Some((constant, bases)) = self.ic.split_first() else {
-            return Err(count);
-        };
-        let sum = G1Projective::msm(bases, public_inputs).map_err(|_| count)?;
-        let inputs = added(sum, constant);
+        let wires = self.wires(public_inputs, proof)?;
+        let sum = G1Projective::msm(&self.ic, &wires).map_err(|_| self.count(public_inputs))?;
+        let inputs = added(sum, &self.constant);
+        let Proof {
+            groth16,
+            commitment,
+        } = proof;
+        let committed = self.delta_committed_neg.iter().zip(commitment);
         let product = Bn254::multi_pairing(
-            [proof.a, inputs, proof.c],
+            [groth16.a, inputs, groth16.c]
+                .into_iter()
+                .chain(committed.clone().map(|(_, point)| *point)),
             [
-                proof.b.into(),
+                groth16.b.into(),
                 self.gamma_neg.clone(),
                 self.delta_neg.clone(),
-            ],
+            ]
+            .into_iter()
+            .chain(committed.map(|(prepared, _)| prepared.clone())),
         );
         if product == self.alpha_beta {
             Ok(())
         } else {
             Err(Rejection::ProofInvalid)
+        }
+    }
+
+    /// What IC's points are multiplied with: the public inputs, and with a commitment the
+    /// challenge.
+    fn wires(&self, public_inputs: &[Fr], proof: &Proof) -> Result<Vec<Fr>, Rejection> {
+        if proof.backend() != self.backend() {
+            return Err(Rejection::ProofSystemMismatch {
+                what: "proof",
+                expected: self.backend(),
+                got: proof.backend(),
+            });
+        }
+        if public_inputs.len() != self.public_inputs() {
+            return Err(self.count(public_inputs));
+        }
+        let mut wires = public_inputs.to_vec();
+        wires.extend(
+            proof
+                .commitment
+                .map(|point| challenge(&self.digest, &point, public_inputs)),
+        );
+        Ok(wires)
+    }
+
+    const fn count(&self, public_inputs: &[Fr]) -> Rejection {
+        Rejection::KeyPublicInputs {
+            expected: self.public_inputs(),
+            got: public_inputs.len(),
         }
     }
 }
@@ -109,9 +176,9 @@ fn added(sum: G1Projective, constant: &G1Affine) -> G1Affine {
 /// # Errors
 /// As [`PreparedKey::new`] and [`PreparedKey::verify`].
 pub fn verify_proof(
-    key: &VerifyingKey<Bn254>,
+    key: impl Into<VerifyingKey>,
     public_inputs: &[Fr],
-    proof: &Proof<Bn254>,
+    proof: impl Into<Proof>,
 ) -> Result<(), Rejection> {
     PreparedKey::new(key)?.verify(public_inputs, proof)
 }
@@ -143,5 +210,5 @@ pub fn verify_proof_bytes(
     let key = decode_verifying_key(key)?;
     let public_inputs = decode_public_inputs(public_inputs)?;
     let proof = decode_proof(proof)?;
-    PreparedKey::of_checked(&key).verify_checked(&public_inputs, &proof)
+    PreparedKey::of_checked(&key)?.verify_checked(&public_inputs, &proof)
 }

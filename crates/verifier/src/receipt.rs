@@ -127,7 +127,14 @@ impl TrustedPackage {
                 what: "the given key",
             });
         }
-        let key = PreparedKey::of_checked(&decode_verifying_key(verifying_key)?);
+        let key = PreparedKey::of_checked(&decode_verifying_key(verifying_key)?)?;
+        if key.backend() != manifest.compiler.backend {
+            return Err(Rejection::ProofSystemMismatch {
+                what: "verifying key",
+                expected: manifest.compiler.backend,
+                got: key.backend(),
+            });
+        }
         let layout = manifest.layout()?;
         if u64::try_from(layout.len()) != Ok(sealed.circuit.public_inputs) {
             return Err(Rejection::CircuitMismatch {
@@ -204,6 +211,13 @@ impl TrustedPackage {
         } else {
             SignatureVerdict::ValidUnpinned { key_id: got }
         };
+        if receipt.proof.backend() != self.key.backend() {
+            return Err(Rejection::ProofSystemMismatch {
+                what: "proof",
+                expected: self.key.backend(),
+                got: receipt.proof.backend(),
+            });
+        }
         let opened = expectations
             .openings
             .iter()

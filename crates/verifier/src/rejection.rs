@@ -1,7 +1,7 @@
 //! Why something was rejected.
 
 use proofmark_types::Digest;
-use proofmark_types::manifest::ManifestError;
+use proofmark_types::manifest::{Backend, ManifestError};
 use proofmark_types::receipt::ReceiptError;
 use proofmark_types::statement::{Role, StatementError};
 
@@ -130,6 +130,17 @@ pub enum Rejection {
         /// Its position.
         index: usize,
     },
+    /// Proof, key and package are not all of one proof system. Nothing of one system is ever
+    /// accepted under another.
+    #[error("{what} is of proof system {}, expected is {}", got.proof_system_name(), expected.proof_system_name())]
+    ProofSystemMismatch {
+        /// What was compared.
+        what: &'static str,
+        /// The proof system of the key, or of the package.
+        expected: Backend,
+        /// The proof system found.
+        got: Backend,
+    },
     /// The pairing check failed.
     #[error("proof does not verify for these public inputs")]
     ProofInvalid,
@@ -158,6 +169,7 @@ impl Rejection {
             Self::KeyPublicInputs { .. } => "key-public-inputs-mismatch",
             Self::ProofMalformed { .. } => "proof-malformed",
             Self::PublicInputNotCanonical { .. } => "public-input-not-canonical",
+            Self::ProofSystemMismatch { .. } => "proof-system-mismatch",
             Self::ProofInvalid => "proof-invalid",
         }
     }

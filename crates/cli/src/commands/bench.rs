@@ -9,7 +9,7 @@ use proofmark_engine::{Engine, ImportOptions, ProveRequest, import, seal};
 use proofmark_onnx::Limits;
 use proofmark_types::Context;
 use proofmark_types::manifest::MANIFEST_FILE;
-use proofmark_types::receipt::PROOF_BYTES;
+use proofmark_types::proof::PLAIN_PROOF_BYTES;
 use proofmark_verifier::{Expectations, Pins, TrustedPackage};
 use proofmark_verify::Failure;
 use serde_json::{Value, json};
@@ -224,7 +224,7 @@ impl Figures {
             "non_zero": self.non_zero,
             "public_inputs": self.public_inputs,
             "proving_key_bytes": self.proving_key_bytes,
-            "proof_bytes": PROOF_BYTES,
+            "proof_bytes": PLAIN_PROOF_BYTES,
             "setup_seconds": self.setup.as_secs_f64(),
             "load_seconds": self.load.as_secs_f64(),
             "runtime_seconds": self.runtime.as_secs_f64(),
@@ -256,7 +256,7 @@ const COLUMNS: [Column; 12] = [
             .max(f.setup_memory)
             .map_or_else(|| "?".to_owned(), bytes)
     }),
-    ("proof", |_| format!("{PROOF_BYTES} B")),
+    ("proof", |_| format!("{PLAIN_PROOF_BYTES} B")),
 ];
 
 fn table(all: &[Figures]) -> String {

@@ -203,7 +203,7 @@ fn build() -> Fixture {
                 RecordValue::Hashed(tensor_digest(&embedding, Fr::from(0))),
             ),
         ],
-        proof: [0; 256],
+        proof: [0; 256].into(),
         proved_at: 1_764_000_000,
         signer: service_key().verifying_key().to_bytes(),
     };

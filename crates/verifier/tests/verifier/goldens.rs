@@ -81,7 +81,7 @@ fn version_1_is_still_what_is_written() {
     assert_eq!(manifest, f.manifest_bytes);
     assert_eq!(Manifest::parse(&manifest).unwrap(), f.manifest);
     let decoded = decode_verifying_key(&key).unwrap();
-    assert_eq!(decoded, f.key.vk);
+    assert_eq!(decoded, f.key.vk.clone().into());
     assert_eq!(encode_verifying_key(&decoded).unwrap(), key);
     assert_eq!(receipt, f.envelope);
 }

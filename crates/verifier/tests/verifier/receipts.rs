@@ -76,8 +76,8 @@ fn changed_proof_bytes_keep_the_statement_digest() {
     let f = fixture();
     let envelope = f.resigned(|r| {
         let mut proof = decode_proof(&r.proof).unwrap();
-        proof.a = -proof.a;
-        proof.b = -proof.b;
+        proof.groth16.a = -proof.groth16.a;
+        proof.groth16.b = -proof.groth16.b;
         r.proof = encode_proof(&proof);
     });
     let (ours, theirs) = (f.verify(&f.envelope).unwrap(), f.verify(&envelope).unwrap());
@@ -236,12 +236,12 @@ fn consistent_lies() {
             "tensor-mismatch",
         ),
         (|r| reshape(&mut r.inputs[0]), "tensor-mismatch"),
-        (|r| r.proof = [0; 256], "proof-malformed"),
+        (|r| r.proof = [0; 256].into(), "proof-malformed"),
         (|r| r.proof[0] ^= 1, "proof-malformed"),
         (
             |r| {
                 let mut proof = decode_proof(&r.proof).unwrap();
-                proof.a = -proof.a;
+                proof.groth16.a = -proof.groth16.a;
                 r.proof = encode_proof(&proof);
             },
             "proof-invalid",
@@ -249,7 +249,7 @@ fn consistent_lies() {
         (
             |r| {
                 let mut proof = decode_proof(&r.proof).unwrap();
-                proof.c = ark_bn254::G1Affine::identity();
+                proof.groth16.c = ark_bn254::G1Affine::identity();
                 r.proof = encode_proof(&proof);
             },
             "proof-malformed",
