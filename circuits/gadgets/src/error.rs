@@ -75,6 +75,12 @@ pub enum LowerError {
         /// Where in the model.
         path: String,
     },
+    /// The prover could not commit to the wires before the challenge.
+    #[error("the challenge cannot be drawn: {reason}")]
+    Commitment {
+        /// The prover's words.
+        reason: String,
+    },
     /// An accumulator may leave int32, where the runtime wraps around: what it would compute is
     /// then not the requantize of the true sum.
     #[error(
@@ -137,6 +143,7 @@ impl LowerError {
             Self::PublicInputCount { .. } => "public-input-count",
             Self::SecondCommitment { .. } => "second-commitment",
             Self::NoChallenge { .. } => "no-challenge",
+            Self::Commitment { .. } => "commitment-failed",
             Self::Closed { .. } => "circuit-closed",
             Self::ChallengePole { .. } => "challenge-pole",
             Self::AccumulatorOverflow { .. } => "accumulator-overflow",

@@ -25,11 +25,12 @@ use crate::r1cs::R1cs;
 
 /// Draws the challenge from the values committed to (in witness mode).
 pub trait Challenger {
-    /// The challenge for these committed values, in the order of the circuit's committed wires.
+    /// The challenge for these values: those of the public inputs, the constant 1 not counted, and
+    /// those committed to, in the order of the circuit's committed wires. Each must bind it.
     ///
     /// # Errors
     /// [`LowerError`] when the backend has no challenge.
-    fn challenge(&mut self, committed: &[Fr]) -> Result<Fr, LowerError>;
+    fn challenge(&mut self, public: &[Fr], committed: &[Fr]) -> Result<Fr, LowerError>;
 }
 
 /// The challenger of the plain backend: there is none.
@@ -37,7 +38,7 @@ pub trait Challenger {
 pub struct NoChallenge;
 
 impl Challenger for NoChallenge {
-    fn challenge(&mut self, _committed: &[Fr]) -> Result<Fr, LowerError> {
+    fn challenge(&mut self, _public: &[Fr], _committed: &[Fr]) -> Result<Fr, LowerError> {
         Err(LowerError::NoChallenge {
             path: "challenge".to_owned(),
         })
@@ -544,8 +545,9 @@ impl<'a> Lowering<'a> {
         let challenge = match &mut self.mode {
             Mode::Shape { .. } => Fr::ZERO,
             Mode::Witness { values, challenger } => {
+                let public = values.get(1..first as usize).unwrap_or_default();
                 let committed = values.get(first as usize..).unwrap_or_default();
-                challenger.challenge(committed)?
+                challenger.challenge(public, committed)?
             }
         };
         let wire = self.hint("challenge", || challenge)?;

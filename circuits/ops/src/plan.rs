@@ -1,10 +1,11 @@
 //! From an integer model and a visibility policy to a circuit, an evaluation, a witness.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use ark_bn254::Fr;
 use ark_ff::Zero;
-use proofmark_gadgets::{Backend, Circuit, Lowering, NoChallenge, Num};
+use proofmark_gadgets::{Backend, Challenger, Circuit, Lowering, NoChallenge, Num};
 use proofmark_onnx::{Model, ValueType};
 use proofmark_tensor::IntTensor;
 use proofmark_types::manifest::Visibility;
@@ -21,6 +22,17 @@ use crate::pooled::{self, Pooled};
 
 /// Version of the compiler's output. Frozen: a change of any lowering makes a new epoch.
 pub const COMPILER_EPOCH: u32 = 1;
+
+/// The same for the committed backend, whose circuits have epochs of their own.
+pub const COMMITTED_EPOCH: u32 = 1;
+
+/// Version of the compiler's output for a backend.
+pub const fn compiler_epoch(backend: Backend) -> u32 {
+    match backend {
+        Backend::Plain => COMPILER_EPOCH,
+        Backend::Committed => COMMITTED_EPOCH,
+    }
+}
 
 /// Who learns each input and output, in graph order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +91,8 @@ pub struct Witness {
 /// What one node costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeCost {
-    /// Node name, or `"(inputs)"` and `"(outputs)"` for the boundary.
+    /// Node name, or `"(inputs)"` and `"(outputs)"` for the boundary, `"(lookup tables)"` for what
+    /// all lookups share.
     pub node: String,
     /// Operator.
     pub op_type: String,
@@ -394,57 +407,90 @@ impl Plan {
         &self.layout
     }
 
-    /// The circuit, compiled deterministically.
+    /// The circuit of the plain backend, compiled deterministically.
     ///
     /// # Errors
     /// [`OpsError`] when an interval cannot be proven.
     pub fn circuit(&self) -> Result<Circuit, OpsError> {
-        self.circuit_with_costs().map(|(circuit, _)| circuit)
+        self.circuit_for(Backend::Plain)
     }
 
-    /// The circuit and what each node contributes to it.
+    /// The circuit of a backend, compiled deterministically.
+    ///
+    /// # Errors
+    /// [`OpsError`] when an interval cannot be proven.
+    pub fn circuit_for(&self, backend: Backend) -> Result<Circuit, OpsError> {
+        self.compile(backend, |_, _, _, _| {}, |_, _| Ok(()))
+    }
+
+    /// The circuit of the plain backend and what each node contributes to it.
     ///
     /// # Errors
     /// Those of [`circuit`](Self::circuit).
     pub fn circuit_with_costs(&self) -> Result<(Circuit, Vec<NodeCost>), OpsError> {
-        let mut costs = Vec::new();
-        let report = |node: &str, op_type: &str, elements, constraints| {
-            costs.push(NodeCost {
-                node: node.to_owned(),
-                op_type: op_type.to_owned(),
-                elements,
-                constraints,
-            });
+        self.circuit_with_costs_for(Backend::Plain)
+    }
+
+    /// The circuit of a backend and what each node contributes to it.
+    ///
+    /// # Errors
+    /// Those of [`circuit`](Self::circuit).
+    pub fn circuit_with_costs_for(
+        &self,
+        backend: Backend,
+    ) -> Result<(Circuit, Vec<NodeCost>), OpsError> {
+        let mut nodes: Vec<(String, String, usize, Range<usize>)> = Vec::new();
+        let report = |node: &str, op_type: &str, elements, scopes| {
+            nodes.push((node.to_owned(), op_type.to_owned(), elements, scopes));
         };
-        let circuit = self.compile(report, |_, _| Ok(()))?;
+        let circuit = self.compile(backend, report, |_, _| Ok(()))?;
+        let costs = nodes
+            .into_iter()
+            .map(|(node, op_type, elements, scopes)| NodeCost {
+                node,
+                op_type,
+                elements,
+                constraints: circuit.labels.constraints_in(scopes),
+            })
+            .collect();
         Ok((circuit, costs))
     }
 
-    /// The circuit and, for each input and each tensor that a node makes, the smallest and the
-    /// largest value of every element, row-major, as the circuit's constraints enforce them. Where
-    /// a pool is taken before the requantize, the circuit does not hold the requantized tensor;
-    /// its ranges are then those that it would have.
+    /// The circuit of the plain backend and, for each input and each tensor that a node makes, the
+    /// smallest and the largest value of every element, row-major, as the circuit's constraints
+    /// enforce them. Where a pool is taken before the requantize, the circuit does not hold the
+    /// requantized tensor; its ranges are then those that it would have.
     ///
     /// # Errors
     /// Those of [`circuit`](Self::circuit).
     pub fn circuit_with_ranges(&self) -> Result<(Circuit, Ranges), OpsError> {
+        self.circuit_with_ranges_for(Backend::Plain)
+    }
+
+    /// The circuit of a backend and the ranges that its constraints enforce, as
+    /// [`circuit_with_ranges`](Self::circuit_with_ranges) has them.
+    ///
+    /// # Errors
+    /// Those of [`circuit`](Self::circuit).
+    pub fn circuit_with_ranges_for(&self, backend: Backend) -> Result<(Circuit, Ranges), OpsError> {
         let mut ranges = Ranges::new();
         let observe = |tensor: &str, intervals: &Intervals<'_>| {
             ranges.insert(tensor.to_owned(), intervals()?);
             Ok(())
         };
-        let circuit = self.compile(|_, _, _, _| {}, observe)?;
+        let circuit = self.compile(backend, |_, _, _, _| {}, observe)?;
         Ok((circuit, ranges))
     }
 
     fn compile(
         &self,
-        report: impl FnMut(&str, &str, usize, usize),
+        backend: Backend,
+        report: impl FnMut(&str, &str, usize, Range<usize>),
         observe: impl FnMut(&str, &Intervals<'_>) -> Result<(), OpsError>,
     ) -> Result<Circuit, OpsError> {
-        let mut cx = Lowering::shape(Backend::Plain, self.layout.len())?;
+        let mut cx = Lowering::shape(backend, self.layout.len())?;
         self.lower(&mut cx, None, &Salts::default(), report, observe)?;
-        cx.into_circuit(COMPILER_EPOCH, self.layout.encode())
+        cx.into_circuit(compiler_epoch(backend), self.layout.encode())
             .ok_or_else(|| OpsError::Internal {
                 node: "circuit".to_owned(),
                 reason: "not in shape mode".to_owned(),
@@ -478,7 +524,7 @@ impl Plan {
             .ok_or_else(|| missing("(outputs)", "output"))
     }
 
-    /// The witness of one inference.
+    /// The witness of one inference, for the plain backend.
     ///
     /// # Errors
     /// [`OpsError::Divergence`] when the circuit's wires hold other outputs than the evaluator
@@ -489,6 +535,22 @@ impl Plan {
         context: Fr,
         salts: &Salts,
     ) -> Result<Witness, OpsError> {
+        self.witness_for(Backend::Plain, inputs, context, salts, &mut NoChallenge)
+    }
+
+    /// The witness of one inference, for a backend. The challenger is asked once with the committed
+    /// backend, when all it is to bind is known, and never with the plain one.
+    ///
+    /// # Errors
+    /// Those of [`witness`](Self::witness), and the challenger's.
+    pub fn witness_for(
+        &self,
+        backend: Backend,
+        inputs: &[IntTensor],
+        context: Fr,
+        salts: &Salts,
+        challenger: &mut dyn Challenger,
+    ) -> Result<Witness, OpsError> {
         let evaluated = self.evaluate(inputs)?;
         let input_commitments = commitments(&self.inputs, inputs, &salts.inputs)?;
         let output_commitments = commitments(&self.outputs, &evaluated, &salts.outputs)?;
@@ -497,8 +559,7 @@ impl Plan {
             &public_values(inputs, &input_commitments),
             &public_values(&evaluated, &output_commitments),
         )?;
-        let mut challenger = NoChallenge;
-        let mut cx = Lowering::witness(Backend::Plain, &public_inputs, &mut challenger)?;
+        let mut cx = Lowering::witness(backend, &public_inputs, challenger)?;
         let tensors = self.lower(&mut cx, Some(inputs), salts, |_, _, _, _| {}, |_, _| Ok(()))?;
         let mut outputs = Vec::with_capacity(tensors.len());
         for ((info, tensor), expected) in self.outputs.iter().zip(tensors).zip(&evaluated) {
@@ -538,7 +599,7 @@ impl Plan {
         cx: &mut Lowering<'_>,
         inputs: Option<&[IntTensor]>,
         salts: &Salts,
-        mut report: impl FnMut(&str, &str, usize, usize),
+        mut report: impl FnMut(&str, &str, usize, Range<usize>),
         mut observe: impl FnMut(&str, &Intervals<'_>) -> Result<(), OpsError>,
     ) -> Result<Vec<TensorVar>, OpsError> {
         let mut publics = Publics::new();
@@ -556,11 +617,11 @@ impl Plan {
             observe(&info.name, &|| Ok(intervals(&tensor.nums)))?;
             live.insert(&info.name, tensor);
         }
-        report("(inputs)", "", elements, cx.num_constraints());
+        report("(inputs)", "", elements, 0..cx.num_scopes());
         // Steps whose constraints are made with those of the pool behind them.
         let mut deferred: BTreeMap<usize, &Pooled> = BTreeMap::new();
         for (at, step) in self.steps.iter().enumerate() {
-            let before = cx.num_constraints();
+            let before = cx.num_scopes();
             let fact = step.operator.output().clone();
             let scope = || format!("{}/{}", step.name, step.op_type);
             if let Some(pooled) = self.pooled.iter().find(|p| p.producer == at) {
@@ -585,7 +646,7 @@ impl Plan {
                     let operands = live.get(&producer.name, &producer.data)?;
                     let operator = producer.operator.as_ref();
                     observe(&step.output, &|| pooled.ranges(cx, operator, &operands, at))?;
-                    report(&step.name, &step.op_type, fact.len(), 0);
+                    report(&step.name, &step.op_type, fact.len(), before..before);
                     continue;
                 }
                 None => {
@@ -598,16 +659,12 @@ impl Plan {
             if nums.len() != fact.len() {
                 return Err(missing(&step.name, "an output element"));
             }
-            report(
-                &step.name,
-                &step.op_type,
-                nums.len(),
-                cx.num_constraints() - before,
-            );
+            let scopes = before..cx.num_scopes();
+            report(&step.name, &step.op_type, nums.len(), scopes);
             observe(&step.output, &|| Ok(intervals(&nums)))?;
             live.insert(&step.output, TensorVar { fact, nums });
         }
-        let before = cx.num_constraints();
+        let before = cx.num_scopes();
         let mut outputs = Vec::with_capacity(self.outputs.len());
         for (at, info) in self.outputs.iter().enumerate() {
             let names = [info.name.clone()];
@@ -624,12 +681,22 @@ impl Plan {
             outputs.push(tensor);
         }
         let elements = outputs.iter().map(|t| t.nums.len()).sum();
-        report("(outputs)", "", elements, cx.num_constraints() - before);
+        report("(outputs)", "", elements, before..cx.num_scopes());
+        if cx.backend() == Backend::Committed {
+            let before = cx.num_scopes();
+            cx.close()?;
+            report("(lookup tables)", "", 0, before..cx.num_scopes());
+        }
         // Every public input must have been used; one that is not would be malleable.
         if publics.used() != self.layout.len() {
             return Err(missing("(public)", "use of a public input"));
         }
         Ok(outputs)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pooled(&self) -> &[Pooled] {
+        &self.pooled
     }
 
     fn step(&self, at: usize) -> Result<&Step, OpsError> {

@@ -401,7 +401,7 @@ mod tests {
     struct Fixed(Fr);
 
     impl crate::Challenger for Fixed {
-        fn challenge(&mut self, _committed: &[Fr]) -> Result<Fr, LowerError> {
+        fn challenge(&mut self, _public: &[Fr], _committed: &[Fr]) -> Result<Fr, LowerError> {
             Ok(self.0)
         }
     }

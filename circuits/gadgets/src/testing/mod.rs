@@ -54,7 +54,7 @@ pub const FREE: &[Free] = &[
     },
 ];
 
-/// Draws the challenge from all committed values, as a proof system does from its commitment.
+/// Draws the challenge from all public and committed values, as a proof system does from its commitment.
 #[derive(Debug, Clone, Default)]
 pub struct Transcript {
     /// What was committed to.
@@ -64,17 +64,17 @@ pub struct Transcript {
 }
 
 impl Challenger for Transcript {
-    fn challenge(&mut self, committed: &[Fr]) -> Result<Fr, LowerError> {
+    fn challenge(&mut self, public: &[Fr], committed: &[Fr]) -> Result<Fr, LowerError> {
         self.committed = committed.to_vec();
-        self.challenge = drawn_from(committed);
+        self.challenge = drawn_from(public.iter().chain(committed));
         Ok(self.challenge)
     }
 }
 
 /// A challenge for these values: SHA-256 of their bytes, modulo the order.
-fn drawn_from(committed: &[Fr]) -> Fr {
-    let mut bytes = Vec::with_capacity(32 * committed.len());
-    for value in committed {
+fn drawn_from<'z>(values: impl Iterator<Item = &'z Fr>) -> Fr {
+    let mut bytes = Vec::new();
+    for value in values {
         bytes.extend(value.into_bigint().to_bytes_le());
     }
     let digest = proofmark_types::Digest::of(&bytes);
@@ -87,13 +87,11 @@ pub fn continue_after_challenge(circuit: &Circuit, z: &mut [Fr]) {
     let Some(challenge) = circuit.challenges.first().map(|w| w.index()) else {
         return;
     };
-    let committed: Vec<Fr> = circuit
-        .committed
-        .iter()
-        .filter_map(|w| z.get(w.index()).copied())
-        .collect();
+    let public = 1..=circuit.r1cs.num_public;
+    let bound = public.chain(circuit.committed.iter().map(|w| w.index()));
+    let drawn = drawn_from(bound.filter_map(|wire| z.get(wire)));
     if let Some(slot) = z.get_mut(challenge) {
-        *slot = drawn_from(&committed);
+        *slot = drawn;
     }
     for row in 0..circuit.r1cs.num_constraints() {
         // wire · b = c
