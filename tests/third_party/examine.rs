@@ -352,7 +352,7 @@ fn prove(checked: &Checked, spec: &InputSpec) {
         .expect("a witness");
     let key = setup(&checked.circuit, &NoProgress).expect("keys");
     let prover = Prover::new(&checked.circuit, key).expect("fits");
-    let proof = prover.prove(&witness.assignment).expect("a proof");
+    let proof = prover.prove(&witness.assignment, None).expect("a proof");
     let public = &witness.public_inputs;
     proofmark_verifier::verify_proof(prover.verifying_key(), public, &proof).expect("verifies");
 }

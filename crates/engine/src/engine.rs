@@ -210,7 +210,7 @@ impl Engine {
         timings.witness = start.elapsed();
 
         let start = Instant::now();
-        let proof = self.prover.prove(&assignment)?;
+        let proof = self.prover.prove(&assignment, None)?;
         timings.proving = start.elapsed();
 
         let start = Instant::now();

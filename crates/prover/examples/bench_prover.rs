@@ -97,11 +97,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let prover = Prover::new(&circuit, loaded.key)?;
         println!("  matrices    {:9.1} ms", milliseconds(start.elapsed()));
 
-        let mut proof = prover.prove(&assignment)?;
+        let mut proof = prover.prove(&assignment, None)?;
         let mut times = Vec::new();
         for _ in 0..7 {
             let start = Instant::now();
-            proof = prover.prove(&assignment)?;
+            proof = prover.prove(&assignment, None)?;
             times.push(start.elapsed());
         }
         times.sort();
@@ -110,16 +110,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             milliseconds(times[0]),
             milliseconds(times[3])
         );
-        let prepared = ark_groth16::prepare_verifying_key(prover.verifying_key());
+        let prepared = ark_groth16::prepare_verifying_key(&prover.verifying_key().groth16);
         let start = Instant::now();
-        let verified = Groth16::<Bn254>::verify_proof(&prepared, &proof, &assignment[1..=8])?;
+        let verified =
+            Groth16::<Bn254>::verify_proof(&prepared, &proof.groth16, &assignment[1..=8])?;
         println!(
             "  verify      {:9.1} ms, {verified}",
             milliseconds(start.elapsed())
         );
         let last = assignment.len() - 1;
         assignment[last] += Fr::ONE;
-        match prover.prove(&assignment) {
+        match prover.prove(&assignment, None) {
             Ok(_) => return Err("a violated constraint went unnoticed".into()),
             Err(error) => println!("  tampered    refused: {error}"),
         }

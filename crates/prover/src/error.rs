@@ -117,6 +117,14 @@ pub enum ProverError {
         /// How many are violated.
         violated: usize,
     },
+    /// The commitment and the assignment do not belong together.
+    #[error(
+        "the commitment does not belong to the proof: {reason}; compute the witness with the prover's own committer"
+    )]
+    CommitmentMismatch {
+        /// What differs.
+        reason: &'static str,
+    },
     /// The finished proof did not verify: the key does not belong to the circuit, or the machine
     /// computed wrongly.
     #[error(
@@ -160,6 +168,7 @@ impl ProverError {
             Self::Io { .. } => "key-io",
             Self::AssignmentLength { .. } | Self::AssignmentConstant => "assignment-malformed",
             Self::Unsatisfied { .. } => "witness-unsatisfied",
+            Self::CommitmentMismatch { .. } => "commitment-mismatch",
             Self::SelfVerification => "proof-self-verification",
             Self::TranscriptMalformed { .. } => "transcript-malformed",
             Self::TranscriptMismatch { .. } => "transcript-mismatch",

@@ -4,6 +4,8 @@ use ark_bn254::{Bn254, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::pairing::Pairing;
 
+use proofmark_verifier::VerifyingKey;
+
 use crate::error::ProverError;
 use crate::qap::QuotientForm;
 use crate::shape::Shape;
@@ -32,6 +34,14 @@ pub struct CommittedKey {
 }
 
 impl ProvingKey {
+    /// The key that verifies proofs made under this one.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        VerifyingKey {
+            groth16: self.groth16.vk.clone(),
+            delta_committed_g2: self.committed.as_ref().map(|c| c.delta_g2),
+        }
+    }
+
     /// Whether the dimensions are those of a circuit.
     ///
     /// # Errors

@@ -1,15 +1,16 @@
 //! Keys and proofs: Groth16 over BN254 for compiled circuits.
 //!
 //! Reading order: [`qap`] (from constraints to polynomials), [`key`] (what a key consists of),
-//! [`generator`] (single-party keys), [`prover`] (proofs, each verified before it is returned),
+//! [`generator`] (single-party keys), [`commitment`] and [`prover`] (proofs, each verified before it is returned),
 //! [`key_file`] (proving keys on disk, checked on load), [`transcript`] (the public record that
 //! ties a key to its circuit), [`snarkjs`] (the same key and proof in snarkjs's JSON), [`stock`]
 //! (our keys in stock `ark-groth16`).
 //!
-//! The currency is `ark-groth16`'s: [`VerifyingKey`](ark_groth16::VerifyingKey), [`Proof`], and its
-//! proving key inside [`ProvingKey`].
+//! The currency is `ark-groth16`'s types inside [`ProvingKey`], [`VerifyingKey`] and [`Proof`],
+//! which add what a commitment needs.
 #![forbid(unsafe_code)]
 
+pub mod commitment;
 mod encoding;
 pub mod error;
 mod evaluator;
@@ -19,6 +20,7 @@ pub mod key;
 pub mod key_file;
 pub mod prover;
 pub mod qap;
+mod query;
 mod random;
 mod shape;
 pub mod snarkjs;
@@ -31,11 +33,12 @@ mod trapdoor;
 mod testing;
 
 pub use ark_bn254::{Bn254, Fr};
-pub use ark_groth16::Proof;
+pub use commitment::{Commitment, Committer};
 pub use error::ProverError;
 pub use generator::{NoProgress, Progress, setup, unsafe_dev_setup};
 pub use key::{CommittedKey, ProvingKey};
 pub use key_file::LoadedKey;
+pub use proofmark_verifier::{Proof, VerifyingKey};
 pub use prover::Prover;
 pub use qap::QuotientForm;
 pub use transcript::{SetupRecord, Transcript};

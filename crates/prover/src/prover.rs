@@ -3,68 +3,50 @@
 //! The formula is that of `ark-groth16`, term by term (a test compares the proofs for equal `r`
 //! and `s`), and so are the multi-scalar multiplications (`ark-ec`). What is here instead of its
 //! `create_proof_with_reduction_and_matrices`: matrices that are built once and need no second
-//! copy, the satisfaction check, wiped intermediates, and queries without their identities.
+//! copy, the satisfaction check, wiped intermediates, queries without their identities, and the
+//! commitment of circuits with a challenge (`docs/security/lookup-backend.md`).
 
-use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
-use ark_ec::{AffineRepr, CurveGroup, VariableBaseMSM};
-use ark_ff::{BigInt, PrimeField};
-use ark_groth16::{Proof, VerifyingKey};
+use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
+use ark_ec::{CurveGroup, VariableBaseMSM};
+use ark_ff::PrimeField;
 use proofmark_gadgets::Circuit;
-use proofmark_verifier::PreparedKey;
+use proofmark_types::Digest;
+use proofmark_verifier::{PreparedKey, Proof, VerifyingKey};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use crate::commitment::{Commitment, Committer};
 use crate::error::ProverError;
 use crate::evaluator::Evaluator;
 use crate::key::ProvingKey;
 use crate::qap::odd_values;
+use crate::query::Query;
 use crate::random;
-
-/// The points of a query that are not the identity, and the wires they belong to.
-#[derive(Debug)]
-struct Query<G> {
-    wires: Vec<u32>,
-    points: Vec<G>,
-}
-
-impl<G: AffineRepr<ScalarField = Fr>> Query<G>
-where
-    G::Group: VariableBaseMSM<MulBase = G>,
-{
-    fn new(points: Vec<G>, first_wire: u32) -> Self {
-        let (wires, points) = (first_wire..)
-            .zip(points)
-            .filter(|(_, point)| !point.is_zero())
-            .unzip();
-        Self { wires, points }
-    }
-
-    /// `Σ z_i · P_i` over the query's wires.
-    fn times(&self, assignment: &[BigInt<4>]) -> G::Group {
-        let scalars = Zeroizing::new(
-            self.wires
-                .par_iter()
-                .map(|&wire| assignment[wire as usize])
-                .collect::<Vec<_>>(),
-        );
-        G::Group::msm_bigint(&self.points, &scalars)
-    }
-}
+use crate::shape::Shape;
 
 /// Proves statements of one circuit under one key. Built once; `Sync`, so that any number of
 /// threads may prove at the same time.
 #[derive(Debug)]
 pub struct Prover {
     evaluator: Evaluator,
-    vk: VerifyingKey<Bn254>,
+    vk: VerifyingKey,
     prepared: PreparedKey,
     beta_g1: G1Affine,
-    delta_g1: G1Affine,
+    pub(crate) delta_g1: G1Affine,
+    pub(crate) committed: Option<CommittedQuery>,
     a: Query<G1Affine>,
     b_g1: Query<G1Affine>,
     b_g2: Query<G2Affine>,
     l: Query<G1Affine>,
     h: Vec<G1Affine>,
+}
+
+/// What commits.
+#[derive(Debug)]
+pub(crate) struct CommittedQuery {
+    delta_g1: G1Affine,
+    /// Query D; the first committed value is its number 0.
+    pub(crate) query: Query<G1Affine>,
 }
 
 impl Prover {
@@ -80,22 +62,23 @@ impl Prover {
     pub fn new(circuit: &Circuit, key: ProvingKey) -> Result<Self, ProverError> {
         let evaluator = Evaluator::new(circuit, key.form)?;
         key.check_shape(&evaluator.shape)?;
+        let vk = key.verifying_key();
+        let prepared = PreparedKey::new(&vk).map_err(|rejection| ProverError::KeyDegenerate {
+            reason: rejection.to_string(),
+        })?;
+        let committed = key.committed.map(|committed| CommittedQuery {
+            delta_g1: committed.delta_g1,
+            query: Query::new(committed.query, 0),
+        });
+        let first_private = evaluator.shape.private().start;
         let key = key.groth16;
-        let private = evaluator.shape.private();
-        let first_private =
-            u32::try_from(private.start).map_err(|_| ProverError::CircuitTooLarge {
-                rows: evaluator.shape.size,
-            })?;
-        let prepared =
-            PreparedKey::new(&key.vk).map_err(|rejection| ProverError::KeyDegenerate {
-                reason: rejection.to_string(),
-            })?;
         Ok(Self {
             evaluator,
+            vk,
             prepared,
-            vk: key.vk,
             beta_g1: key.beta_g1,
             delta_g1: key.delta_g1,
+            committed,
             a: Query::new(key.a_query, 0),
             b_g1: Query::new(key.b_g1_query, 0),
             b_g2: Query::new(key.b_g2_query, 0),
@@ -105,49 +88,86 @@ impl Prover {
     }
 
     /// The key that verifies this prover's proofs.
-    pub fn verifying_key(&self) -> &VerifyingKey<Bn254> {
+    pub fn verifying_key(&self) -> &VerifyingKey {
         &self.vk
+    }
+
+    /// SHA-256 of the verifying key's one encoding.
+    pub fn key_digest(&self) -> Digest {
+        self.prepared.digest()
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.evaluator.shape
     }
 
     /// Number of wires: the length of an assignment.
     pub fn num_wires(&self) -> usize {
-        self.evaluator.shape.num_wires
+        self.shape().num_wires
     }
 
-    /// Number of public inputs, without the constant 1.
+    /// Number of public inputs, without the constant 1 and the challenge.
     pub fn num_public(&self) -> usize {
-        self.evaluator.shape.num_public
+        self.shape().num_public
+    }
+
+    /// The [`Challenger`](proofmark_gadgets::Challenger) for one witness, whatever the backend.
+    /// What it has committed to goes into [`prove`](Self::prove).
+    pub const fn committer(&self) -> Committer<'_> {
+        Committer::new(self)
     }
 
     /// Proves that the public inputs in `assignment` (wires `1 ..= num_public`) have a satisfying
     /// witness, and verifies the proof before returning it. `assignment` is the full one, wire by
     /// wire, wire 0 being 1; wiping it is its owner's business, all copies made here are wiped
-    /// (but those inside `ark-ec`'s multi-scalar multiplication).
+    /// (but those inside `ark-ec`'s multi-scalar multiplication). `commitment` is what the
+    /// [`committer`](Self::committer) of the assignment's lowering gave: `None` under plain keys.
     ///
-    /// Two proofs of one statement differ: `r` and `s` come from the operating system each time.
+    /// Two proofs of one statement differ in every point: `r`, `s` and the commitment's κ come
+    /// from the operating system each time.
     ///
     /// # Errors
     /// [`ProverError::AssignmentLength`] and [`ProverError::AssignmentConstant`];
     /// [`ProverError::Unsatisfied`] when a constraint is violated, in every build;
-    /// [`ProverError::Randomness`]; [`ProverError::SelfVerification`].
-    pub fn prove(&self, assignment: &[Fr]) -> Result<Proof<Bn254>, ProverError> {
-        let proof = self.prove_with(assignment, &*random::scalar()?, &*random::scalar()?)?;
-        let public = assignment
-            .get(1..=self.evaluator.shape.num_public)
-            .unwrap_or_default();
+    /// [`ProverError::CommitmentMismatch`] when the assignment is not the one committed to, or the
+    /// backend has a commitment and there is none, or the reverse; [`ProverError::Randomness`];
+    /// [`ProverError::SelfVerification`].
+    pub fn prove(
+        &self,
+        assignment: &[Fr],
+        commitment: Option<Commitment>,
+    ) -> Result<Proof, ProverError> {
+        match (&self.committed, &commitment) {
+            (None, None) => {}
+            (Some(_), Some(commitment)) => commitment.check(self, assignment)?,
+            (Some(_), None) => {
+                return Err(ProverError::CommitmentMismatch {
+                    reason: "the key needs a commitment and there is none",
+                });
+            }
+            (None, Some(_)) => {
+                return Err(ProverError::CommitmentMismatch {
+                    reason: "the key is a plain one",
+                });
+            }
+        }
+        let (r, s) = (random::scalar()?, random::scalar()?);
+        let proof = self.prove_with(assignment, commitment.as_ref(), &r, &s)?;
+        let public = assignment.get(1..=self.num_public()).unwrap_or_default();
         self.prepared
             .verify(public, &proof)
             .map_err(|_| ProverError::SelfVerification)?;
         Ok(proof)
     }
 
-    /// The proof for given `r` and `s`, not verified.
+    /// The proof for given `r` and `s`, neither verified nor its commitment compared.
     pub(crate) fn prove_with(
         &self,
         assignment: &[Fr],
+        commitment: Option<&Commitment>,
         r: &Fr,
         s: &Fr,
-    ) -> Result<Proof<Bn254>, ProverError> {
+    ) -> Result<Proof, ProverError> {
         let products = self.evaluator.products(assignment)?;
         let quotient = move || {
             let p = odd_values(products.a, products.b, products.c)?;
@@ -162,21 +182,27 @@ impl Prover {
                     .map(|z| z.into_bigint())
                     .collect::<Vec<_>>(),
             );
-            let a = self.delta_g1 * r + self.vk.alpha_g1 + self.a.times(&scalars);
-            let b: G2Projective =
-                self.vk.delta_g2 * s + self.vk.beta_g2 + self.b_g2.times(&scalars);
+            let vk = &self.vk.groth16;
+            let a = self.delta_g1 * r + vk.alpha_g1 + self.a.times(&scalars);
+            let b: G2Projective = vk.delta_g2 * s + vk.beta_g2 + self.b_g2.times(&scalars);
             let b_g1 = self.delta_g1 * s + self.beta_g1 + self.b_g1.times(&scalars);
-            let c = a * s + b_g1 * r - self.delta_g1 * (*r * s) + self.l.times(&scalars);
+            let mut c = a * s + b_g1 * r - self.delta_g1 * (*r * s) + self.l.times(&scalars);
+            if let (Some(key), Some(commitment)) = (&self.committed, commitment) {
+                c -= key.delta_g1 * *commitment.kappa;
+            }
             (a, b, c)
         };
         let (h, (a, b, c)) = rayon::join(quotient, queries);
         let h = h.ok_or(ProverError::CircuitTooLarge {
-            rows: self.evaluator.shape.size,
+            rows: self.shape().size,
         })?;
         Ok(Proof {
-            a: a.into_affine(),
-            b: b.into_affine(),
-            c: (c + h).into_affine(),
+            groth16: ark_groth16::Proof {
+                a: a.into_affine(),
+                b: b.into_affine(),
+                c: (c + h).into_affine(),
+            },
+            commitment: commitment.map(|commitment| commitment.point),
         })
     }
 }
@@ -188,6 +214,8 @@ mod tests {
     use crate::qap::QuotientForm;
     use crate::stock::{FoldedReduction, SnarkjsReduction};
     use crate::testing::{Seeded, random_circuit, stock_matrices};
+    use ark_bn254::Bn254;
+    use ark_ec::AffineRepr;
     use ark_ff::{AdditiveGroup, Field};
     use ark_groth16::Groth16;
     use ark_groth16::r1cs_to_qap::R1CSToQAP;
@@ -203,22 +231,22 @@ mod tests {
         for (seed, public, gates) in [(10, 0, 4), (11, 1, 30), (12, 7, 300)] {
             let (circuit, assignment) = random_circuit(seed, public, gates);
             let prover = prover(&circuit);
-            let proof = prover.prove(&assignment).unwrap();
-            let prepared = ark_groth16::prepare_verifying_key(prover.verifying_key());
+            let proof = prover.prove(&assignment, None).unwrap();
+            let prepared = ark_groth16::prepare_verifying_key(&prover.verifying_key().groth16);
             let mut inputs = assignment[1..=public].to_vec();
             assert_eq!(
-                Groth16::<Bn254>::verify_proof(&prepared, &proof, &inputs),
+                Groth16::<Bn254>::verify_proof(&prepared, &proof.groth16, &inputs),
                 Ok(true)
             );
             for index in 0..public {
                 inputs[index] += Fr::ONE;
                 assert_eq!(
-                    Groth16::<Bn254>::verify_proof(&prepared, &proof, &inputs),
+                    Groth16::<Bn254>::verify_proof(&prepared, &proof.groth16, &inputs),
                     Ok(false)
                 );
                 inputs[index] -= Fr::ONE;
             }
-            assert_ne!(proof, prover.prove(&assignment).unwrap());
+            assert_ne!(proof, prover.prove(&assignment, None).unwrap());
         }
     }
 
@@ -242,7 +270,10 @@ mod tests {
                 &assignment,
             )
             .unwrap();
-            assert_eq!(prover.prove_with(&assignment, &r, &s), Ok(stock));
+            assert_eq!(
+                prover.prove_with(&assignment, None, &r, &s),
+                Ok(stock.into())
+            );
         }
     }
 
@@ -269,11 +300,11 @@ mod tests {
                 let violated = circuit.r1cs.violated(&forged);
                 if violated.is_empty() {
                     // −0 is 0, and a bit that nothing reads may flip: a satisfying witness.
-                    assert!(prover.prove(&forged).is_ok());
+                    assert!(prover.prove(&forged, None).is_ok());
                     continue;
                 }
                 assert_eq!(
-                    prover.prove(&forged),
+                    prover.prove(&forged, None),
                     Err(ProverError::Unsatisfied {
                         first: violated[0],
                         violated: violated.len(),
@@ -292,7 +323,7 @@ mod tests {
                 assert!(stock.is_err());
             }
             // A random value never satisfies: every wire is constrained.
-            assert!(prover.prove(&forged).is_err(), "wire {wire}");
+            assert!(prover.prove(&forged, None).is_err(), "wire {wire}");
         }
     }
 
@@ -300,7 +331,7 @@ mod tests {
     fn a_malformed_assignment_is_refused() {
         let (circuit, assignment) = random_circuit(15, 1, 10);
         let prover = prover(&circuit);
-        let code = |assignment: &[Fr]| prover.prove(assignment).unwrap_err().code();
+        let code = |assignment: &[Fr]| prover.prove(assignment, None).unwrap_err().code();
         assert_eq!(code(&[]), "assignment-malformed");
         assert_eq!(code(&assignment[1..]), "assignment-malformed");
         let mut longer = assignment.clone();
@@ -308,7 +339,10 @@ mod tests {
         assert_eq!(code(&longer), "assignment-malformed");
         // Scaling an assignment satisfies homogeneous constraints; the constant is checked.
         let zeros = vec![Fr::ZERO; assignment.len()];
-        assert_eq!(prover.prove(&zeros), Err(ProverError::AssignmentConstant));
+        assert_eq!(
+            prover.prove(&zeros, None),
+            Err(ProverError::AssignmentConstant)
+        );
     }
 
     #[test]
@@ -347,7 +381,7 @@ mod tests {
         let key = setup(&other, &NoProgress).unwrap();
         let prover = Prover::new(&circuit, key).unwrap();
         assert_eq!(
-            prover.prove(&assignment),
+            prover.prove(&assignment, None),
             Err(ProverError::SelfVerification)
         );
     }
@@ -365,7 +399,7 @@ mod tests {
                     scope.spawn(move || {
                         let honest = worker % 2 == 0;
                         let chosen = if honest { assignment } else { forged };
-                        (0..3).all(|_| prover.prove(chosen).is_ok() == honest)
+                        (0..3).all(|_| prover.prove(chosen, None).is_ok() == honest)
                     })
                 })
                 .collect();

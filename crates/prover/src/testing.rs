@@ -118,6 +118,7 @@ const BITS: u32 = 3;
 fn lower_committed(cx: &mut Lowering<'_>, public: usize, values: &[i64]) -> Result<(), LowerError> {
     cx.force(Forced {
         widths: Some(vec![BITS]),
+        ..Forced::default()
     });
     for index in 0..public {
         let input = cx.public(index)?;

@@ -142,7 +142,7 @@ impl Transcript {
     /// [`ProverError::TranscriptMismatch`]; [`ProverError::KeyDegenerate`] for a verifying key
     /// that verifiers refuse.
     pub fn verify_key(&self, loaded: &LoadedKey) -> Result<(), ProverError> {
-        let inside = encode_verifying_key(&loaded.key.groth16.vk).map_err(|rejection| {
+        let inside = encode_verifying_key(loaded.key.verifying_key()).map_err(|rejection| {
             ProverError::KeyDegenerate {
                 reason: rejection.to_string(),
             }

@@ -91,14 +91,14 @@ fn snarkjs_verifies_our_proofs_and_rejects_tampered_ones() {
     let cli = installed();
     let (circuit, assignment) = circuit();
     let prover = Prover::new(&circuit, setup(&circuit, &NoProgress).unwrap()).unwrap();
-    let proof = prover.prove(&assignment).unwrap();
+    let proof = prover.prove(&assignment, None).unwrap().groth16;
 
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let store = |name: &str, value: &serde_json::Value| {
         fs::write(path(name), serde_json::to_vec(value).unwrap()).unwrap();
     };
-    let key = snarkjs::verification_key(prover.verifying_key());
+    let key = snarkjs::verification_key(&prover.verifying_key().groth16);
     let json = snarkjs::proof(&proof);
     let public = snarkjs::public(&assignment[1..3]);
     let verify =
@@ -141,7 +141,7 @@ fn snarkjs_verifies_our_proofs_and_rejects_tampered_ones() {
     assert!(!verify(&key, &public, &tampered).0);
     // The key of another setup.
     let other = Prover::new(&circuit, setup(&circuit, &NoProgress).unwrap()).unwrap();
-    let other = snarkjs::verification_key(other.verifying_key());
+    let other = snarkjs::verification_key(&other.verifying_key().groth16);
     let (accepted, text) = verify(&other, &public, &json);
     assert!(!accepted && text.contains("Invalid proof"), "{text}");
 }
