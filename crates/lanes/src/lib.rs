@@ -14,6 +14,7 @@ mod engine;
 mod field;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+mod map;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use engine::Engine;
 pub use field::LaneField;
 #[cfg(target_arch = "x86_64")]
 pub use ifma::{Ifma, IfmaVector};
+pub use map::{Map, words};
 pub use portable::Portable;
 
 /// A residue modulo a field's prime, four words, little-endian, in the Montgomery form of one
