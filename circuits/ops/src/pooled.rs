@@ -313,3 +313,312 @@ fn outside(cx: &Lowering<'_>) -> OpsError {
         reason: "an element of a window is no accumulator".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ark_bn254::Fr;
+    use proofmark_gadgets::testing::Transcript;
+    use proofmark_gadgets::{Backend, Circuit};
+    use proofmark_onnx::{Attribute, Graph, Model, Node, Tensor, TensorData, ValueInfo, ValueType};
+    use proofmark_tensor::ElemType::{self, Int8, Uint8};
+    use proofmark_tensor::IntTensor;
+    use proofmark_tensor::requantize::shift_multiplier;
+
+    use crate::plan::{Plan, Policy, Salts, plan};
+
+    /// A convolution, operators that move elements, a pool; and what else reads the convolution.
+    struct Net {
+        elem: ElemType,
+        /// Channels out, and the input's height and width.
+        shape: [usize; 3],
+        kernel: usize,
+        /// One a channel, or one.
+        multipliers: Vec<f32>,
+        zero_point: i32,
+        between: Vec<Node>,
+        pool: Vec<(&'static str, Attribute)>,
+        /// Whether the convolution is an output as well.
+        seen: bool,
+    }
+
+    fn ints(list: &[i64]) -> Attribute {
+        Attribute::Ints(list.to_vec())
+    }
+
+    impl Net {
+        fn new(pool: &[(&'static str, Attribute)]) -> Self {
+            Self {
+                elem: Uint8,
+                shape: [2, 5, 5],
+                kernel: 2,
+                multipliers: vec![shift_multiplier(8).unwrap(), 0.0031],
+                zero_point: 0,
+                between: Vec::new(),
+                pool: pool.to_vec(),
+                seen: false,
+            }
+        }
+
+        fn model(&self) -> Model {
+            let [channels, height, width] = self.shape;
+            let (elem, kernel) = (self.elem, self.kernel);
+            let span = elem.max() - elem.min() + 1;
+            let weights: Vec<i32> = (0..channels * kernel * kernel)
+                .map(|i| (i32::try_from(i).unwrap() * 97 + 13) % span + elem.min())
+                .collect();
+            let int = |value: i32| IntTensor::new(elem, vec![], vec![value]).unwrap().into();
+            let floats = |values: &[f32]| Tensor {
+                shape: if values.len() == 1 {
+                    vec![]
+                } else {
+                    vec![values.len()]
+                },
+                data: TensorData::Float(values.to_vec()),
+            };
+            let weights = IntTensor::new(elem, vec![channels, 1, kernel, kernel], weights);
+            let bias: Vec<i32> = (0..channels).map(|c| 900 - 1700 * c as i32).collect();
+            let bias = IntTensor::new(ElemType::Int32, vec![channels], bias);
+            let constants = [
+                ("one", floats(&[1.0])),
+                ("m", floats(&self.multipliers)),
+                ("zx", int(elem.min() + 3)),
+                ("zw", int(elem.min() + 128)),
+                ("zy", int(self.zero_point)),
+                ("w", weights.unwrap().into()),
+                ("b", bias.unwrap().into()),
+            ];
+            let inputs = ["x", "one", "zx", "w", "m", "zw", "one", "zy", "b"];
+            let mut nodes = vec![Node::new("conv", "QLinearConv", &inputs, &["c"])];
+            nodes.extend(self.between.iter().cloned());
+            let last = nodes.last().unwrap().outputs[0].clone();
+            let pool = Node::new("pool", "MaxPool", &[&last], &["y"]);
+            let with =
+                |node: Node, (name, value): &(&str, Attribute)| node.with(*name, value.clone());
+            nodes.push(self.pool.iter().fold(pool, with));
+            // Shapes of the outputs are what the plan finds, so they are left open.
+            let open = |name: &str| ValueInfo {
+                dims: None,
+                ..ValueInfo::fixed(name, ValueType::Int(elem), &[])
+            };
+            let mut outputs = vec![open("y")];
+            if self.seen {
+                outputs.push(open("c"));
+            }
+            Model {
+                ir_version: 10,
+                producer_name: String::new(),
+                producer_version: String::new(),
+                opsets: [(String::new(), 21)].into(),
+                graph: Graph {
+                    nodes,
+                    initializers: constants.map(|(n, t)| (n.to_owned(), t)).into(),
+                    inputs: vec![ValueInfo::fixed(
+                        "x",
+                        ValueType::Int(elem),
+                        &[1, 1, height, width],
+                    )],
+                    outputs,
+                    ..Graph::default()
+                },
+                metadata: std::collections::BTreeMap::new(),
+            }
+        }
+
+        fn plan(&self) -> Plan {
+            let model = self.model();
+            plan(&model, &Policy::public(1, model.graph.outputs.len())).unwrap()
+        }
+
+        /// Extreme, ramped and pseudo-random inputs.
+        fn points(&self, count: u64) -> Vec<IntTensor> {
+            let [_, height, width] = self.shape;
+            let (lo, hi) = (self.elem.min(), self.elem.max());
+            let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+            let mut random = move || {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                i32::try_from(state >> 56).unwrap()
+            };
+            let mut fills: Vec<Vec<i32>> = vec![
+                vec![lo; height * width],
+                vec![hi; height * width],
+                (0..height * width)
+                    .map(|i| if i % 2 == 0 { lo } else { hi })
+                    .collect(),
+                (0..height * width).map(|i| lo + i as i32).collect(),
+            ];
+            fills.extend((0..count).map(|_| (0..height * width).map(|_| lo + random()).collect()));
+            let tensor = |data| IntTensor::new(self.elem, vec![1, 1, height, width], data).unwrap();
+            fills.into_iter().map(tensor).collect()
+        }
+    }
+
+    /// The circuit with maxima of accumulators, or without.
+    fn circuit(plan: &Plan, fused: bool) -> Circuit {
+        for pooled in plan.pooled() {
+            pooled.cheaper.set(fused).unwrap();
+        }
+        plan.circuit_for(Backend::Committed).unwrap()
+    }
+
+    fn agrees(plan: &Plan, circuit: &Circuit, point: &IntTensor) -> Vec<IntTensor> {
+        let inputs = [point.clone()];
+        let witness = plan
+            .witness_for(
+                Backend::Committed,
+                &inputs,
+                Fr::from(7_u64),
+                &Salts::default(),
+                &mut Transcript::default(),
+            )
+            .unwrap();
+        // `witness_for` compared them with the evaluator, which follows the ONNX text.
+        assert_eq!(witness.outputs, plan.evaluate(&inputs).unwrap());
+        assert_eq!(
+            circuit.r1cs.violated(&witness.assignment),
+            Vec::<usize>::new()
+        );
+        witness.outputs
+    }
+
+    fn pools() -> Vec<Vec<(&'static str, Attribute)>> {
+        let kernel = |size: &[i64]| ("kernel_shape", ints(size));
+        vec![
+            vec![kernel(&[2, 2]), ("strides", ints(&[2, 2]))],
+            vec![kernel(&[2, 2])],
+            vec![kernel(&[3, 2]), ("pads", ints(&[1, 0, 2, 1]))],
+            vec![kernel(&[2, 2]), ("dilations", ints(&[3, 2]))],
+            vec![
+                kernel(&[3, 3]),
+                ("strides", ints(&[2, 3])),
+                ("ceil_mode", Attribute::Int(1)),
+            ],
+            vec![
+                kernel(&[2, 2]),
+                ("strides", ints(&[2, 1])),
+                ("auto_pad", Attribute::String("SAME_UPPER".to_owned())),
+            ],
+        ]
+    }
+
+    #[test]
+    fn fused_and_unfused_give_the_same_outputs() {
+        let scales = [
+            (Uint8, vec![shift_multiplier(8).unwrap()], 0),
+            (Uint8, vec![shift_multiplier(8).unwrap(), 0.0031], 11),
+            (Int8, vec![0.0021, 1e-12], -7),
+            (Int8, vec![shift_multiplier(9).unwrap()], -128),
+        ];
+        for pool in pools() {
+            for (elem, multipliers, zero_point) in &scales {
+                let net = Net {
+                    elem: *elem,
+                    multipliers: multipliers.clone(),
+                    zero_point: *zero_point,
+                    ..Net::new(&pool)
+                };
+                let (fused, unfused) = (net.plan(), net.plan());
+                assert_eq!(fused.pooled().len(), 1);
+                let (of, without) = (circuit(&fused, true), circuit(&unfused, false));
+                assert_ne!(of.digest(), without.digest());
+                for point in net.points(12) {
+                    let outputs = agrees(&fused, &of, &point);
+                    assert_eq!(outputs, agrees(&unfused, &without, &point), "{pool:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn elements_may_move_in_between() {
+        let net = Net {
+            shape: [2, 5, 6],
+            between: vec![
+                Node::new("turn", "Transpose", &["c"], &["t"]).with("perm", ints(&[0, 1, 3, 2])),
+                Node::new("same", "Identity", &["t"], &["i"]),
+            ],
+            ..Net::new(&pools()[0])
+        };
+        let plan = net.plan();
+        assert_eq!(plan.pooled().len(), 1);
+        let of = circuit(&plan, true);
+        for point in net.points(12) {
+            agrees(&plan, &of, &point);
+        }
+        // Ranges are those that the tensors would have; costs stand with the pool.
+        let (_, ranges) = plan.circuit_with_ranges_for(Backend::Committed).unwrap();
+        let (_, others) = {
+            let unfused = net.plan();
+            circuit(&unfused, false);
+            unfused.circuit_with_ranges_for(Backend::Committed).unwrap()
+        };
+        assert_eq!(ranges, others);
+        let (_, costs) = plan.circuit_with_costs_for(Backend::Committed).unwrap();
+        let cost = |node: &str| costs.iter().find(|c| c.node == node).unwrap().constraints;
+        assert_eq!((cost("conv"), cost("turn"), cost("same")), (0, 0, 0));
+        assert!(cost("pool") > 0);
+    }
+
+    #[test]
+    fn what_somebody_else_reads_is_not_fused() {
+        let pool = pools().swap_remove(0);
+        let base = Net::new(&pool);
+        assert_eq!(base.plan().pooled().len(), 1);
+        // The model's output.
+        let seen = Net {
+            seen: true,
+            ..Net::new(&pool)
+        };
+        assert_eq!(seen.plan().pooled().len(), 0);
+        // Another node, which reads the convolution, or what has been moved.
+        let mut model = base.model();
+        model
+            .graph
+            .nodes
+            .push(Node::new("other", "Identity", &["c"], &["z"]));
+        let unread = plan(&model, &Policy::public(1, 1)).unwrap();
+        assert_eq!(unread.pooled().len(), 0);
+        // Channels that become one window have step functions of their own.
+        let mixed = Net {
+            shape: [2, 3, 3],
+            between: vec![
+                Node::new("mix", "Transpose", &["c"], &["t"]).with("perm", ints(&[0, 2, 1, 3])),
+            ],
+            ..Net::new(&[("kernel_shape", ints(&[2, 1]))])
+        };
+        assert_eq!(mixed.plan().pooled().len(), 0);
+        let alike = Net {
+            multipliers: vec![0.0031],
+            ..mixed
+        };
+        assert_eq!(alike.plan().pooled().len(), 1);
+    }
+
+    #[test]
+    fn the_plain_circuit_knows_nothing_of_it() {
+        let net = Net::new(&pools()[0]);
+        let plan = net.plan();
+        let before = plan.circuit().unwrap().digest();
+        circuit(&plan, true);
+        assert_eq!(plan.circuit().unwrap().digest(), before);
+    }
+
+    #[test]
+    fn the_cheaper_form_is_taken_in_both_modes() {
+        // Separate windows: one requantize instead of four. Windows that overlap would requantize
+        // each accumulator once a window or compare long numbers: the elements are few.
+        for (pool, fused) in [(&pools()[0], true), (&pools()[1], false)] {
+            let net = Net {
+                shape: [1, 9, 9],
+                multipliers: vec![0.0031],
+                ..Net::new(pool)
+            };
+            let plan = net.plan();
+            let circuit = plan.circuit_for(Backend::Committed).unwrap();
+            assert_eq!(plan.pooled()[0].cheaper.get(), Some(&fused), "{pool:?}");
+            // A plan that has made no circuit yet decides alike.
+            agrees(&net.plan(), &circuit, &net.points(0)[3]);
+        }
+    }
+}
