@@ -14,20 +14,22 @@ const MOST_TABLES: usize = 3;
 
 /// What things cost, in tenths of a dense 254-bit scalar in a multi-scalar multiplication.
 pub(crate) mod price {
-    /// A row: its value in the h query.
-    pub(crate) const ROW: u64 = 10;
+    /// A dense wire: in two queries (A and L).
+    const DENSE: u64 = 20;
+    /// A row: its value in the h query, and its share of the transforms.
+    pub(crate) const ROW: u64 = 15;
     /// A wire with a small value.
     pub(crate) const SMALL: u64 = 1;
     /// A lookup: a row, and the inverse in two queries.
-    pub(crate) const LOOKUP: u64 = 3 * ROW;
+    pub(crate) const LOOKUP: u64 = ROW + DENSE;
     /// A table entry: a row, its quotient in two queries, its multiplicity.
-    pub(crate) const ENTRY: u64 = 3 * ROW + SMALL;
+    pub(crate) const ENTRY: u64 = ROW + DENSE + SMALL;
     /// One bit of a range: a wire and its booleanity.
     pub(crate) const BIT: u64 = ROW + SMALL;
     /// A wire with a small value and the row that fixes it.
     pub(crate) const WIRE: u64 = ROW + SMALL;
     /// A comparison with one constant: two rows, a bit, and an inverse in two queries.
-    pub(crate) const IS_EQUAL: u64 = 4 * ROW + SMALL;
+    pub(crate) const IS_EQUAL: u64 = 2 * ROW + DENSE + SMALL;
     /// A clamp: low bits, output and pair.
     pub(crate) const CLAMP: u64 = 3 * (LOOKUP + SMALL);
 
