@@ -1,11 +1,12 @@
 //! `QGemm` (domain `com.microsoft`): matrix product with constant weights, int32 bias, requantize.
 
+use proofmark_gadgets::operands::Coefficients;
 use proofmark_gadgets::{Lowering, Num};
 use proofmark_onnx::Attribute;
 use proofmark_tensor::requantize::gemm_multiplier;
 use proofmark_tensor::{ElemType, IntTensor, Requantize};
 
-use super::accumulate::{Finish, accumulate};
+use super::accumulate::{self, Finish, Linear, Size, accumulate};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Accumulating, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
@@ -34,7 +35,7 @@ pub(crate) struct Dense {
     pub(crate) columns: usize,
     pub(crate) x_zero_point: i64,
     /// `w − w_zero_point`, `[columns][depth]`.
-    pub(crate) weights: Vec<i64>,
+    pub(crate) weights: Coefficients,
     /// One a row and column, `[rows][columns]`, or one a column.
     pub(crate) bias: Vec<i64>,
     pub(crate) finish: Finish,
@@ -84,8 +85,8 @@ impl Dense {
         };
         let weights = (0..columns)
             .flat_map(|c| (0..inner).map(move |d| (c, d)))
-            .map(|(c, d)| weight(c, d))
-            .collect();
+            .map(|(c, d)| weight(c, d));
+        let weights = accumulate::weights(weights)?;
         let mut shape = leading.to_vec();
         shape.push(columns);
         let shape = cx.bounded(shape)?;
@@ -122,11 +123,43 @@ impl Dense {
         row: usize,
         column: usize,
     ) -> (impl Iterator<Item = (i64, &'n Num)>, i64) {
-        let of = |at: usize| at * self.depth..(at + 1) * self.depth;
-        let weights = self.weights.get(of(column)).unwrap_or_default();
-        let nums = x.get(of(row)).unwrap_or_default();
-        let constant = self.bias(row, column) - self.x_zero_point * weights.iter().sum::<i64>();
-        (weights.iter().copied().zip(nums), constant)
+        let nums = x
+            .get(row * self.depth..(row + 1) * self.depth)
+            .unwrap_or_default();
+        let weights = self.weights.run(column * self.depth, self.depth).iter();
+        let weights = weights.map(|&w| i64::from(w));
+        let sum: i64 = weights.clone().sum();
+        (
+            weights.zip(nums),
+            self.bias(row, column) - self.x_zero_point * sum,
+        )
+    }
+}
+
+impl Linear for Dense {
+    fn weights(&self) -> &Coefficients {
+        &self.weights
+    }
+
+    fn zero_point(&self) -> i64 {
+        self.x_zero_point
+    }
+
+    fn size(&self) -> Size {
+        Size {
+            positions: self.rows,
+            groups: 1,
+            channels: self.columns,
+            depth: self.depth,
+        }
+    }
+
+    fn places(&self, position: usize, _: usize) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.depth).zip(position * self.depth..)
+    }
+
+    fn bias(&self, position: usize, channel: usize) -> i64 {
+        Self::bias(self, position, channel)
     }
 }
 
@@ -138,18 +171,8 @@ impl Operator for Dense {
     fn eval(&self, inputs: &[&IntTensor]) -> Result<Vec<i32>, OpsError> {
         let x = inputs.first().map(|t| t.data()).unwrap_or_default();
         let mut out = Vec::with_capacity(self.output.len());
-        for row in 0..self.rows {
-            for column in 0..self.columns {
-                let mut acc = self.bias(row, column);
-                for d in 0..self.depth {
-                    let xv = x.get(row * self.depth + d).copied().unwrap_or_default();
-                    let wv = self
-                        .weights
-                        .get(column * self.depth + d)
-                        .copied()
-                        .unwrap_or_default();
-                    acc += (i64::from(xv) - self.x_zero_point) * wv;
-                }
+        for row in accumulate::accumulators(self, x) {
+            for (column, acc) in row.into_iter().enumerate() {
                 out.push(self.finish.eval(column, to_int32(&self.node, acc)?));
             }
         }
@@ -165,11 +188,15 @@ impl Operator for Dense {
             .first()
             .map(|t| t.nums.as_slice())
             .unwrap_or_default();
+        let known = accumulate::known(cx, self, x);
         let mut out = Vec::with_capacity(self.output.len());
         for row in 0..self.rows {
             for column in 0..self.columns {
-                let (terms, constant) = self.terms(x, row, column);
-                out.push(self.finish.synthesize(cx, column, terms, constant)?);
+                let acc = accumulate::known_or(cx, &known, (row, column), || {
+                    let (terms, constant) = self.terms(x, row, column);
+                    accumulate(cx, terms, constant)
+                })?;
+                out.push(self.finish.finish(cx, column, acc)?);
             }
         }
         Ok(out)

@@ -1,11 +1,12 @@
 //! `QLinearConv`: convolution of 8-bit tensors with constant weights, int32 accumulation, requantize.
 
+use proofmark_gadgets::operands::Coefficients;
 use proofmark_gadgets::{Lowering, Num};
 use proofmark_onnx::Attribute;
 use proofmark_tensor::requantize::conv_multiplier;
 use proofmark_tensor::{ElemType, IntTensor, Requantize};
 
-use super::accumulate::{Finish, accumulate};
+use super::accumulate::{self, Finish, Linear, Size, accumulate};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
 use crate::operator::{Accumulating, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
@@ -35,7 +36,7 @@ pub(crate) struct Conv {
     pub(crate) groups: usize,
     pub(crate) x_zero_point: i64,
     /// `w − w_zero_point`, `[out_channels][in_channels / groups][kernel]`.
-    pub(crate) weights: Vec<i64>,
+    pub(crate) weights: Coefficients,
     pub(crate) bias: Vec<i64>,
     pub(crate) finish: Finish,
 }
@@ -116,9 +117,9 @@ impl Conv {
             out_channels: *out_channels,
             groups,
             x_zero_point: i64::from(cx.zero_point(at.x_zero_point, x.elem)?),
-            weights: rows
-                .flat_map(|(row, z)| row.iter().map(move |&v| i64::from(v) - z))
-                .collect(),
+            weights: accumulate::weights(
+                rows.flat_map(|(row, z)| row.iter().map(move |&v| i64::from(v) - z)),
+            )?,
             bias: vec![0; *out_channels],
             finish: Finish::Int32,
         };
@@ -159,7 +160,7 @@ impl Conv {
             for (tap, source) in self.window.taps(row, column) {
                 let weight = self.weights.get((m * per_group + c) * kernel + tap);
                 let num = x.get((first_channel + c) * plane + source);
-                if let (Some(&weight), Some(num)) = (weight, num) {
+                if let (Some(weight), Some(num)) = (weight, num) {
                     weight_sum += weight;
                     terms.push((weight, num));
                 }
@@ -170,6 +171,43 @@ impl Conv {
     }
 }
 
+impl Linear for Conv {
+    fn weights(&self) -> &Coefficients {
+        &self.weights
+    }
+
+    fn zero_point(&self) -> i64 {
+        self.x_zero_point
+    }
+
+    fn size(&self) -> Size {
+        Size {
+            positions: self.window.rows.output * self.window.columns.output,
+            groups: self.groups,
+            channels: self.out_channels / self.groups,
+            depth: self.depth(),
+        }
+    }
+
+    // Padding holds the zero point and so adds nothing.
+    fn places(&self, position: usize, group: usize) -> impl Iterator<Item = (usize, usize)> {
+        let columns = self.window.columns.output;
+        let (row, column) = (position / columns, position % columns);
+        let (kernel, plane) = (self.kernel_len(), self.plane());
+        let per_group = self.in_channels / self.groups;
+        (0..per_group).flat_map(move |c| {
+            let channel = group * per_group + c;
+            self.window
+                .taps(row, column)
+                .map(move |(tap, source)| (c * kernel + tap, channel * plane + source))
+        })
+    }
+
+    fn bias(&self, _: usize, channel: usize) -> i64 {
+        self.bias.get(channel).copied().unwrap_or_default()
+    }
+}
+
 impl Operator for Conv {
     fn output(&self) -> &Fact {
         &self.output
@@ -177,39 +215,11 @@ impl Operator for Conv {
 
     fn eval(&self, inputs: &[&IntTensor]) -> Result<Vec<i32>, OpsError> {
         let x = inputs.first().map(|t| t.data()).unwrap_or_default();
-        let (rows, columns) = (self.window.rows, self.window.columns);
-        let per_group = self.in_channels / self.groups;
-        let out_per_group = self.out_channels / self.groups;
+        let accs = accumulate::accumulators(self, x);
         let mut out = Vec::with_capacity(self.output.len());
         for m in 0..self.out_channels {
-            let first_channel = m / out_per_group * per_group;
-            for oh in 0..rows.output {
-                for ow in 0..columns.output {
-                    let mut acc = self.bias.get(m).copied().unwrap_or_default();
-                    for c in 0..per_group {
-                        for kh in 0..rows.kernel {
-                            for kw in 0..columns.kernel {
-                                let (h, w) = (
-                                    (oh * rows.stride + kh * rows.dilation)
-                                        .wrapping_sub(rows.pad_begin),
-                                    (ow * columns.stride + kw * columns.dilation)
-                                        .wrapping_sub(columns.pad_begin),
-                                );
-                                // Padding holds the zero point and so adds nothing.
-                                if h >= rows.input || w >= columns.input {
-                                    continue;
-                                }
-                                let xi = ((first_channel + c) * rows.input + h) * columns.input + w;
-                                let wi =
-                                    ((m * per_group + c) * rows.kernel + kh) * columns.kernel + kw;
-                                if let (Some(&xv), Some(&wv)) = (x.get(xi), self.weights.get(wi)) {
-                                    acc += (i64::from(xv) - self.x_zero_point) * wv;
-                                }
-                            }
-                        }
-                    }
-                    out.push(self.finish.eval(m, to_int32(&self.node, acc)?));
-                }
+            for acc in accs.iter().filter_map(|channels| channels.get(m)) {
+                out.push(self.finish.eval(m, to_int32(&self.node, *acc)?));
             }
         }
         Ok(out)
@@ -224,14 +234,18 @@ impl Operator for Conv {
             .first()
             .map(|t| t.nums.as_slice())
             .unwrap_or_default();
+        let known = accumulate::known(cx, self, x);
         let mut out = Vec::with_capacity(self.output.len());
         let mut terms = Vec::with_capacity(self.depth());
         for m in 0..self.out_channels {
             for row in 0..self.window.rows.output {
                 for column in 0..self.window.columns.output {
-                    let constant = self.terms(x, (m, row, column), &mut terms);
-                    let terms = terms.iter().copied();
-                    out.push(self.finish.synthesize(cx, m, terms, constant)?);
+                    let position = row * self.window.columns.output + column;
+                    let acc = accumulate::known_or(cx, &known, (position, m), || {
+                        let constant = self.terms(x, (m, row, column), &mut terms);
+                        accumulate(cx, terms.iter().copied(), constant)
+                    })?;
+                    out.push(self.finish.finish(cx, m, acc)?);
                 }
             }
         }
