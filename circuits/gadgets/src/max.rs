@@ -5,10 +5,14 @@ use ark_bn254::Fr;
 use crate::circuit::Backend;
 use crate::error::LowerError;
 use crate::lc::Lc;
-use crate::limbs::{DERIVE_UP_TO, enforce_range, limbs};
+use crate::limbs::{enforce_range, limbs};
 use crate::logup::widths::price;
 use crate::lowering::Lowering;
 use crate::num::Num;
+
+/// Operands of more terms than this get a wire: a row and a small wire cost about as much proving
+/// time as so many more terms.
+pub const LONG: u32 = 512;
 
 /// `max(left, right)`, none when the intervals decide. With bits one sign decomposition of the
 /// difference and one product, 10 constraints for 8-bit operands; with lookups one product and one
@@ -92,9 +96,9 @@ fn by_range(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, Lower
     Ok(out)
 }
 
-/// The same number in few terms: it stands in two constraints.
+/// The same number in not too many terms: it stands in two constraints.
 fn wire(cx: &mut Lowering<'_>, num: &Num) -> Result<Num, LowerError> {
-    if num.weight() > DERIVE_UP_TO {
+    if num.weight() > LONG {
         num.materialised(cx, "max-operand")
     } else {
         Ok(num.clone())
@@ -137,7 +141,7 @@ mod tests {
             for (a, b) in [((0, 3), (0, 3)), ((-4, 3), (-2, 5)), ((0, 1), (-1, 2))] {
                 let build = |cx: &mut Lowering<'_>, x: &[Num]| {
                     let left = match heavy {
-                        true => x[0].clone().with_weight(DERIVE_UP_TO + 1),
+                        true => x[0].clone().with_weight(LONG + 1),
                         false => x[0].clone(),
                     };
                     Ok(vec![by_range(cx, &left, &x[1])?.to_signal(cx)])

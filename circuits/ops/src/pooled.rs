@@ -11,16 +11,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
-use proofmark_gadgets::max::{self, max};
+use proofmark_gadgets::max::{self, LONG, max};
 use proofmark_gadgets::requantize::requantize;
 use proofmark_gadgets::{Backend, Lowering, Num};
 use proofmark_tensor::Requantize;
 
 use crate::error::OpsError;
 use crate::operator::{Accumulating, Operator, TensorVar, to_int32};
-
-/// Accumulators of several windows get a wire where they have more terms than this.
-const SHARED_UP_TO: u32 = 40;
 
 /// A node as far as this pass looks at it.
 pub(crate) struct Node<'p> {
@@ -206,7 +203,7 @@ impl Pooled {
         pool: &dyn Operator,
     ) -> Result<Vec<Num>, OpsError> {
         let accumulating = accumulating(cx, producer)?;
-        let mut readers: HashMap<usize, usize> = HashMap::new();
+        let mut readers: HashMap<usize, u32> = HashMap::new();
         for &at in self.windows.iter().flatten() {
             *readers.entry(at).or_default() += 1;
         }
@@ -222,17 +219,14 @@ impl Pooled {
                 };
                 let left = readers.entry(at).or_default();
                 *left = left.saturating_sub(1);
-                let acc = if *left > 0 {
-                    let acc = if acc.weight() > SHARED_UP_TO {
-                        acc.materialised(cx, "pool-accumulator")?
-                    } else {
-                        acc
-                    };
+                let mut acc = acc;
+                if *left > 0 {
+                    // It stands in the constraints of several maxima.
+                    if acc.weight().saturating_mul(*left + 1) > LONG {
+                        acc = acc.materialised(cx, "pool-accumulator")?;
+                    }
                     shared.insert(at, acc.clone());
-                    acc
-                } else {
-                    acc
-                };
+                }
                 largest = Some(match largest {
                     None => acc,
                     Some(so_far) => max(cx, &so_far, &acc)?,
