@@ -195,6 +195,14 @@ impl<'z> Small<'z> {
         coefficients: &[i16],
     ) -> Option<i128> {
         let integers = self.integers.get(shift as usize..).unwrap_or_default();
+        // Most pieces are short.
+        if let ([wire], [coefficient]) = (relative, coefficients) {
+            return match integers.get(*wire as usize) {
+                Some(&NOT_SMALL) => None,
+                Some(&z) => Some((i64::from(*coefficient) * i64::from(z)).into()),
+                None => Some(0),
+            };
+        }
         let mut total = 0_i128;
         for (wires, coefficients) in relative.chunks(RUN).zip(coefficients.chunks(RUN)) {
             let mut sum = 0_i64;
@@ -226,6 +234,12 @@ pub(crate) struct Sum {
 impl Sum {
     /// Adds `integer · 2^-scale`.
     pub(crate) fn add_integer(&mut self, integer: i128, scale: u8) {
+        if self.scale == scale
+            && let Some(sum) = self.integer.checked_add(integer)
+        {
+            self.integer = sum;
+            return;
+        }
         let common = self.scale.max(scale);
         let shift = |v: i128, by: u8| v.checked_mul(1_i128 << by);
         let both = shift(self.integer, common - self.scale).zip(shift(integer, common - scale));
@@ -241,14 +255,10 @@ impl Sum {
 
     pub(crate) fn value(self) -> RowValue {
         let whole = self.integer >> self.scale;
-        if whole << self.scale == self.integer {
-            if self.field.is_zero() {
-                RowValue::Integer(whole)
-            } else {
-                RowValue::Field(self.field + to_field(whole))
-            }
-        } else {
-            RowValue::Field(self.field + scaled(self.integer, self.scale))
+        match (whole << self.scale == self.integer, self.field.is_zero()) {
+            (true, true) => RowValue::Integer(whole),
+            (true, false) => RowValue::Field(self.field + to_field(whole)),
+            (false, _) => RowValue::Field(self.field + scaled(self.integer, self.scale)),
         }
     }
 }

@@ -123,8 +123,8 @@ impl Operands {
         }
         // Twice the bounds: the coefficient's sign decides which end of the interval counts.
         let (middle, radius) = (dot(&self.middle, signed), dot(&self.radius, magnitude));
-        let lo = constant.checked_add((middle - radius) / 2)?;
-        let hi = constant.checked_add((middle + radius) / 2)?;
+        let lo = constant.checked_add(i64::midpoint(middle, -radius))?;
+        let hi = constant.checked_add(i64::midpoint(middle, radius))?;
         let value = constant.checked_add(dot(&self.value, signed))?;
         let present = self.terms.iter().zip(signed);
         let terms = present.fold(0_i64, |sum, (&terms, &c)| {
