@@ -16,6 +16,7 @@ mod field;
 mod ifma;
 mod map;
 mod portable;
+mod prefetch;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ pub use field::LaneField;
 pub use ifma::{Ifma, IfmaVector};
 pub use map::{Map, words};
 pub use portable::Portable;
+pub use prefetch::prefetch;
 
 /// A residue modulo a field's prime, four words, little-endian, in the Montgomery form of one
 /// implementation of [`Lanes`]: made by its [`Lanes::pack`] or [`Lanes::scatter`], to be read by the

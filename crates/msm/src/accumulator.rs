@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use ark_bn254::Fq;
 use ark_ec::short_weierstrass::{Affine, Projective};
 use ark_ec::{AffineRepr, CurveGroup};
-use proofmark_lanes::Engine;
+use proofmark_lanes::{Engine, prefetch};
 use zeroize::Zeroize;
 
 use crate::addition::AddPairs;
@@ -76,6 +76,7 @@ impl<C: Curve> Accumulator<C> {
             self.set(points, slot, source, negative);
         } else {
             *stamp = self.batch;
+            prefetch(&points[source as usize]);
             let index = self.targets.len();
             self.negative[index / 64] |= u64::from(negative) << (index % 64);
             self.targets.push(slot);

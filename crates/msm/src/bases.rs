@@ -19,6 +19,8 @@ use crate::sum::msm_sum;
 
 /// Bases whose multiples are computed side by side.
 const BLOCK: usize = 512;
+/// Table points at most: an index leaves a bit for the sign.
+pub(crate) const MOST_POINTS: usize = 1 << 31;
 
 /// The bases of a multiplication, in G1 (`ark_bn254::g1::Config`) or G2 (`ark_bn254::g2::Config`),
 /// with some of their multiples.
@@ -26,14 +28,38 @@ const BLOCK: usize = 512;
 /// Cloning shares the memory. The memory is [`FixedBases::bytes`]; a multiplication takes a few
 /// hundred KiB more for each thread of rayon's pool that takes part (buckets: `2^(window − 1)` and at
 /// most 2,048 more, 64 bytes each in G1, 128 in G2, and as much again while they are reduced).
-#[derive(Clone)]
 pub struct FixedBases<C: Curve> {
     pub(crate) engine: Engine<Fq>,
     pub(crate) shape: Shape,
     pub(crate) bases: usize,
-    /// Point `i · levels + a` is `2^(window · stride · a)` times base `i`.
+    /// The bases, so that small scalars stream through memory; then for each base its multiples by
+    /// `2^(window · stride · a)` for `a` from 1 to `levels − 1`.
     pub(crate) points: Points<C>,
     pub(crate) identities: Arc<Identities>,
+}
+
+/// Not derived, which would ask it of `C` too.
+impl<C: Curve> Clone for FixedBases<C> {
+    fn clone(&self) -> Self {
+        Self {
+            engine: self.engine,
+            shape: self.shape,
+            bases: self.bases,
+            points: self.points.clone(),
+            identities: Arc::clone(&self.identities),
+        }
+    }
+}
+
+impl<C: Curve> std::fmt::Debug for FixedBases<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FixedBases")
+            .field("group", &C::NAME)
+            .field("bases", &self.bases)
+            .field("shape", &self.shape)
+            .field("engine", &self.engine.name())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<C: Curve> FixedBases<C> {
@@ -71,19 +97,28 @@ impl<C: Curve> FixedBases<C> {
     ) -> Result<Self, MsmError> {
         let levels = shape.levels() as usize;
         let count = points.len().saturating_mul(levels);
-        if count > 1 << 31 {
+        if count > MOST_POINTS {
             return Err(MsmError::TooLarge { points: count });
         }
         let mut table = vec![C::IDENTITY; count];
-        table
-            .par_chunks_mut(BLOCK * levels)
+        let (bases, multiples) = table.split_at_mut(points.len());
+        // Without multiples the second half is empty, and has no chunks to go with the blocks.
+        let mut chunks = multiples.chunks_mut(BLOCK * (levels - 1).max(1));
+        let blocks = bases
+            .chunks_mut(BLOCK)
+            .map(|bases| (bases, chunks.next().unwrap_or_default()))
+            .collect::<Vec<_>>();
+        blocks
+            .into_par_iter()
             .zip(points.par_chunks(BLOCK))
-            .try_for_each(|(table, points)| fill::<C>(engine, shape, points, table))?;
+            .try_for_each(|((bases, multiples), points)| {
+                fill::<C>(engine, shape, points, bases, multiples)
+            })?;
         Ok(Self {
             engine,
             shape,
             bases: points.len(),
-            points: Points::new(table),
+            points: Points::owned(table),
             identities: Arc::new(Identities::new(points.iter().map(AffineRepr::is_zero))),
         })
     }
@@ -122,11 +157,8 @@ impl<C: Curve> FixedBases<C> {
 
     /// Base `index`, or `None` past the last one.
     pub fn base(&self, index: usize) -> Option<Affine<C>> {
-        let point = self
-            .points
-            .as_slice()
-            .get(index.checked_mul(self.shape.levels() as usize)?)?;
-        Some(C::unpack(self.engine, point))
+        let bases = &self.points.as_slice()[..self.bases];
+        Some(C::unpack(self.engine, bases.get(index)?))
     }
 }
 
@@ -135,9 +167,10 @@ fn fill<C: Curve>(
     engine: Engine<Fq>,
     shape: Shape,
     points: &[Affine<C>],
-    table: &mut [C::Point],
+    bases: &mut [C::Point],
+    multiples: &mut [C::Point],
 ) -> Result<(), MsmError> {
-    let levels = shape.levels() as usize;
+    let above = shape.levels() as usize - 1;
     // A point in the place of identities, and at the end for whole vectors of any width.
     let filler = C::pack(engine, &Affine::generator());
     let mut current = vec![filler; points.len().next_multiple_of(64)];
@@ -146,20 +179,25 @@ fn fill<C: Curve>(
             *current = C::pack(engine, point);
         }
     }
-    for level in 0..levels {
-        if level > 0 {
-            let done = engine.run(Double::<C> {
-                points: &mut current,
-                times: shape.window() * shape.stride(),
-            });
-            if !done {
-                return Err(MsmError::NotOnCurve);
-            }
+    let present = || {
+        let points = points.iter().enumerate();
+        points
+            .filter(|(_, point)| !point.is_zero())
+            .map(|(index, _)| index)
+    };
+    for index in present() {
+        bases[index] = current[index];
+    }
+    for level in 0..above {
+        let done = engine.run(Double::<C> {
+            points: &mut current,
+            times: shape.window() * shape.stride(),
+        });
+        if !done {
+            return Err(MsmError::NotOnCurve);
         }
-        for (index, point) in points.iter().enumerate() {
-            if !point.is_zero() {
-                table[index * levels + level] = current[index];
-            }
+        for index in present() {
+            multiples[index * above + level] = current[index];
         }
     }
     Ok(())

@@ -262,6 +262,7 @@ pub(crate) fn invert<F: Coordinate, L: Lanes<Field = Fq>, const N: usize>(
 }
 
 /// The inverse of each lane.
+#[inline(always)]
 fn invert_elements<F: Coordinate, L: Lanes<Field = Fq>>(
     lanes: L,
     vector: F::Vector<L>,

@@ -3,7 +3,7 @@
 use ark_bn254::{Fq, Fq2, Fr, g1, g2};
 use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
-use proofmark_lanes::{Engine, Lanes, Packed};
+use proofmark_lanes::{Engine, Lanes, Packed, words};
 use zeroize::Zeroize;
 
 use crate::coordinate::Coordinate;
@@ -25,6 +25,10 @@ pub trait Curve: SWCurveConfig<ScalarField = Fr, BaseField: Coordinate> + sealed
     /// The identity.
     const IDENTITY: Self::Point;
 
+    /// The words of a point.
+    fn coordinates(point: &Self::Point) -> &[Packed];
+    /// Bytes as points where they lie, see [`proofmark_lanes::words`].
+    fn points(bytes: &[u8]) -> Option<&[Self::Point]>;
     /// A point in an engine's form.
     fn pack(engine: Engine<Fq>, point: &Affine<Self>) -> Self::Point;
     /// The inverse of [`Curve::pack`].
@@ -55,6 +59,15 @@ impl Curve for g1::Config {
     const NAME: &'static str = "g1";
     type Point = [Packed; 2];
     const IDENTITY: Self::Point = [[0; 4]; 2];
+
+    fn coordinates(point: &Self::Point) -> &[Packed] {
+        point
+    }
+
+    fn points(bytes: &[u8]) -> Option<&[Self::Point]> {
+        let (points, rest) = words::<4>(bytes)?.as_chunks();
+        rest.is_empty().then_some(points)
+    }
 
     fn pack(engine: Engine<Fq>, point: &Affine<Self>) -> Self::Point {
         if point.is_zero() {
@@ -103,6 +116,15 @@ impl Curve for g2::Config {
     const NAME: &'static str = "g2";
     type Point = [Packed; 4];
     const IDENTITY: Self::Point = [[0; 4]; 4];
+
+    fn coordinates(point: &Self::Point) -> &[Packed] {
+        point
+    }
+
+    fn points(bytes: &[u8]) -> Option<&[Self::Point]> {
+        let (points, rest) = words::<4>(bytes)?.as_chunks();
+        rest.is_empty().then_some(points)
+    }
 
     fn pack(engine: Engine<Fq>, point: &Affine<Self>) -> Self::Point {
         if point.is_zero() {

@@ -43,7 +43,7 @@ pub enum MsmError {
     #[error(
         "the table file {path} is malformed: {reason}; delete it, it is made again from the key"
     )]
-    FileMalformed {
+    FileUnusable {
         /// The file.
         path: String,
         /// What is wrong.
@@ -82,14 +82,14 @@ impl MsmError {
             Self::Length { .. } | Self::ScalarRange { .. } => "assignment-malformed",
             Self::NotOnCurve => "key-malformed",
             Self::TooLarge { .. } | Self::Shape { .. } => "msm-tables-unsupported",
-            Self::FileMalformed { .. } | Self::FileForeign { .. } => "msm-tables-mismatch",
+            Self::FileUnusable { .. } | Self::FileForeign { .. } => "msm-tables-mismatch",
             Self::Read { .. } => "file-unreadable",
             Self::Write { .. } => "file-unwritable",
         }
     }
 
-    pub(crate) fn malformed(path: &Path, reason: &'static str) -> Self {
-        Self::FileMalformed {
+    pub(crate) fn unusable(path: &Path, reason: &'static str) -> Self {
+        Self::FileUnusable {
             path: path.display().to_string(),
             reason,
         }

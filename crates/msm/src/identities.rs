@@ -12,6 +12,15 @@ impl Identities {
         Self(words)
     }
 
+    pub(crate) fn from_words(words: Vec<u64>) -> Self {
+        Self(words)
+    }
+
+    /// Bit `i % 64` of word `i / 64` is base `i`.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.0
+    }
+
     #[inline]
     pub(crate) fn contains(&self, index: usize) -> bool {
         self.0[index / 64] >> (index % 64) & 1 == 1

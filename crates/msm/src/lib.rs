@@ -15,6 +15,7 @@ mod coordinate;
 mod curve;
 mod doubling;
 mod error;
+mod file;
 mod identities;
 mod points;
 mod recode;

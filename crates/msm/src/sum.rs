@@ -190,9 +190,9 @@ fn bucket_sum<C: Curve>(
                 continue;
             };
             if recoded.used == 1 {
-                digits.each(&recoded, 0, |bucket, _, _| histogram.count_small(bucket));
+                digits.each(&recoded, |bucket, _, _| histogram.count_small(bucket));
             } else if index % sample == 0 {
-                digits.each(&recoded, 0, |bucket, _, _| {
+                digits.each(&recoded, |bucket, _, _| {
                     histogram.count(bucket, sample as u32);
                 });
             }
@@ -210,11 +210,16 @@ fn bucket_sum<C: Curve>(
             let Some(recoded) = windows.recode(&scalars[index]) else {
                 continue;
             };
-            let first = (index * digits.levels as usize) as u32;
             if bases.identities.contains(index) {
                 continue;
             }
-            digits.each(&recoded, first, |bucket, source, negative| {
+            let multiples = bases.len() + index * (digits.levels as usize - 1);
+            digits.each(&recoded, |bucket, level, negative| {
+                let source = if level == 0 {
+                    index as u32
+                } else {
+                    multiples as u32 + level - 1
+                };
                 sums.add(points, slots.next(bucket), source, negative);
             });
         }
@@ -234,14 +239,9 @@ struct Digits {
 }
 
 impl Digits {
-    /// Hands over bucket, table point (`first` is the scalar's base) and sign of each digit but 0.
+    /// Hands over bucket, table level and sign of each digit but 0.
     #[inline(always)]
-    fn each(
-        &self,
-        recoded: &crate::recode::Recoded,
-        first: u32,
-        mut visit: impl FnMut(u32, u32, bool),
-    ) {
+    fn each(&self, recoded: &crate::recode::Recoded, mut visit: impl FnMut(u32, u32, bool)) {
         let mut window = self.set;
         for level in 0..self.levels {
             if window >= recoded.used {
@@ -251,7 +251,7 @@ impl Digits {
             if digit != 0 {
                 visit(
                     digit.unsigned_abs() - 1,
-                    first + level,
+                    level,
                     (digit < 0) != recoded.negative,
                 );
             }
