@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark", 5),
     ("proofmark-verify", 5),
     ("xtask", 5),
+    ("proofmark-bench", 5),
     ("proofmark-tests", 6),
 ];
 
@@ -59,7 +60,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("ort", &["proofmark-runtime"]),
     ("sqlx", &["proofmark-store"]),
     ("axum", &["proofmark-server"]),
-    ("clap", &["proofmark", "proofmark-verify", "xtask"]),
+    (
+        "clap",
+        &["proofmark", "proofmark-verify", "proofmark-bench", "xtask"],
+    ),
 ];
 
 fn metadata() -> Metadata {

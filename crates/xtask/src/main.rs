@@ -1,6 +1,7 @@
 //! The repository's own chores: `cargo xtask <chore>`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod deep;
 mod demo;
 mod emulation;
@@ -27,6 +28,8 @@ enum Chore {
     FetchRuntime,
     /// Build everything, prepare the sample models, serve them, show a proven answer
     Demo(demo::Options),
+    /// Measure Proofmark beside stock ark-groth16, snarkjs and EZKL
+    Bench(bench::Options),
     /// Make the integer models and manifests of models/ again
     ImportSamples,
     /// Run the long versions of the checks and write their dated result
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::FetchRuntime => fetch_runtime::run().and_then(|outcome| say(&outcome.to_string())),
         Chore::Demo(options) => demo::run(&options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::ImportSamples => import_samples::run(),
         Chore::Deep(options) => deep::run(&options),
         Chore::Emulation(options) => emulation::print(&options),
