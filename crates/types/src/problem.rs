@@ -247,6 +247,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Model has nodes that are not supported",
     ),
     (
+        "msm-tables-mismatch",
+        500,
+        "Prover's tables are not those of the key",
+    ),
+    (
+        "msm-tables-unsupported",
+        500,
+        "Prover's tables would have an unsupported shape",
+    ),
+    (
         "no-challenge",
         500,
         "Circuit asks for a challenge its proof system has not",
