@@ -74,7 +74,7 @@ impl<C: Curve> FixedBases<C> {
             bases: points.len(),
             dense,
         };
-        Self::with_shape(points, Shape::choose(load, budget, size_of::<C::Point>()))
+        Self::with_shape(points, Shape::choose::<C>(load, budget))
     }
 
     /// Bases with the multiples of a given shape. Parts of [`msm_sum`](crate::msm_sum) share their

@@ -1,5 +1,6 @@
 //! Which windows to cut scalars into, and which multiples of the bases to keep.
 
+use crate::curve::Curve;
 use crate::error::MsmError;
 use crate::recode::Windows;
 
@@ -50,9 +51,9 @@ impl Shape {
             .ok_or(MsmError::Shape { window, stride })
     }
 
-    /// The shape that the cost model finds fastest for a load and a budget. `point_bytes` is 64 in
-    /// G1 and 128 in G2.
-    pub(crate) fn choose(load: Load, budget: TableBudget, point_bytes: usize) -> Self {
+    /// The shape that the cost model finds fastest for a load and a budget.
+    pub fn choose<C: Curve>(load: Load, budget: TableBudget) -> Self {
+        let point_bytes = size_of::<C::Point>();
         let mut best = (
             f64::INFINITY,
             Self {
@@ -141,6 +142,7 @@ const CACHE: f64 = 1_200_000.0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ark_bn254::g1;
 
     #[test]
     fn more_memory_means_fewer_bucket_sets_and_never_more_than_allowed() {
@@ -151,13 +153,16 @@ mod tests {
         let mut before = u32::MAX;
         for levels in [0, 2, 4, 8, 16, 64] {
             let budget = TableBudget(load.bases as u64 * 64 * levels);
-            let shape = Shape::choose(load, budget, 64);
+            let shape = Shape::choose::<g1::Config>(load, budget);
             assert!(u64::from(shape.levels()) <= levels.max(1));
             assert!(shape.stride() <= before, "{levels}: {shape:?}");
             before = shape.stride();
         }
         assert_eq!(before, 1);
-        assert_eq!(Shape::choose(load, TableBudget::NONE, 64).levels(), 1);
+        assert_eq!(
+            Shape::choose::<g1::Config>(load, TableBudget::NONE).levels(),
+            1
+        );
     }
 
     #[test]
@@ -168,7 +173,7 @@ mod tests {
                 bases: 1 << log,
                 dense: 1 << log,
             };
-            let shape = Shape::choose(load, TableBudget::UNLIMITED, 64);
+            let shape = Shape::choose::<g1::Config>(load, TableBudget::UNLIMITED);
             assert!(shape.window() >= before);
             before = shape.window();
         }
