@@ -23,8 +23,9 @@ use crate::lc::{Lc, Wire};
 /// Rows of at most this many terms are one piece.
 const WHOLE: usize = 6;
 /// A longer row is cut at its last gaps that are wider than this many wires: what is its own (the
-/// wires made for it) stands far from its operands, and shifts from row to row in another way.
-const GAP: u32 = 8;
+/// wires made for it) stands far from its operands, and shifts from row to row in another way. Wide
+/// enough for an operand that is missing because its coefficient is 0.
+const GAP: u32 = 128;
 /// At most so many cuts a row.
 const CUTS: usize = 3;
 /// A piece of at least this many terms may hold zeros, to share a pattern with rows whose
