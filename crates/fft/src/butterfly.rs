@@ -68,13 +68,13 @@ pub(crate) fn quarters_down<L: Lanes>(
     [v, w]: [L::Vector; 2],
     u: L::Vector,
 ) -> [L::Vector; 4] {
-    let (a, c) = (lanes.add(a, c), lanes.mul(lanes.sub(a, c), v));
-    let (b, d) = (lanes.add(b, d), lanes.mul(lanes.sub(b, d), w));
+    let p = lanes.mul_difference(a, c, v);
+    let q = lanes.mul_difference(b, d, w);
     [
-        lanes.add(a, b),
-        lanes.mul(lanes.sub(a, b), u),
-        lanes.add(c, d),
-        lanes.mul(lanes.sub(c, d), u),
+        lanes.add_all([a, b, c, d]),
+        lanes.mul_differences([a, c, b, d], u),
+        lanes.add(p, q),
+        lanes.mul_difference(p, q, u),
     ]
 }
 
@@ -87,14 +87,13 @@ pub(crate) fn quarters_up<L: Lanes>(
     u: L::Vector,
 ) -> [L::Vector; 4] {
     let (b, d) = (lanes.mul(b, u), lanes.mul(d, u));
-    let (a, b) = (lanes.add(a, b), lanes.sub(a, b));
-    let (c, d) = (lanes.add(c, d), lanes.sub(c, d));
-    let (c, d) = (lanes.mul(c, v), lanes.mul(d, w));
+    let p = lanes.mul_sum(c, d, v);
+    let q = lanes.mul_difference(c, d, w);
     [
-        lanes.add(a, c),
-        lanes.add(b, d),
-        lanes.sub(a, c),
-        lanes.sub(b, d),
+        lanes.add_both(a, b, p),
+        lanes.add_sub(a, q, b),
+        lanes.add_sub(a, b, p),
+        lanes.sub_both(a, b, q),
     ]
 }
 
@@ -144,10 +143,10 @@ impl Kernel for Thirds<'_> {
 /// `a + b + c`, `a + ζb + ζ²c`, `a + ζ²b + ζc`, with one product since `ζ² = −1 − ζ`.
 #[inline(always)]
 fn thirds<L: Lanes>(lanes: L, [a, b, c]: [L::Vector; 3], zeta: L::Vector) -> [L::Vector; 3] {
-    let turned = lanes.mul(lanes.sub(b, c), zeta);
+    let turned = lanes.mul_difference(b, c, zeta);
     [
-        lanes.add(lanes.add(a, b), c),
-        lanes.add(lanes.sub(a, c), turned),
+        lanes.add_both(a, b, c),
+        lanes.add_sub(a, turned, c),
         lanes.sub_both(a, b, turned),
     ]
 }

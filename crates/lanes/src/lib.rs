@@ -133,6 +133,45 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a − b − c`, for less than two subtractions.
     fn sub_both(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `a + b + c`, for less than two additions.
+    #[inline(always)]
+    fn add_both(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        self.add(self.add(a, b), c)
+    }
+    /// `a + b − c`, for less than an addition and a subtraction.
+    #[inline(always)]
+    fn add_sub(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        self.sub(self.add(a, b), c)
+    }
+    /// `a + b + c + d`, for less than three additions.
+    #[inline(always)]
+    fn add_all(self, [a, b, c, d]: [Self::Vector; 4]) -> Self::Vector {
+        self.add(self.add(a, b), self.add(c, d))
+    }
+    /// `(a + b) · factor`, for less than an addition and a product.
+    #[inline(always)]
+    fn mul_sum(self, a: Self::Vector, b: Self::Vector, factor: Self::Vector) -> Self::Vector {
+        self.mul(self.add(a, b), factor)
+    }
+    /// `(a − b) · factor`, for less than a subtraction and a product.
+    #[inline(always)]
+    fn mul_difference(
+        self,
+        a: Self::Vector,
+        b: Self::Vector,
+        factor: Self::Vector,
+    ) -> Self::Vector {
+        self.mul(self.sub(a, b), factor)
+    }
+    /// `(a + b − c − d) · factor`, for less than its steps.
+    #[inline(always)]
+    fn mul_differences(
+        self,
+        [a, b, c, d]: [Self::Vector; 4],
+        factor: Self::Vector,
+    ) -> Self::Vector {
+        self.mul(self.sub_both(self.add(a, b), c, d), factor)
+    }
     /// `−a`.
     fn neg(self, a: Self::Vector) -> Self::Vector;
     /// `2·a`.

@@ -55,6 +55,21 @@ impl<F: LaneField> Kernel for Check<'_, F> {
             check("sub", lanes.sub(x, y), &|a, b| a - b);
             check("sub_both", lanes.sub_both(x, y, y), &|a, b| a - b - b);
             check("sub_both self", lanes.sub_both(x, x, y), &|_, b| -b);
+            check("add_both", lanes.add_both(x, y, x), &|a, b| a + b + a);
+            check("add_sub", lanes.add_sub(x, x, y), &|a, b| a + a - b);
+            check("add_sub other", lanes.add_sub(x, y, y), &|a, _| a);
+            check("add_all", lanes.add_all([x, y, y, y]), &|a, b| {
+                a + b + b + b
+            });
+            check("mul_sum", lanes.mul_sum(x, y, y), &|a, b| (a + b) * b);
+            check("mul_difference", lanes.mul_difference(x, y, x), &|a, b| {
+                (a - b) * a
+            });
+            check(
+                "mul_differences",
+                lanes.mul_differences([x, x, y, y], y),
+                &|a, b| (a + a - b - b) * b,
+            );
             check("neg", lanes.neg(x), &|a, _| -a);
             check("double", lanes.double(x), &|a, _| a.double());
             check("mul", lanes.mul(x, y), &|a, b| a * b);
@@ -74,10 +89,14 @@ impl<F: LaneField> Kernel for Check<'_, F> {
             let (mut s, mut t) = (a.to_vec(), b.to_vec());
             for _ in 0..20 {
                 let (sum, product) = (lanes.add(u, v), lanes.mul(u, lanes.neg(v)));
+                let all = lanes.add_all([sum, v, u, product]);
+                let product = lanes.mul_differences([product, all, u, v], all);
                 u = lanes.sub_both(product, sum, v);
-                v = lanes.double(lanes.add(lanes.square(sum), lanes.sub(u, product)));
+                v = lanes.double(lanes.add_sub(lanes.square(sum), u, product));
                 for (s, t) in s.iter_mut().zip(&mut t) {
                     let (sum, product) = (*s + *t, -*s * *t);
+                    let all = sum + *t + *s + product;
+                    let product = (product + all - *s - *t) * all;
                     *s = product - sum - *t;
                     *t = (sum.square() + *s - product).double();
                 }

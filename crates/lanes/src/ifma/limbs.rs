@@ -194,6 +194,75 @@ pub(super) unsafe fn sub_both<F: LaneField>(a: Limbs, b: Limbs, c: Limbs) -> Lim
     }
 }
 
+/// `a + b + c`: below 5.1p before the reduction.
+///
+/// # Safety
+/// The processor has the instructions of `Ifma::run`.
+#[inline(always)]
+pub(super) unsafe fn add_both<F: LaneField>(a: Limbs, b: Limbs, c: Limbs) -> Limbs {
+    // SAFETY: as the caller says.
+    unsafe { reduce::<F>(plus(plus(a, b), c)) }
+}
+
+/// `a + b − c + 2p`: between 0.3p and 5.4p before the reduction.
+///
+/// # Safety
+/// The processor has the instructions of `Ifma::run`.
+#[inline(always)]
+pub(super) unsafe fn add_sub<F: LaneField>(a: Limbs, b: Limbs, c: Limbs) -> Limbs {
+    // SAFETY: as the caller says.
+    unsafe {
+        let offset = every_limb(const { Of::<F>::CONSTANTS.prime_2 });
+        reduce_more::<F>(minus(plus(plus(a, offset), b), c))
+    }
+}
+
+/// `a + b + c + d`: below 6.8p before the reduction.
+///
+/// # Safety
+/// The processor has the instructions of `Ifma::run`.
+#[inline(always)]
+pub(super) unsafe fn add_all<F: LaneField>([a, b, c, d]: [Limbs; 4]) -> Limbs {
+    // SAFETY: as the caller says.
+    unsafe { reduce_more::<F>(plus(plus(a, b), plus(c, d))) }
+}
+
+/// `a + b`, not reduced: a factor below 3.4p.
+///
+/// # Safety
+/// The processor has the instructions of `Ifma::run`.
+#[inline(always)]
+pub(super) unsafe fn sum(a: Limbs, b: Limbs) -> Limbs {
+    // SAFETY: as the caller says.
+    unsafe { carry(plus(a, b)) }
+}
+
+/// `a − b + 2p`, not reduced: a factor between 0.3p and 3.7p.
+///
+/// # Safety
+/// The processor has the instructions of `Ifma::run`.
+#[inline(always)]
+pub(super) unsafe fn difference<F: LaneField>(a: Limbs, b: Limbs) -> Limbs {
+    // SAFETY: as the caller says.
+    unsafe {
+        let offset = every_limb(const { Of::<F>::CONSTANTS.prime_2 });
+        carry(minus(plus(a, offset), b))
+    }
+}
+
+/// `a + b − c − d + 4p`, not reduced: a factor between 0.6p and 7.4p.
+///
+/// # Safety
+/// The processor has the instructions of `Ifma::run`.
+#[inline(always)]
+pub(super) unsafe fn differences<F: LaneField>([a, b, c, d]: [Limbs; 4]) -> Limbs {
+    // SAFETY: as the caller says.
+    unsafe {
+        let offset = every_limb(const { Of::<F>::CONSTANTS.prime_4 });
+        carry(minus(minus(plus(plus(a, offset), b), c), d))
+    }
+}
+
 /// `2p − a`: between 0.3p and 2p before the reduction.
 ///
 /// # Safety

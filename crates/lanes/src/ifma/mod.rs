@@ -6,6 +6,7 @@
 //! numbers below **1.7·p** (the *vector bound*); a residue has up to two representatives.
 //!
 //! * A product of numbers below `a·p` and `b·p` is below `(a·b/84.6 + 1.13)·p` ([`multiply`]).
+//!   A sum or difference that is a factor only is therefore carried, but not reduced.
 //! * A sum of limbs with signs is brought below the vector bound by subtracting a multiple of `p` that
 //!   is looked up by the number's bits from 253 on ([`reduce`]). The bits are read before the carries
 //!   are propagated, so that they may be wrong by what the lower limbs carry, less than 2^-40 of a step:
@@ -206,6 +207,65 @@ impl<F: LaneField> Lanes for Ifma<F> {
     fn sub_both(self, a: IfmaVector<F>, b: IfmaVector<F>, c: IfmaVector<F>) -> IfmaVector<F> {
         // SAFETY: the token proves the instructions.
         IfmaVector(unsafe { limbs::sub_both::<F>(a.0, b.0, c.0) }, PhantomData)
+    }
+
+    #[inline(always)]
+    fn add_both(self, a: IfmaVector<F>, b: IfmaVector<F>, c: IfmaVector<F>) -> IfmaVector<F> {
+        // SAFETY: the token proves the instructions.
+        IfmaVector(unsafe { limbs::add_both::<F>(a.0, b.0, c.0) }, PhantomData)
+    }
+
+    #[inline(always)]
+    fn add_sub(self, a: IfmaVector<F>, b: IfmaVector<F>, c: IfmaVector<F>) -> IfmaVector<F> {
+        // SAFETY: the token proves the instructions.
+        IfmaVector(unsafe { limbs::add_sub::<F>(a.0, b.0, c.0) }, PhantomData)
+    }
+
+    #[inline(always)]
+    fn add_all(self, [a, b, c, d]: [IfmaVector<F>; 4]) -> IfmaVector<F> {
+        // SAFETY: the token proves the instructions.
+        IfmaVector(
+            unsafe { limbs::add_all::<F>([a.0, b.0, c.0, d.0]) },
+            PhantomData,
+        )
+    }
+
+    #[inline(always)]
+    fn mul_sum(self, a: IfmaVector<F>, b: IfmaVector<F>, factor: IfmaVector<F>) -> IfmaVector<F> {
+        // SAFETY: the token proves the instructions.
+        IfmaVector(
+            unsafe { limbs::multiply::<F>(limbs::sum(a.0, b.0), factor.0) },
+            PhantomData,
+        )
+    }
+
+    #[inline(always)]
+    fn mul_difference(
+        self,
+        a: IfmaVector<F>,
+        b: IfmaVector<F>,
+        factor: IfmaVector<F>,
+    ) -> IfmaVector<F> {
+        // SAFETY: the token proves the instructions.
+        IfmaVector(
+            unsafe { limbs::multiply::<F>(limbs::difference::<F>(a.0, b.0), factor.0) },
+            PhantomData,
+        )
+    }
+
+    #[inline(always)]
+    fn mul_differences(
+        self,
+        [a, b, c, d]: [IfmaVector<F>; 4],
+        factor: IfmaVector<F>,
+    ) -> IfmaVector<F> {
+        // SAFETY: the token proves the instructions.
+        IfmaVector(
+            unsafe {
+                limbs::multiply::<F>(limbs::differences::<F>([a.0, b.0, c.0, d.0]), factor.0)
+            },
+            PhantomData,
+        )
     }
 
     #[inline(always)]
