@@ -18,5 +18,8 @@ pub use context::{NodeContext, Refusal};
 pub use error::{OpsError, UnsupportedNode};
 pub use operator::{Fact, OpSpec, Operator, TensorVar};
 pub use ops::OPERATORS;
-pub use plan::{COMPILER_EPOCH, NodeCost, Plan, Policy, Ranges, Salts, TensorInfo, Witness, plan};
+pub use plan::{
+    COMPILER_EPOCH, NodeCost, Plan, Policy, Ranges, Salts, TensorInfo, Witness, compiler_epoch,
+    plan,
+};
 pub use vector::{Expect, Vector};

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use proofmark_engine::BackendChoice;
 use proofmark_types::Digest;
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
 use proofmark_verify::{VerifyArgs, bytes_from_hex};
@@ -95,6 +96,27 @@ pub(crate) struct InspectArgs {
     pub(crate) calibration: Option<PathBuf>,
 }
 
+/// The proof system to seal for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendArg {
+    /// Groth16 that every existing verifier accepts; ranges by bits
+    Plain,
+    /// Groth16 with one commitment; ranges and functions by lookups
+    Lookup,
+    /// Whichever proves this model in less time, by prediction
+    Auto,
+}
+
+impl BackendArg {
+    pub(crate) const fn choice(self) -> BackendChoice {
+        match self {
+            Self::Plain => BackendChoice::Plain,
+            Self::Lookup => BackendChoice::Lookup,
+            Self::Auto => BackendChoice::Auto,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SetupArgs {
     /// The draft; it is not changed
@@ -103,6 +125,9 @@ pub(crate) struct SetupArgs {
     /// Folder for the sealed package; new or empty
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Proof system of the package
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) backend: BackendArg,
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +264,9 @@ pub(crate) struct BenchArgs {
     /// Proofs a model; the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
+    /// Proof systems to measure each model with; may be repeated
+    #[arg(long, value_enum, default_values_t = [BackendArg::Plain, BackendArg::Lookup])]
+    pub(crate) backend: Vec<BackendArg>,
 }
 
 fn bytes32(text: &str) -> Result<[u8; 32], String> {

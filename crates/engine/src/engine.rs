@@ -25,7 +25,7 @@ use proofmark_verifier::{Expectations, Pins, TrustedPackage, encode_proof};
 use zeroize::Zeroizing;
 
 use crate::error::EngineError;
-use crate::seal::plan_package;
+use crate::seal::{circuit_backend, plan_package};
 
 /// One inference to run and prove.
 #[derive(Debug, Clone)]
@@ -104,7 +104,8 @@ impl Engine {
         let sealed = package.sealed()?.clone();
         proofmark_runtime::init()?;
         let (plan, model) = plan_package(&package)?;
-        let circuit = plan.circuit()?;
+        let backend = circuit_backend(package.manifest().compiler.backend);
+        let circuit = plan.circuit_for(backend)?;
         check_circuit(&sealed, &circuit)?;
         let report = translation_report(&package, &sealed)?;
         let verifying_key = package.read(&sealed.verifying_key)?;
@@ -128,7 +129,7 @@ impl Engine {
             &sealed.proving_key.digest,
             &sealed.circuit.digest,
         )?;
-        let own = proofmark_verifier::encode_verifying_key(&loaded.key.groth16.vk)
+        let own = proofmark_verifier::encode_verifying_key(loaded.key.verifying_key())
             .map_err(EngineError::Rejected)?;
         if own != verifying_key {
             return Err(EngineError::ManifestMismatch {
@@ -192,9 +193,15 @@ impl Engine {
 
         let start = Instant::now();
         let salts = self.salts()?;
-        let witness = self
-            .plan
-            .witness(&inputs, request.context.digest(), &salts)?;
+        let mut committer = self.prover.committer();
+        let witness = self.plan.witness_for(
+            circuit_backend(self.manifest().compiler.backend),
+            &inputs,
+            request.context.digest(),
+            &salts,
+            &mut committer,
+        )?;
+        let commitment = committer.finish();
         let mut outputs = Vec::with_capacity(witness.outputs.len());
         for (info, circuit) in self.plan.outputs().iter().zip(&witness.outputs) {
             let runtime =
@@ -210,7 +217,7 @@ impl Engine {
         timings.witness = start.elapsed();
 
         let start = Instant::now();
-        let proof = self.prover.prove(&assignment, None)?;
+        let proof = self.prover.prove(&assignment, commitment)?;
         timings.proving = start.elapsed();
 
         let start = Instant::now();

@@ -17,5 +17,5 @@ pub use engine::{Engine, Opening, ProveRequest, Proven, Timings};
 pub use error::EngineError;
 pub use identity::ServiceKey;
 pub use import::{ImportOptions, import};
-pub use proofmark_prover::{NoProgress, Progress};
-pub use seal::{policy_of, seal};
+pub use proofmark_prover::{NoProgress, Prediction, Progress};
+pub use seal::{BackendChoice, circuit_backend, policy_of, predict, seal};

@@ -2,17 +2,73 @@
 
 use std::path::Path;
 
-use proofmark_ops::{Plan, Policy, plan};
+use proofmark_gadgets::{self as gadgets, Circuit};
+use proofmark_ops::{Plan, Policy, compiler_epoch, plan};
 use proofmark_package::{
     Contents, FLOAT_MODEL_FILE, PROVING_KEY_FILE, Package, TRANSCRIPT_FILE, TRANSLATION_FILE,
     VERIFYING_KEY_FILE, describe,
 };
-use proofmark_prover::{Progress, SetupRecord, Transcript, key_file, setup};
+use proofmark_prover::{Prediction, Progress, SetupRecord, Transcript, key_file, setup};
 use proofmark_types::Digest;
-use proofmark_types::manifest::{CircuitRecord, Manifest, ModelFile, Sealed, SetupKind};
+use proofmark_types::manifest::{
+    Backend, CircuitRecord, CompilerPin, Manifest, ModelFile, Sealed, SetupKind,
+};
 use proofmark_validation::{TranslationOptions, validate_translation};
 
 use crate::error::EngineError;
+
+/// Which proof system a package is sealed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BackendChoice {
+    /// Groth16 as every verifier of it knows it: ranges by bits, proofs of 256 bytes.
+    Plain,
+    /// Groth16 with one commitment: ranges and tables by lookups, proofs of 320 bytes.
+    Lookup,
+    /// The one whose proofs are predicted to take less time.
+    #[default]
+    Auto,
+}
+
+/// The circuits' name for a manifest's backend.
+pub const fn circuit_backend(backend: Backend) -> gadgets::Backend {
+    match backend {
+        Backend::Groth16 => gadgets::Backend::Plain,
+        Backend::Groth16Logup => gadgets::Backend::Committed,
+    }
+}
+
+const fn manifest_backend(backend: gadgets::Backend) -> Backend {
+    match backend {
+        gadgets::Backend::Plain => Backend::Groth16,
+        gadgets::Backend::Committed => Backend::Groth16Logup,
+    }
+}
+
+/// What a proof of a circuit takes, by its counts.
+///
+/// # Errors
+/// [`EngineError`] for a circuit that no key can be made for.
+pub fn predict(circuit: &Circuit) -> Result<Prediction, EngineError> {
+    Ok(Prediction::of(circuit)?)
+}
+
+/// Compiles a plan for the backend that is asked for; for [`BackendChoice::Auto`] for both.
+fn compile(plan: &Plan, choice: BackendChoice) -> Result<Circuit, EngineError> {
+    let compiled = |backend| plan.circuit_for(backend);
+    Ok(match choice {
+        BackendChoice::Plain => compiled(gadgets::Backend::Plain)?,
+        BackendChoice::Lookup => compiled(gadgets::Backend::Committed)?,
+        BackendChoice::Auto => {
+            let lookup = compiled(gadgets::Backend::Committed)?;
+            let plain = compiled(gadgets::Backend::Plain)?;
+            if predict(&plain)?.time() <= predict(&lookup)?.time() {
+                plain
+            } else {
+                lookup
+            }
+        }
+    })
+}
 
 /// The visibility policy that a manifest states.
 pub fn policy_of(manifest: &Manifest) -> Policy {
@@ -46,21 +102,29 @@ pub(crate) fn plan_package(package: &Package) -> Result<(Plan, Vec<u8>), EngineE
 /// Validates the translation of a manifest's integer model on this machine, records the report in
 /// the manifest and returns its bytes.
 pub(crate) fn translation(manifest: &mut Manifest, model: &[u8]) -> Result<Vec<u8>, EngineError> {
-    let options = TranslationOptions::default();
+    let options = TranslationOptions {
+        backend: circuit_backend(manifest.compiler.backend),
+        ..TranslationOptions::default()
+    };
     let report = validate_translation(model, &policy_of(manifest), &options)?;
     let bytes = report.to_bytes()?;
     manifest.translation = Some(describe(TRANSLATION_FILE, &bytes));
     Ok(bytes)
 }
 
-/// Copies a draft into a new folder and seals it there with a single-party setup. The draft is
-/// not changed. The translation is validated again: a draft's own report says what another machine
+/// Copies a draft into a new folder and seals it there with a single-party setup for a proof
+/// system. The draft is not changed. The translation is validated again: a draft's own report says what another machine
 /// found, or nothing at all.
 ///
 /// # Errors
 /// [`EngineError`] when the draft is sealed already, its model cannot be compiled, ONNX Runtime
 /// computes something else than is proven, or the folder is not empty.
-pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package, EngineError> {
+pub fn seal(
+    draft: &Path,
+    out: &Path,
+    backend: BackendChoice,
+    progress: &dyn Progress,
+) -> Result<Package, EngineError> {
     let source = Package::open(draft)?;
     if source.manifest().sealed.is_some() {
         return Err(proofmark_package::PackageError::Sealed {
@@ -80,9 +144,13 @@ pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package
             .as_ref()
             .is_none_or(|f| f.file == FLOAT_MODEL_FILE)
     );
-    let circuit = plan.circuit()?;
+    let circuit = compile(&plan, backend)?;
     let circuit_digest = circuit.digest();
     let mut manifest = source.manifest().clone();
+    manifest.compiler = CompilerPin {
+        epoch: compiler_epoch(circuit.backend),
+        backend: manifest_backend(circuit.backend),
+    };
     let translation = translation(&mut manifest, &integer_model)?;
     let contents = Contents {
         integer_model: &integer_model,
@@ -92,8 +160,8 @@ pub fn seal(draft: &Path, out: &Path, progress: &dyn Progress) -> Result<Package
     let package = Package::write_draft(out, manifest, &contents)?;
 
     let key = setup(&circuit, progress)?;
-    let verifying_key =
-        proofmark_verifier::encode_verifying_key(&key.groth16.vk).map_err(EngineError::Rejected)?;
+    let verifying_key = proofmark_verifier::encode_verifying_key(key.verifying_key())
+        .map_err(EngineError::Rejected)?;
     let key_path = package.path_of(PROVING_KEY_FILE);
     let proving_key_digest = key_file::write(&key_path, &circuit_digest, &key)?;
     let proving_key_bytes = package.file_bytes(PROVING_KEY_FILE)?;

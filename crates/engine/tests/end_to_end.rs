@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, OwnedRepr};
 use ndarray_npy::NpzReader;
 use proofmark_engine::{
-    Engine, EngineError, ImportOptions, NoProgress, ProveRequest, ServiceKey, import, seal,
+    BackendChoice, Engine, EngineError, ImportOptions, NoProgress, ProveRequest, ServiceKey,
+    circuit_backend, import, predict, seal,
 };
+use proofmark_ops::{Policy, plan};
 use proofmark_quantizer::{Calibration, Samples};
 use proofmark_types::context::Context;
-use proofmark_types::manifest::{Manifest, Visibility};
+use proofmark_types::manifest::{Backend, Manifest, Visibility};
 use proofmark_types::{Digest, ElemType, IntTensor};
 use proofmark_validation::TranslationReport;
 use proofmark_verifier::{Expectations, Opening, Pins, verify_receipt};
@@ -88,12 +90,18 @@ struct Sealed {
     key: ServiceKey,
 }
 
+const BACKENDS: [BackendChoice; 2] = [BackendChoice::Plain, BackendChoice::Lookup];
+
 fn sealed(model: &str, options: &ImportOptions) -> Sealed {
+    sealed_for(model, options, BackendChoice::Plain)
+}
+
+fn sealed_for(model: &str, options: &ImportOptions, backend: BackendChoice) -> Sealed {
     let root = tempfile::tempdir().unwrap();
     let draft = root.path().join("draft");
     import(&models().join(model).join("float.onnx"), &draft, options).unwrap();
     let folder = root.path().join("package");
-    let package = seal(&draft, &folder, &NoProgress).unwrap();
+    let package = seal(&draft, &folder, backend, &NoProgress).unwrap();
     let key = ServiceKey::load_or_create(&root.path().join("data")).unwrap();
     let manifest = package.manifest().clone();
     Sealed {
@@ -122,8 +130,14 @@ fn request(manifest: &Manifest, values: &[f32]) -> ProveRequest {
 
 #[test]
 fn a_float_model_becomes_a_receipt_that_its_recipient_verifies() {
+    for backend in BACKENDS {
+        a_receipt_that_its_recipient_verifies(backend);
+    }
+}
+
+fn a_receipt_that_its_recipient_verifies(backend: BackendChoice) {
     let model = "risk-classifier";
-    let sealed = sealed(model, &options(model));
+    let sealed = sealed_for(model, &options(model), backend);
     let report = &sealed.manifest.validation;
     let (float, integer) = (
         report.float_accuracy.unwrap(),
@@ -165,6 +179,12 @@ fn a_float_model_becomes_a_receipt_that_its_recipient_verifies() {
 
 #[test]
 fn hidden_tensors_are_committed_to_and_open_to_their_owner_only() {
+    for backend in BACKENDS {
+        hidden_tensors_open_to_their_owner_only(backend);
+    }
+}
+
+fn hidden_tensors_open_to_their_owner_only(backend: BackendChoice) {
     let model = "risk-classifier";
     let mut options = options(model);
     let output = {
@@ -177,7 +197,7 @@ fn hidden_tensors_are_committed_to_and_open_to_their_owner_only() {
         (output.clone(), Visibility::Hashed),
     ]
     .into();
-    let sealed = sealed(model, &options);
+    let sealed = sealed_for(model, &options, backend);
     let engine = Engine::load(&sealed.folder, None).unwrap();
     let heldout = samples(&models().join(model).join("heldout.npz"));
     let request = request(&sealed.manifest, &heldout[1]);
@@ -424,7 +444,13 @@ fn a_draft_without_a_report_is_validated_when_it_is_sealed() {
     manifest.translation = None;
     fs::write(&path, manifest.to_bytes().unwrap()).unwrap();
     fs::remove_file(draft.join("translation.json")).unwrap();
-    let package = seal(&draft, &root.path().join("package"), &NoProgress).unwrap();
+    let package = seal(
+        &draft,
+        &root.path().join("package"),
+        BackendChoice::Auto,
+        &NoProgress,
+    )
+    .unwrap();
     let record = package.manifest().translation.clone().unwrap();
     let report = TranslationReport::parse(&package.read(&record).unwrap()).unwrap();
     assert_eq!(report.circuit, package.sealed().unwrap().circuit.digest);
@@ -446,4 +472,45 @@ fn a_proving_key_of_another_length_is_not_loaded() {
     let error = Engine::load(&sealed.folder, None).err().unwrap();
     assert_eq!(error.code(), "package-file-digest");
     assert!(error.to_string().contains("bytes"), "{error}");
+}
+
+#[test]
+fn a_package_is_sealed_for_the_backend_that_is_asked_for() {
+    let model = "risk-classifier";
+    let root = tempfile::tempdir().unwrap();
+    let draft = root.path().join("draft");
+    let float = models().join(model).join("float.onnx");
+    import(&float, &draft, &options(model)).unwrap();
+    let sealed = |name: &str, backend| {
+        let package = seal(&draft, &root.path().join(name), backend, &NoProgress).unwrap();
+        (
+            package.manifest().compiler.backend,
+            package.sealed().unwrap().circuit.clone(),
+        )
+    };
+    let plain = sealed("plain", BackendChoice::Plain);
+    let lookup = sealed("lookup", BackendChoice::Lookup);
+    assert_eq!(
+        (plain.0, lookup.0),
+        (Backend::Groth16, Backend::Groth16Logup)
+    );
+    assert!(lookup.1.constraints < plain.1.constraints);
+    assert_eq!(lookup.1.public_inputs, plain.1.public_inputs);
+
+    // `auto` takes one of the two: the one predicted to be faster.
+    let auto = sealed("auto", BackendChoice::Auto);
+    let bytes = fs::read(draft.join("integer.onnx")).unwrap();
+    let limits = proofmark_onnx::Limits::default();
+    let onnx = proofmark_onnx::parse(&bytes, &limits).unwrap();
+    let plan = plan(&onnx, &Policy::public(1, 1)).unwrap();
+    let time = |backend| {
+        let circuit = plan.circuit_for(circuit_backend(backend)).unwrap();
+        predict(&circuit).unwrap().time()
+    };
+    let faster = if time(Backend::Groth16) <= time(Backend::Groth16Logup) {
+        plain
+    } else {
+        lookup
+    };
+    assert_eq!(auto, faster);
 }

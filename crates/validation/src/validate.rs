@@ -1,7 +1,7 @@
 //! The validation of a model, and the share of it that is repeated where the model is served.
 
 use ark_bn254::Fr;
-use proofmark_gadgets::Circuit;
+use proofmark_gadgets::{Backend, Challenger, Circuit, LowerError};
 use proofmark_onnx::Limits;
 use proofmark_ops::{OpsError, Plan, Policy, Salts, TensorInfo, plan};
 use proofmark_runtime::{IntSession, RuntimeError};
@@ -42,6 +42,8 @@ pub struct TranslationOptions {
     pub random: u64,
     /// Vectors that go through the witness as well: all inputs at their minimum, then random ones.
     pub witnesses: u64,
+    /// The backend whose circuit the witnesses are of.
+    pub backend: Backend,
 }
 
 impl Default for TranslationOptions {
@@ -50,13 +52,14 @@ impl Default for TranslationOptions {
             seed: 1,
             random: 24,
             witnesses: 2,
+            backend: Backend::Plain,
         }
     }
 }
 
 /// Checks that ONNX Runtime computes what will be proven of a model: each node by itself, each
 /// threshold of each requantize, each table entry, the whole model, and some witnesses. The model
-/// is given as the bytes that are served; the policy says which circuit the witnesses are of.
+/// is given as the bytes that are served; policy and backend say which circuit the witnesses are of.
 ///
 /// # Errors
 /// [`ValidationError::Divergence`] at the first difference, [`ValidationError::Witness`] when a
@@ -79,7 +82,7 @@ fn validate_with(
     let runtime = proofmark_runtime::init()?;
     let model = proofmark_onnx::parse(bytes, &Limits::default())?;
     let planned = compile(&model, policy)?;
-    let (circuit, ranges) = planned.circuit_with_ranges()?;
+    let (circuit, ranges) = planned.circuit_with_ranges_for(options.backend)?;
     let whole = Whole::new(&model, &planned);
     let mut nodes = Vec::with_capacity(model.graph.nodes.len());
     for (index, node) in model.graph.nodes.iter().enumerate() {
@@ -153,6 +156,17 @@ fn check_model(
     Ok((report, sample))
 }
 
+/// A challenge that depends on nothing but the seed. What is checked is that an honest witness
+/// satisfies the rows, which does not rest on who draws the challenge; proofs hash theirs.
+struct Drawn<'a>(&'a mut Random);
+
+impl Challenger for Drawn<'_> {
+    fn challenge(&mut self, _public: &[Fr], _committed: &[Fr]) -> Result<Fr, LowerError> {
+        let mut draw = || Fr::from(self.0.bits());
+        Ok(draw() * draw() * draw() * draw())
+    }
+}
+
 fn check_witness(
     plan: &Plan,
     circuit: &Circuit,
@@ -171,7 +185,9 @@ fn check_witness(
         inputs: salts(plan.inputs()),
         outputs: salts(plan.outputs()),
     };
-    let witness = plan.witness(inputs, random.bits().into(), &salts)?;
+    let context = random.bits().into();
+    let mut challenger = Drawn(&mut random);
+    let witness = plan.witness_for(circuit.backend, inputs, context, &salts, &mut challenger)?;
     let violated = circuit.r1cs.violated(&witness.assignment);
     match violated.first() {
         Some(&first) => Err(ValidationError::Witness {
@@ -350,6 +366,7 @@ mod tests {
             seed: 9,
             random: 5,
             witnesses: 3,
+            backend: Backend::Plain,
         }
     }
 
@@ -394,6 +411,23 @@ mod tests {
         assert_ne!(hidden.circuit, public.circuit);
         assert_eq!(hidden.nodes, public.nodes);
         assert_eq!(hidden.sample, public.sample);
+    }
+
+    #[test]
+    fn each_backend_is_validated_in_its_own_circuit() {
+        let bytes = encode(&model());
+        let committed = TranslationOptions {
+            backend: Backend::Committed,
+            ..quick()
+        };
+        let committed = validate_translation(&bytes, &Policy::public(1, 1), &committed).unwrap();
+        let plain = validated(&plan).unwrap();
+        let planned = plan(&model(), &Policy::public(1, 1)).unwrap();
+        let circuit = planned.circuit_for(Backend::Committed).unwrap();
+        assert_eq!(committed.circuit, circuit.digest());
+        assert_ne!(committed.circuit, plain.circuit);
+        assert_eq!(committed.model.witnesses, plain.model.witnesses);
+        assert_eq!(committed.sample, plain.sample);
     }
 
     #[test]

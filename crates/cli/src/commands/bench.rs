@@ -5,16 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
-use proofmark_engine::{Engine, ImportOptions, ProveRequest, import, seal};
+use proofmark_engine::{Engine, ImportOptions, ProveRequest, circuit_backend, import, seal};
 use proofmark_onnx::Limits;
 use proofmark_types::Context;
-use proofmark_types::manifest::MANIFEST_FILE;
-use proofmark_types::proof::PLAIN_PROOF_BYTES;
+use proofmark_types::manifest::{Backend, MANIFEST_FILE};
 use proofmark_verifier::{Expectations, Pins, TrustedPackage};
 use proofmark_verify::Failure;
 use serde_json::{Value, json};
 
-use crate::arguments::BenchArgs;
+use crate::arguments::{BackendArg, BenchArgs};
 use crate::commands::{import as import_command, now, random_bytes};
 use crate::failures::OrFail as _;
 use crate::inputs::{self, Reading};
@@ -26,6 +25,7 @@ const VERIFICATIONS: u32 = 10;
 /// Figures of one model; durations are medians over the runs.
 struct Figures {
     model: String,
+    backend: Backend,
     constraints: u64,
     non_zero: u64,
     public_inputs: u64,
@@ -45,7 +45,9 @@ pub(crate) fn run(args: &BenchArgs, output: Output) -> Result<(), Failure> {
     let mut all = Vec::new();
     for folder in &folders {
         output.note(&format!("measuring {}", folder.display()));
-        all.push(measure(folder, args.runs, output)?);
+        for backend in &args.backend {
+            all.push(measure(folder, *backend, args.runs, output)?);
+        }
     }
     let object = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -94,7 +96,12 @@ fn folders(args: &BenchArgs) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-fn measure(folder: &Path, runs: u32, output: Output) -> Result<Figures, Failure> {
+fn measure(
+    folder: &Path,
+    backend: BackendArg,
+    runs: u32,
+    output: Output,
+) -> Result<Figures, Failure> {
     let temporary = tempfile::tempdir().map_err(|error| {
         Failure::environment(
             "file-unwritable",
@@ -112,7 +119,7 @@ fn measure(folder: &Path, runs: u32, output: Output) -> Result<Figures, Failure>
     reset_peak_memory();
     let sealed = temporary.path().join("package");
     let start = Instant::now();
-    let package = seal(&draft, &sealed, &bars).or_fail()?;
+    let package = seal(&draft, &sealed, backend.choice(), &bars).or_fail()?;
     let setup = start.elapsed();
     let setup_memory = peak_memory();
 
@@ -156,6 +163,7 @@ fn measure(folder: &Path, runs: u32, output: Output) -> Result<Figures, Failure>
     let circuit = &engine.sealed().circuit;
     Ok(Figures {
         model: engine.manifest().name.clone(),
+        backend: engine.manifest().compiler.backend,
         constraints: circuit.constraints,
         non_zero: non_zero(&package)?,
         public_inputs: circuit.public_inputs,
@@ -191,7 +199,8 @@ fn non_zero(package: &proofmark_package::Package) -> Result<u64, Failure> {
     let model = proofmark_onnx::parse(&bytes, &Limits::default()).or_fail()?;
     let policy = proofmark_engine::policy_of(package.manifest());
     let plan = proofmark_ops::plan(&model, &policy).or_fail()?;
-    Ok(plan.circuit().or_fail()?.r1cs.non_zero() as u64)
+    let backend = circuit_backend(package.manifest().compiler.backend);
+    Ok(plan.circuit_for(backend).or_fail()?.r1cs.non_zero() as u64)
 }
 
 fn median(mut durations: Vec<Duration>) -> Duration {
@@ -224,7 +233,8 @@ impl Figures {
             "non_zero": self.non_zero,
             "public_inputs": self.public_inputs,
             "proving_key_bytes": self.proving_key_bytes,
-            "proof_bytes": PLAIN_PROOF_BYTES,
+            "backend": self.backend,
+            "proof_bytes": self.backend.proof_bytes(),
             "setup_seconds": self.setup.as_secs_f64(),
             "load_seconds": self.load.as_secs_f64(),
             "runtime_seconds": self.runtime.as_secs_f64(),
@@ -240,8 +250,9 @@ impl Figures {
 /// A column: its heading, and a model's entry.
 type Column = (&'static str, fn(&Figures) -> String);
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("model", |f| f.model.clone()),
+    ("backend", |f| name(f.backend)),
     ("constraints", |f| grouped(f.constraints)),
     ("non-zero", |f| grouped(f.non_zero)),
     ("key", |f| bytes(f.proving_key_bytes)),
@@ -256,8 +267,16 @@ const COLUMNS: [Column; 12] = [
             .max(f.setup_memory)
             .map_or_else(|| "?".to_owned(), bytes)
     }),
-    ("proof", |_| format!("{PLAIN_PROOF_BYTES} B")),
+    ("proof", |f| format!("{} B", f.backend.proof_bytes())),
 ];
+
+fn name(backend: Backend) -> String {
+    match backend {
+        Backend::Groth16 => "plain",
+        Backend::Groth16Logup => "lookup",
+    }
+    .to_owned()
+}
 
 fn table(all: &[Figures]) -> String {
     let mut rows = vec![COLUMNS.map(|(heading, _)| heading.to_owned())];

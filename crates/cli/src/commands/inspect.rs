@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use proofmark_engine::policy_of;
-use proofmark_gadgets::Circuit;
+use proofmark_engine::{Prediction, circuit_backend, policy_of, predict};
+use proofmark_gadgets::{Backend, Circuit};
 use proofmark_onnx::{Limits, Model, ValueType};
 use proofmark_ops::{NodeCost, Plan, Policy, plan};
 use proofmark_package::Package;
@@ -23,15 +23,11 @@ use crate::output::{Output, bytes, grouped, seconds};
 
 /// Made-up samples for a float model that comes without calibration data.
 const MADE_UP_SAMPLES: usize = 8;
-/// Bytes of a proving key's file beside its queries: header and the fixed points.
-const KEY_FIXED_BYTES: u64 = 100 + 576;
-/// Gas of verifying a proof on an EVM chain, without and for each public input (EIP-1108 prices).
+/// Gas of verifying a plain proof on an EVM chain, without and for each public input (EIP-1108
+/// prices), and what a commitment adds: a pairing more, a public input more, one hash.
 const GAS_FIXED: u64 = 181_000;
 const GAS_PER_INPUT: u64 = 6_200;
-/// Seconds of proving on two cores of a present-day server: for any proof and for each row of the
-/// domain, fitted to the sample models. `proofmark bench` measures the machine at hand.
-const PROVING_FIXED_SECONDS: f64 = 0.015;
-const PROVING_SECONDS_PER_ROW: f64 = 4.5e-6;
+const GAS_COMMITMENT: u64 = 41_000;
 
 /// What was found at a path.
 struct Subject {
@@ -40,6 +36,15 @@ struct Subject {
     members: Map<String, Value>,
     lines: Vec<String>,
     plan: Plan,
+    /// The backend that a package was sealed for.
+    backend: Option<Backend>,
+}
+
+/// A model's circuit for one backend.
+struct Compiled {
+    circuit: Circuit,
+    costs: Vec<NodeCost>,
+    prediction: Prediction,
 }
 
 pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
@@ -54,9 +59,24 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
     })?;
     let bars = output.bars();
     let spinner = bars.spinner("compiling the circuit");
-    let (circuit, costs) = subject.plan.circuit_with_costs().or_fail()?;
+    let backends = match subject.backend {
+        Some(backend) => vec![backend],
+        None => vec![Backend::Plain, Backend::Committed],
+    };
+    let mut compiled = Vec::new();
+    for backend in backends {
+        let (circuit, costs) = subject.plan.circuit_with_costs_for(backend).or_fail()?;
+        let prediction = predict(&circuit).or_fail()?;
+        compiled.push(Compiled {
+            circuit,
+            costs,
+            prediction,
+        });
+    }
     drop(spinner);
-    report(subject, &circuit, &costs, output)
+    // The backend that `setup` chooses comes first.
+    compiled.sort_by_key(|c| c.prediction.time());
+    report(subject, &compiled, output)
 }
 
 fn package(folder: &Path) -> Result<Subject, Failure> {
@@ -107,6 +127,10 @@ fn package(folder: &Path) -> Result<Subject, Failure> {
         members,
         lines,
         plan,
+        backend: manifest
+            .sealed
+            .as_ref()
+            .map(|_| circuit_backend(manifest.compiler.backend)),
     })
 }
 
@@ -224,6 +248,7 @@ fn onnx(args: &InspectArgs) -> Result<Subject, Failure> {
         members,
         lines,
         plan,
+        backend: None,
     })
 }
 
@@ -264,93 +289,112 @@ fn fraction(n: usize) -> f32 {
     fraction
 }
 
-/// Length in bytes of the proving key's file of a circuit of these dimensions.
-pub(crate) fn proving_key_bytes(wires: u64, public: u64, domain: u64) -> u64 {
-    let (g1, g2) = (64, 128);
-    let inputs = public + 1;
-    KEY_FIXED_BYTES + inputs * g1 + wires * (2 * g1 + g2) + (wires - inputs) * g1 + domain * g1
+/// `setup`'s name for a backend.
+const fn backend_name(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Plain => "plain",
+        Backend::Committed => "lookup",
+    }
 }
 
-fn domain(constraints: u64, public: u64) -> u64 {
-    (constraints + public + 1).next_power_of_two()
+impl Compiled {
+    fn gas(&self) -> u64 {
+        let commitment = match self.circuit.backend {
+            Backend::Plain => 0,
+            Backend::Committed => GAS_COMMITMENT,
+        };
+        GAS_FIXED + GAS_PER_INPUT * self.circuit.r1cs.num_public as u64 + commitment
+    }
+
+    fn json(&self) -> Map<String, Value> {
+        let r1cs = &self.circuit.r1cs;
+        let members = [
+            ("backend", json!(backend_name(self.circuit.backend))),
+            ("circuit_digest", json!(self.circuit.digest())),
+            ("constraints", json!(r1cs.num_constraints())),
+            ("wires", json!(r1cs.num_wires)),
+            ("non_zero", json!(r1cs.non_zero())),
+            ("public_inputs", json!(r1cs.num_public)),
+            ("domain", json!(self.prediction.domain)),
+            ("dense_scalars", json!(self.prediction.dense_scalars)),
+            ("proving_key_bytes", json!(self.prediction.key_bytes)),
+            (
+                "estimated_proving_seconds_two_cores",
+                json!(self.prediction.time().as_secs_f64()),
+            ),
+            ("estimated_evm_gas", json!(self.gas())),
+        ];
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let r1cs = &self.circuit.r1cs;
+        vec![
+            format!(
+                "circuit         {}: {} constraints, {} wires, {} non-zero entries, {} public inputs",
+                backend_name(self.circuit.backend),
+                grouped(r1cs.num_constraints() as u64),
+                grouped(r1cs.num_wires as u64),
+                grouped(r1cs.non_zero() as u64),
+                grouped(r1cs.num_public as u64)
+            ),
+            format!(
+                "                key {}, proving about {} on two cores (an estimate; `proofmark \
+                 bench` measures), EVM gas about {}",
+                bytes(self.prediction.key_bytes),
+                seconds(self.prediction.time().as_secs_f64()),
+                grouped(self.gas())
+            ),
+        ]
+    }
 }
 
-fn report(
-    subject: Subject,
-    circuit: &Circuit,
-    costs: &[NodeCost],
-    output: Output,
-) -> Result<(), Failure> {
-    let constraints = circuit.r1cs.num_constraints() as u64;
-    let wires = circuit.r1cs.num_wires as u64;
-    let public = circuit.r1cs.num_public as u64;
-    let non_zero = circuit.r1cs.non_zero() as u64;
-    let domain = domain(constraints, public);
-    let key = proving_key_bytes(wires, public, domain);
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let proving = PROVING_FIXED_SECONDS + PROVING_SECONDS_PER_ROW * domain as f64;
-    let gas = GAS_FIXED + GAS_PER_INPUT * public;
-
+/// Reports on the compiled circuits, the preferred one first.
+fn report(subject: Subject, compiled: &[Compiled], output: Output) -> Result<(), Failure> {
     let mut object = subject.members;
+    let mut lines = subject.lines;
     object.insert("kind".to_owned(), json!(subject.kind));
     object.insert("provable".to_owned(), json!(true));
-    object.insert("circuit_digest".to_owned(), json!(circuit.digest()));
-    object.insert("constraints".to_owned(), json!(constraints));
-    object.insert("wires".to_owned(), json!(wires));
-    object.insert("non_zero".to_owned(), json!(non_zero));
-    object.insert("public_inputs".to_owned(), json!(public));
-    object.insert("domain".to_owned(), json!(domain));
-    object.insert("proving_key_bytes".to_owned(), json!(key));
-    object.insert(
-        "estimated_proving_seconds_two_cores".to_owned(),
-        json!(proving),
-    );
-    object.insert("estimated_evm_gas".to_owned(), json!(gas));
     object.insert("unsupported".to_owned(), json!([]));
-    let nodes: Vec<Value> = costs
-        .iter()
-        .map(|cost| {
-            json!({
-                "node": cost.node,
-                "op_type": cost.op_type,
-                "elements": cost.elements,
-                "constraints": cost.constraints,
+    let all: Vec<_> = compiled.iter().map(Compiled::json).collect();
+    object.insert("backends".to_owned(), json!(all));
+    lines.extend(compiled.iter().flat_map(Compiled::lines));
+    if let Some(first) = compiled.first() {
+        object.extend(first.json());
+        let nodes: Vec<Value> = first
+            .costs
+            .iter()
+            .map(|cost| {
+                json!({
+                    "node": cost.node,
+                    "op_type": cost.op_type,
+                    "elements": cost.elements,
+                    "constraints": cost.constraints,
+                })
             })
-        })
-        .collect();
-    object.insert("nodes".to_owned(), json!(nodes));
-
-    let mut lines = subject.lines;
-    lines.push(format!(
-        "circuit         {} constraints, {} wires, {} non-zero entries, {} public inputs",
-        grouped(constraints),
-        grouped(wires),
-        grouped(non_zero),
-        grouped(public)
-    ));
-    lines.push(format!("proving key     {}", bytes(key)));
-    lines.push(format!(
-        "proving         about {} on two cores (an estimate; `proofmark bench` measures)",
-        seconds(proving)
-    ));
-    lines.push(format!(
-        "EVM gas         about {} (181k and 6.2k a public input)",
-        grouped(gas)
-    ));
-    lines.push(String::new());
-    lines.push(format!(
-        "{:<40} {:<20} {:>10} {:>12}",
-        "node", "operator", "elements", "constraints"
-    ));
-    lines.extend(costs.iter().map(|cost| {
-        format!(
+            .collect();
+        object.insert("nodes".to_owned(), json!(nodes));
+        lines.push(String::new());
+        lines.push(format!(
             "{:<40} {:<20} {:>10} {:>12}",
-            cost.node,
-            cost.op_type,
-            grouped(cost.elements as u64),
-            grouped(cost.constraints as u64)
-        )
-    }));
+            "node",
+            "operator",
+            "elements",
+            backend_name(first.circuit.backend)
+        ));
+        lines.extend(first.costs.iter().map(|cost| {
+            format!(
+                "{:<40} {:<20} {:>10} {:>12}",
+                cost.node,
+                cost.op_type,
+                grouped(cost.elements as u64),
+                grouped(cost.constraints as u64)
+            )
+        }));
+    }
     output.result(&Value::Object(object), &lines.join("\n"))
 }
 
@@ -365,11 +409,5 @@ mod tests {
         let mean = values.iter().sum::<f32>() / 1000.0;
         assert!((mean - 0.5).abs() < 0.01, "{mean}");
         assert_eq!(fraction(1).to_bits(), fraction(1).to_bits());
-    }
-
-    #[test]
-    fn the_domain_holds_constraints_and_inputs() {
-        assert_eq!(domain(1_000, 23), 1_024);
-        assert_eq!(domain(1_000, 24), 2_048);
     }
 }

@@ -13,7 +13,7 @@ use crate::output::{Output, bytes, grouped, seconds};
 pub(crate) fn run(args: &SetupArgs, output: Output) -> Result<(), Failure> {
     let start = Instant::now();
     let bars = output.bars();
-    let package = seal(&args.draft, &args.out, &bars).or_fail()?;
+    let package = seal(&args.draft, &args.out, args.backend.choice(), &bars).or_fail()?;
     drop(bars);
     let elapsed = start.elapsed().as_secs_f64();
     let sealed = package.sealed().or_fail()?;
@@ -24,6 +24,7 @@ pub(crate) fn run(args: &SetupArgs, output: Output) -> Result<(), Failure> {
         "name": package.manifest().name,
         "version": package.manifest().version,
         "setup": sealed.setup_kind.name(),
+        "backend": package.manifest().compiler.backend,
         "circuit": sealed.circuit,
         "verifying_key": sealed.verifying_key,
         "proving_key": sealed.proving_key,
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &SetupArgs, output: Output) -> Result<(), Failure> {
     let text = format!(
         "sealed {} version {} in {} ({})\n\
          package    {digest}\n\
-         circuit    {} constraints, {} public inputs\n\
+         circuit    {} constraints, {} public inputs, {}\n\
          keys       proving {}, verifying {}, {} setup: whoever ran it could forge unless the \
          secret was wiped, as this program does\n\
          Pin the package digest wherever receipts are verified.",
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &SetupArgs, output: Output) -> Result<(), Failure> {
         seconds(elapsed),
         grouped(sealed.circuit.constraints),
         grouped(sealed.circuit.public_inputs),
+        package.manifest().compiler.backend.proof_system_name(),
         bytes(sealed.proving_key.bytes),
         bytes(sealed.verifying_key.bytes),
         sealed.setup_kind.name(),
