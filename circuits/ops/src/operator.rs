@@ -92,20 +92,15 @@ pub trait Operator: Debug + Send + Sync {
     }
 }
 
+/// Gives the accumulator of an element, or says why its interval cannot be proven.
+pub type Accumulators<'a> = Box<dyn Fn(&Lowering<'_>, usize) -> Result<Num, OpsError> + 'a>;
+
 /// Each output element is a step function of an accumulator, a linear combination of input
 /// elements.
 pub trait Accumulating {
-    /// The accumulator of one output element, row-major, proven to stay inside int32. It takes no
-    /// constraint, so that it may be asked for in any order and more than once.
-    ///
-    /// # Errors
-    /// [`OpsError`] when an interval cannot be proven.
-    fn accumulator(
-        &self,
-        cx: &Lowering<'_>,
-        inputs: &[&TensorVar],
-        element: usize,
-    ) -> Result<Num, OpsError>;
+    /// The accumulators of the output elements, row-major, each proven to stay inside int32. They
+    /// take no constraint, so that each may be asked for at any time and more than once.
+    fn accumulators<'a>(&'a self, cx: &Lowering<'_>, inputs: &[&'a TensorVar]) -> Accumulators<'a>;
 
     /// The step function that makes the element of its accumulator.
     fn step(&self, element: usize) -> Option<&Requantize>;

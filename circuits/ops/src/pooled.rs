@@ -115,7 +115,7 @@ impl Pooled {
     /// Whether the maximum is taken of accumulators: where that takes fewer dense scalars.
     ///
     /// # Errors
-    /// Those of [`Accumulating::accumulator`] and of the requantize's encoding.
+    /// Those of [`Accumulating::accumulators`] and of the requantize's encoding.
     pub(crate) fn is_cheaper(
         &self,
         cx: &Lowering<'_>,
@@ -131,8 +131,9 @@ impl Pooled {
         let accumulating = accumulating(cx, producer)?;
         let mut separate = 0;
         let mut operands = Vec::with_capacity(producer.output().len());
+        let accumulator = accumulating.accumulators(cx, inputs);
         for element in 0..producer.output().len() {
-            let acc = accumulating.accumulator(cx, inputs, element)?;
+            let acc = accumulator(cx, element)?;
             let operand = Operand::new((acc.lo(), acc.hi()), step(cx, accumulating, element)?)?;
             separate += operand.requantize;
             operands.push(operand);
@@ -163,7 +164,7 @@ impl Pooled {
     /// have; the circuit does not hold them: the requantized ends of the accumulators' intervals.
     ///
     /// # Errors
-    /// Those of [`Accumulating::accumulator`].
+    /// Those of [`Accumulating::accumulators`].
     pub(crate) fn ranges(
         &self,
         cx: &Lowering<'_>,
@@ -177,10 +178,11 @@ impl Pooled {
             Some((_, origins)) => origins.clone(),
             None => (0..producer.output().len()).collect(),
         };
+        let accumulator = accumulating.accumulators(cx, inputs);
         elements
             .into_iter()
             .map(|element| {
-                let acc = accumulating.accumulator(cx, inputs, element)?;
+                let acc = accumulator(cx, element)?;
                 requantized((acc.lo(), acc.hi()), step(cx, accumulating, element)?)
             })
             .collect()
@@ -194,7 +196,7 @@ impl Pooled {
     /// from the step function's never falling.
     ///
     /// # Errors
-    /// Those of [`Accumulating::accumulator`], [`max`] and [`requantize`].
+    /// Those of [`Accumulating::accumulators`], [`max`] and [`requantize`].
     pub(crate) fn synthesize(
         &self,
         cx: &mut Lowering<'_>,
@@ -209,13 +211,14 @@ impl Pooled {
         }
         // Accumulators that further windows read.
         let mut shared: HashMap<usize, Num> = HashMap::new();
+        let accumulator = accumulating.accumulators(cx, inputs);
         let mut out = Vec::with_capacity(self.windows.len());
         for window in &self.windows {
             let mut largest: Option<Num> = None;
             for &at in window {
                 let acc = match shared.remove(&at) {
                     Some(acc) => acc,
-                    None => accumulating.accumulator(cx, inputs, at)?,
+                    None => accumulator(cx, at)?,
                 };
                 let left = readers.entry(at).or_default();
                 *left = left.saturating_sub(1);

@@ -9,7 +9,7 @@ use proofmark_tensor::{ElemType, IntTensor, Requantize};
 use super::accumulate::{self, Finish, Linear, Size, accumulate};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
-use crate::operator::{Accumulating, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+use crate::operator::{Accumulating, Accumulators, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
 use crate::vector::Vector;
 
 pub(super) static SPEC: OpSpec = OpSpec {
@@ -208,18 +208,20 @@ impl Operator for Dense {
 }
 
 impl Accumulating for Dense {
-    fn accumulator(
-        &self,
+    fn accumulators<'a>(
+        &'a self,
         cx: &Lowering<'_>,
-        inputs: &[&TensorVar],
-        element: usize,
-    ) -> Result<Num, OpsError> {
-        let x = inputs
-            .first()
-            .map(|t| t.nums.as_slice())
-            .unwrap_or_default();
-        let (terms, constant) = self.terms(x, element / self.columns, element % self.columns);
-        accumulate(cx, terms, constant)
+        inputs: &[&'a TensorVar],
+    ) -> Accumulators<'a> {
+        let x = inputs.first().map_or(&[][..], |t| &t.nums);
+        let known = accumulate::known(cx, self, x);
+        Box::new(move |cx, element| {
+            let at = (element / self.columns, element % self.columns);
+            accumulate::known_or(cx, &known, at, || {
+                let (terms, constant) = self.terms(x, at.0, at.1);
+                accumulate(cx, terms, constant)
+            })
+        })
     }
 
     fn step(&self, element: usize) -> Option<&Requantize> {

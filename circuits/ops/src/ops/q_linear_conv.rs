@@ -9,7 +9,7 @@ use proofmark_tensor::{ElemType, IntTensor, Requantize};
 use super::accumulate::{self, Finish, Linear, Size, accumulate};
 use crate::context::{NodeContext, Refusal};
 use crate::error::OpsError;
-use crate::operator::{Accumulating, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
+use crate::operator::{Accumulating, Accumulators, Fact, OpSpec, Operator, Parsed, TensorVar, to_int32};
 use crate::vector::Vector;
 use crate::window::{Window, kernel_shape};
 
@@ -258,22 +258,23 @@ impl Operator for Conv {
 }
 
 impl Accumulating for Conv {
-    fn accumulator(
-        &self,
+    fn accumulators<'a>(
+        &'a self,
         cx: &Lowering<'_>,
-        inputs: &[&TensorVar],
-        element: usize,
-    ) -> Result<Num, OpsError> {
-        let x = inputs
-            .first()
-            .map(|t| t.nums.as_slice())
-            .unwrap_or_default();
-        let columns = self.window.columns.output;
-        let (line, column) = (element / columns, element % columns);
-        let (m, row) = (self.channel(element), line % self.window.rows.output);
-        let mut terms = Vec::with_capacity(self.depth());
-        let constant = self.terms(x, (m, row, column), &mut terms);
-        accumulate(cx, terms, constant)
+        inputs: &[&'a TensorVar],
+    ) -> Accumulators<'a> {
+        let x = inputs.first().map_or(&[][..], |t| &t.nums);
+        let known = accumulate::known(cx, self, x);
+        let (rows, columns) = (self.window.rows.output, self.window.columns.output);
+        Box::new(move |cx, element| {
+            let (m, position) = (self.channel(element), element % (rows * columns));
+            accumulate::known_or(cx, &known, (position, m), || {
+                let mut terms = Vec::with_capacity(self.depth());
+                let at = (m, position / columns, position % columns);
+                let constant = self.terms(x, at, &mut terms);
+                accumulate(cx, terms, constant)
+            })
+        })
     }
 
     fn step(&self, element: usize) -> Option<&Requantize> {
