@@ -47,7 +47,53 @@ pub struct Circuit {
     pub labels: Labels,
 }
 
+/// What decides about a circuit's proving time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Constraints: each has a value of full size in the h query.
+    pub constraints: usize,
+    /// Wires with values of full size: inverses, quotients of lookup tables, the challenge, the
+    /// states of a hash. Each is in two queries of the first group.
+    pub dense_wires: usize,
+    /// All other private wires: bits and small integers.
+    pub small_wires: usize,
+}
+
+impl Estimate {
+    /// Scalars of full size in the multi-scalar multiplications of the first group, which take
+    /// most of a proof's time.
+    pub const fn dense_scalars(&self) -> usize {
+        self.constraints + 2 * self.dense_wires
+    }
+}
+
+/// Steps whose wires carry values of full size before any challenge.
+const DENSE_STEPS: [&str; 3] = ["requantize-inverse", "is-equal-inverse", "poseidon"];
+
 impl Circuit {
+    /// What a proof costs, counted from the wires; for choosing between backends.
+    pub fn estimate(&self) -> Estimate {
+        let private = self.r1cs.num_public + 1..self.r1cs.num_wires;
+        let challenge = self
+            .challenges
+            .first()
+            .map_or(self.r1cs.num_wires, |wire| wire.index());
+        let is_dense = |wire: usize| {
+            wire >= challenge
+                || self
+                    .labels
+                    .wire_step(wire)
+                    .is_some_and(|step| DENSE_STEPS.iter().any(|dense| step.starts_with(dense)))
+        };
+        let wires = private.len();
+        let dense_wires = private.filter(|&wire| is_dense(wire)).count();
+        Estimate {
+            constraints: self.r1cs.num_constraints(),
+            dense_wires,
+            small_wires: wires - dense_wires,
+        }
+    }
+
     /// SHA-256 of a versioned header followed by the canonical `.r1cs` bytes, hashed as a stream.
     ///
     /// The header is: `"proofmark/circuit/v1\0"`; backend name (u32 LE length, bytes); epoch

@@ -35,7 +35,7 @@ pub mod testing;
 pub mod univariate;
 
 pub use ark_bn254::Fr;
-pub use circuit::{Backend, Circuit};
+pub use circuit::{Backend, Circuit, Estimate};
 pub use error::LowerError;
 pub use lc::{Lc, Wire};
 pub use lowering::{Challenger, Lowering, NoChallenge};

@@ -83,7 +83,7 @@ pub(crate) fn close(cx: &mut Lowering<'_>) -> Result<(), LowerError> {
 /// Turns each range into lookups and bits.
 fn cut_ranges(cx: &mut Lowering<'_>) -> Result<(), LowerError> {
     let mut exists = Vec::new();
-    for bits in 0..14 {
+    for bits in 0..=widths::WIDEST {
         exists.push(cx.requests.has(&LookupTable::range(bits)?));
     }
     let widths = Widths::choose(
@@ -91,12 +91,9 @@ fn cut_ranges(cx: &mut Lowering<'_>) -> Result<(), LowerError> {
         &|bits| exists.get(bits as usize).copied().unwrap_or_default(),
         cx.forced_widths().as_deref(),
     );
-    let mut tables: Vec<Option<LookupTable>> = vec![None; 14];
     for RangeRequest { label, x, bits } in core::mem::take(&mut cx.requests.ranges) {
         let x = cx.requests.release(x);
-        cx.relabelled(label, |cx, step| {
-            cut_range(cx, step, &x, widths.cut(bits), &mut tables)
-        })?;
+        cx.relabelled(label, |cx, step| cut_range(cx, step, &x, widths.cut(bits)))?;
     }
     Ok(())
 }
@@ -114,7 +111,6 @@ fn cut_range(
     step: &'static str,
     x: &Num,
     cut: &[u32],
-    tables: &mut [Option<LookupTable>],
 ) -> Result<(), LowerError> {
     let Some((&first, others)) = cut.split_first() else {
         return Ok(());
@@ -127,12 +123,12 @@ fn cut_range(
         // Constrained by the next lines.
         let wire = cx.hint(step, || Fr::from(value))?;
         let limb = Num::claimed(cx, wire, value, 0, (1 << width) - 1);
-        prove_limb(cx, step, &limb, width, tables)?;
+        prove_limb(cx, step, &limb, width)?;
         terms.push((at, limb));
         at += width;
     }
     if terms.is_empty() {
-        return prove_limb(cx, step, x, first, tables);
+        return prove_limb(cx, step, x, first);
     }
     let mut lc = Lc::zero();
     let mut value = x.value();
@@ -151,7 +147,7 @@ fn cut_range(
     }
     // Its interval is what is being proven.
     let rest = Num::from_limb(lc, value, 0, (1 << first) - 1);
-    prove_limb(cx, step, &rest, first, tables)
+    prove_limb(cx, step, &rest, first)
 }
 
 fn prove_limb(
@@ -159,16 +155,11 @@ fn prove_limb(
     step: &'static str,
     limb: &Num,
     width: u32,
-    tables: &mut [Option<LookupTable>],
 ) -> Result<(), LowerError> {
     if width == 1 {
         return enforce_boolean(cx, step, limb.lc());
     }
-    let table = match tables.get_mut(width as usize) {
-        Some(Some(table)) => table.clone(),
-        Some(slot) => slot.insert(LookupTable::range(width)?).clone(),
-        None => LookupTable::range(width)?,
-    };
+    let table = LookupTable::range(width)?;
     cx.lookup(step, &table, limb)
 }
 

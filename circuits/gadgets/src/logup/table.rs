@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::error::LowerError;
+
+use super::widths::WIDEST;
 
 /// Most keys of a table: more never pay, since each costs as much as a lookup.
 pub const MAX_KEYS: usize = 1 << 20;
@@ -77,11 +79,18 @@ impl LookupTable {
         Ok(Self(Arc::new(Keys { keys, index })))
     }
 
-    /// The integers `0 ..= 2^bits − 1`.
+    /// The integers `0 ..= 2^bits − 1`. Small ones are made once a process.
     ///
     /// # Errors
     /// [`LowerError::BadTable`] above 20 bits.
     pub fn range(bits: u32) -> Result<Self, LowerError> {
+        static RANGES: LazyLock<Vec<LookupTable>> = LazyLock::new(|| {
+            let tables = (0..=WIDEST).map(|bits| LookupTable::new((0..1 << bits).collect()));
+            tables.collect::<Result<_, _>>().unwrap_or_default()
+        });
+        if let Some(table) = RANGES.get(bits as usize) {
+            return Ok(table.clone());
+        }
         // 63 bits and more would not even be counted; they are refused with the rest.
         let end = 1_i64.checked_shl(bits.min(21)).unwrap_or_default();
         Self::new((0..end).collect())

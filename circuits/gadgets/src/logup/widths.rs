@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 /// Widest range table: 2^13 entries.
-const WIDEST: u32 = 13;
+pub(crate) const WIDEST: u32 = 13;
 /// Most range tables of one circuit that are looked for; more never paid.
 const MOST_TABLES: usize = 3;
 

@@ -3,8 +3,10 @@
 
 use super::shift;
 use super::staircase::Staircase;
+use crate::circuit::Backend;
 use crate::equal::is_equal;
 use crate::error::LowerError;
+use crate::logup::widths::price;
 use crate::lowering::Lowering;
 use crate::num::Num;
 
@@ -16,6 +18,8 @@ const MAX_MULTIPLIER: i32 = 1 << 29;
 const MAX_SHIFT: u32 = 50;
 /// Widest affine value, one bit for the sign and the 62 of a decomposition well in sight.
 const MAX_BITS: u32 = 58;
+/// Largest shift with lookups: a multiplier of that many bits more than a slope of 1 has.
+const MAX_LOOKED_UP_SHIFT: u32 = 30;
 /// From this many corrections on, the output gets a wire of its own, so that the linear
 /// combinations of the next layer stay short.
 const MATERIALISE_FROM: usize = 4;
@@ -49,20 +53,28 @@ impl Affine {
     /// For a slope `m / 2^k`, step `j` at `s_j` is reproduced exactly when the offset lies in
     /// `[j·2^k − m·s_j, j·2^k − m·s_j + m − 1]`; the offset that stabs most of these equally long
     /// intervals leaves the fewest exceptional steps.
-    pub(super) fn search(stairs: &Staircase, slope: f64) -> Option<Self> {
+    ///
+    /// What is cheap depends on the backend: bits and corrections alike with the plain one,
+    /// corrections much more than bits with the committed one.
+    pub(super) fn search(stairs: &Staircase, slope: f64, backend: Backend) -> Option<Self> {
         let mut best: Option<(usize, Self)> = None;
         let span = stairs.hi - stairs.lo;
-        for k in 0..=MAX_SHIFT {
+        let shifts = match backend {
+            Backend::Plain => MAX_SHIFT,
+            Backend::Committed => MAX_LOOKED_UP_SHIFT,
+        };
+        for k in 0..=shifts {
             for m in slopes(slope, k, stairs.steps.len()) {
                 let bound = best.as_ref().map_or(usize::MAX, |(cost, _)| *cost);
                 let bits = 64 - m.saturating_mul(span).leading_zeros();
-                if bits > MAX_BITS || bits as usize >= bound {
+                // A bit costs at least a constraint, in either unit.
+                if bits > MAX_BITS || (backend == Backend::Plain && bits as usize >= bound) {
                     continue;
                 }
                 if let Some(offset) = stab(stairs, m, k)
-                    && let Some(found) = Self::with(stairs, m, offset, k, bound)
+                    && let Some(found) = Self::with(stairs, m, offset, k, (bound, backend))
                 {
-                    let cost = found.cost(true);
+                    let cost = found.cost_in(backend, true);
                     if cost < bound {
                         best = Some((cost, found));
                     }
@@ -72,7 +84,13 @@ impl Affine {
         best.map(|(_, affine)| affine)
     }
 
-    fn with(stairs: &Staircase, m: i64, offset: i64, k: u32, bound: usize) -> Option<Self> {
+    fn with(
+        stairs: &Staircase,
+        m: i64,
+        offset: i64,
+        k: u32,
+        (bound, backend): (usize, Backend),
+    ) -> Option<Self> {
         let mut affine = Self {
             multiplier: m,
             offset,
@@ -83,8 +101,7 @@ impl Affine {
             lo: stairs.lo,
             hi: stairs.hi,
         };
-        let plain = affine.cost(true);
-        if plain >= bound {
+        if affine.cost_in(backend, true) >= bound {
             return None;
         }
         // Between the affine and the true position of each step lie the exceptional accumulators.
@@ -175,6 +192,32 @@ impl Affine {
             + output
     }
 
+    /// Cost in the backend's unit: constraints, or the price in tenths of a dense scalar.
+    fn cost_in(&self, backend: Backend, dense: bool) -> usize {
+        match backend {
+            Backend::Plain => self.cost(dense),
+            Backend::Committed => usize::try_from(self.price(dense)).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Price with the committed backend, in tenths of a dense scalar, for an accumulator whose
+    /// combination is long (`dense`) or short.
+    pub(super) fn price(&self, dense: bool) -> u64 {
+        // A clamp has the range of up to one limb of low bits in its price.
+        let low = price::range(self.shift) - price::range(self.shift.min(8));
+        let short = if dense && !self.exceptions.is_empty() {
+            price::WIRE
+        } else {
+            0
+        };
+        let output = if self.exceptions.len() >= MATERIALISE_FROM {
+            price::WIRE
+        } else {
+            0
+        };
+        price::CLAMP + low + short + self.exceptions.len() as u64 * price::IS_EQUAL + output
+    }
+
     /// Emits the constraints.
     ///
     /// # Soundness
@@ -186,7 +229,12 @@ impl Affine {
         acc: &Num,
         out: (i64, i64),
     ) -> Result<Num, LowerError> {
-        let acc = super::short(cx, acc)?;
+        // With lookups, a clamp has its operand in one row only.
+        let acc = if cx.backend() == Backend::Committed && self.exceptions.is_empty() {
+            acc.clone()
+        } else {
+            super::short(cx, acc)?
+        };
         let x = Num::linear(cx, [(self.sign * self.multiplier, &acc)], self.offset)?;
         let y = shift::clamped_shift(cx, &x, self.shift)?;
         let mut terms = vec![(self.sign, y)];
@@ -276,8 +324,12 @@ mod tests {
     #[test]
     fn corrections_make_any_staircase_exact_and_sound() {
         let mut corrected = 0;
-        for stairs in irregular() {
-            let affine = Affine::search(&stairs, 0.25).unwrap();
+        let backends = [Backend::Plain, Backend::Committed];
+        for (stairs, backend) in irregular()
+            .iter()
+            .flat_map(|stairs| backends.map(|backend| (stairs, backend)))
+        {
+            let affine = Affine::search(stairs, 0.25, backend).unwrap();
             corrected += affine.exceptions().len();
             let (from, to) = (stairs.sign * stairs.lo, stairs.sign * stairs.hi);
             let (lo, hi) = (from.min(to), from.max(to));
@@ -295,6 +347,6 @@ mod tests {
             subject.check(&points).unwrap();
             assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
         }
-        assert!(corrected > 4, "only {corrected} corrections were exercised");
+        assert!(corrected > 6, "only {corrected} corrections were exercised");
     }
 }

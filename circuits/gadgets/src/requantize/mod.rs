@@ -22,6 +22,7 @@ pub use shift::clamped_shift;
 pub(crate) use shift::cost as shift_cost;
 pub use threshold::ThresholdTable;
 
+use crate::circuit::Backend;
 use crate::error::LowerError;
 use crate::lowering::Lowering;
 use crate::num::Num;
@@ -147,7 +148,7 @@ impl Encoding {
         encoding.check(step, lo, hi)
     }
 
-    fn new(step: &Requantize, lo: i32, hi: i32) -> Result<Self, LowerError> {
+    fn new(step: &Requantize, lo: i32, hi: i32, backend: Backend) -> Result<Self, LowerError> {
         if step.apply(lo) == step.apply(hi) {
             return Self::of_kind(Kind::Constant, step, lo, hi);
         }
@@ -161,11 +162,17 @@ impl Encoding {
             hi,
         )?;
         let stairs = Staircase::new(step, lo, hi);
-        match Affine::search(&stairs, f64::from(step.multiplier())) {
-            Some(affine) if affine.cost(true) <= table.cost() => {
-                Self::of_kind(Kind::Affine(affine), step, lo, hi)
-            }
-            _ => Ok(table),
+        let Some(affine) = Affine::search(&stairs, f64::from(step.multiplier()), backend) else {
+            return Ok(table);
+        };
+        let cheaper = match (backend, &table.kind) {
+            (Backend::Committed, Kind::Table(table)) => affine.price(true) <= table.price(),
+            _ => affine.cost(true) <= table.cost(),
+        };
+        if cheaper {
+            Self::of_kind(Kind::Affine(affine), step, lo, hi)
+        } else {
+            Ok(table)
         }
     }
 
@@ -211,17 +218,31 @@ pub(crate) fn short(cx: &mut Lowering<'_>, acc: &Num) -> Result<Num, LowerError>
     }
 }
 
-type Key = (u32, i32, u8, i32, i32);
+type Key = (u32, i32, u8, i32, i32, Backend);
 static PLANS: LazyLock<RwLock<HashMap<Key, Arc<Encoding>>>> = LazyLock::new(RwLock::default);
 /// Plans kept a process; past it the cache starts anew.
 const MOST_PLANS: usize = 1 << 16;
 
-/// The cheapest encoding of a requantize for accumulators in `lo ..= hi`; deterministic, checked
-/// at every threshold and beside it, and kept for the process, since every witness asks again.
+/// The cheapest encoding of a requantize for accumulators in `lo ..= hi` with the plain backend.
+///
+/// # Errors
+/// Those of [`plan_for`].
+pub fn plan(step: &Requantize, lo: i32, hi: i32) -> Result<Arc<Encoding>, LowerError> {
+    plan_for(Backend::Plain, step, lo, hi)
+}
+
+/// The cheapest encoding of a requantize for accumulators in `lo ..= hi`, for a backend;
+/// deterministic, checked at every threshold and beside it, and kept for the process, since every
+/// witness asks again.
 ///
 /// # Errors
 /// [`LowerError::Encoding`] when `lo > hi` or the check fails (a bug of the encoder).
-pub fn plan(step: &Requantize, lo: i32, hi: i32) -> Result<Arc<Encoding>, LowerError> {
+pub fn plan_for(
+    backend: Backend,
+    step: &Requantize,
+    lo: i32,
+    hi: i32,
+) -> Result<Arc<Encoding>, LowerError> {
     if lo > hi {
         return Err(LowerError::Encoding {
             path: "requantize".to_owned(),
@@ -234,13 +255,14 @@ pub fn plan(step: &Requantize, lo: i32, hi: i32) -> Result<Arc<Encoding>, LowerE
         step.elem().tag(),
         lo,
         hi,
+        backend,
     );
     let known = PLANS.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(plan) = known.get(&key) {
         return Ok(Arc::clone(plan));
     }
     drop(known);
-    let plan = Arc::new(Encoding::new(step, lo, hi)?);
+    let plan = Arc::new(Encoding::new(step, lo, hi, backend)?);
     let mut known = PLANS.write().unwrap_or_else(PoisonError::into_inner);
     if known.len() >= MOST_PLANS {
         known.clear();
@@ -263,7 +285,7 @@ pub fn requantize(cx: &mut Lowering<'_>, acc: &Num, step: &Requantize) -> Result
             hi: acc.hi(),
         });
     };
-    plan(step, lo, hi)?.lower(cx, acc)
+    plan_for(cx.backend(), step, lo, hi)?.lower(cx, acc)
 }
 
 #[cfg(test)]
@@ -498,7 +520,7 @@ mod tests {
 
     #[test]
     fn accumulators_beyond_int32_are_refused() {
-        let cx = &mut Lowering::shape(crate::Backend::Plain, 1).unwrap();
+        let cx = &mut Lowering::shape(Backend::Plain, 1).unwrap();
         let step = Requantize::new(0.1, 0, ElemType::Uint8).unwrap();
         for (lo, hi) in [(0, 1_i64 << 31), (-(1_i64 << 31) - 1, 0)] {
             let acc = Num::claimed(cx, crate::Wire(1), 0, lo, hi);

@@ -1,32 +1,44 @@
 //! A rank-1 system taken apart: Jacobian, forging search, enumeration of all solutions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, Zero};
 
+use super::lookups::Argument;
 use crate::lc::Lc;
 use crate::r1cs::{R1cs, SparseMatrix};
 
 /// Nodes of one forging search.
 const BUDGET: usize = 6000;
 /// Nodes of one enumeration.
-const NODES: usize = 1 << 16;
+pub(super) const NODES: usize = 1 << 16;
+/// Nodes of an enumeration that only looks for one more solution of a system with lookups, where
+/// each branch has as many ways as a table has keys.
+pub(super) const FEW_NODES: usize = 1 << 9;
 /// Wires that one forgery may change.
 const DEPTH: usize = 10;
 
-type Terms = Vec<(usize, Fr)>;
+pub(super) type Terms = Vec<(usize, Fr)>;
 
-struct Row {
-    a: Terms,
-    b: Terms,
-    c: Terms,
+enum Row {
+    /// `a · b = c`.
+    Product { a: Terms, b: Terms, c: Terms },
+    /// The value is one of these.
+    Member {
+        value: Terms,
+        allowed: Vec<Fr>,
+        set: HashSet<Fr>,
+    },
 }
 
-/// The rows of a constraint system and where each wire stands.
+/// The rows of a constraint system and where each wire stands. A lookup argument is one row a
+/// lookup, which says what it proves.
 pub(super) struct System {
     rows: Vec<Row>,
+    /// The circuit's row that each row stands for.
+    origins: Vec<usize>,
     occurrences: Vec<Vec<usize>>,
 }
 
@@ -36,23 +48,44 @@ enum Says {
     Fails,
     /// `q0 + q1·x + q2·x² = 0` for one wire.
     Of(usize, [Fr; 3]),
+    /// The wire has one of these values; none is twice.
+    OneOf(usize, Vec<Fr>),
     TooMuch,
 }
 
 impl System {
-    pub(super) fn new(r1cs: &R1cs) -> Self {
+    pub(super) fn new(r1cs: &R1cs, argument: Option<&Argument>) -> Self {
         let terms = |matrix: &SparseMatrix, row| {
             let terms = matrix.row(row);
             terms.map(|(wire, c)| (wire as usize, c)).collect::<Terms>()
         };
-        let rows: Vec<Row> = (0..r1cs.num_constraints())
-            .map(|row| Row {
+        let is_argument = |row: usize| {
+            argument.is_some_and(|argument| argument.rows.get(row).copied().unwrap_or_default())
+        };
+        let mut origins: Vec<usize> = (0..r1cs.num_constraints())
+            .filter(|&row| !is_argument(row))
+            .collect();
+        let mut rows: Vec<Row> = origins
+            .iter()
+            .map(|&row| Row::Product {
                 a: terms(&r1cs.a, row),
                 b: terms(&r1cs.b, row),
                 c: terms(&r1cs.c, row),
             })
             .collect();
-        let mut occurrences = vec![Vec::new(); r1cs.num_wires];
+        for table in argument.iter().flat_map(|argument| &argument.tables) {
+            for lookup in &table.lookups {
+                origins.push(lookup.row);
+                let allowed = table.allowed(lookup);
+                rows.push(Row::Member {
+                    value: lookup.value.clone(),
+                    set: allowed.iter().copied().collect(),
+                    allowed,
+                });
+            }
+        }
+        let wires = argument.map_or(r1cs.num_wires, |argument| argument.first_wire);
+        let mut occurrences = vec![Vec::new(); wires];
         for (at, row) in rows.iter().enumerate() {
             let wires: BTreeSet<usize> = row.wires().collect();
             for wire in wires {
@@ -61,7 +94,30 @@ impl System {
                 }
             }
         }
-        Self { rows, occurrences }
+        Self {
+            rows,
+            origins,
+            occurrences,
+        }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Wires that rows speak of: all but those of a lookup argument.
+    pub(super) fn wires(&self) -> usize {
+        self.occurrences.len()
+    }
+
+    /// The circuit's row that a row stands for.
+    pub(super) fn origin(&self, row: usize) -> usize {
+        self.origins.get(row).copied().unwrap_or(row)
+    }
+
+    /// Whether every row holds.
+    pub(super) fn holds(&self, z: &[Fr]) -> bool {
+        self.rows.iter().all(|row| row.holds(z))
     }
 
     /// Whether the rows that a wire stands in hold.
@@ -71,7 +127,7 @@ impl System {
             .into_iter()
             .flatten()
             .filter_map(|&at| self.rows.get(at))
-            .all(|row| row.error(z).is_zero())
+            .all(|row| row.holds(z))
     }
 
     /// Rows of `diag(Bz)·A + diag(Az)·B − C`, restricted to some columns.
@@ -90,9 +146,15 @@ impl System {
                         }
                     }
                 };
-                add(&row.a, value(&row.b, z));
-                add(&row.b, value(&row.a, z));
-                add(&row.c, -Fr::ONE);
+                match row {
+                    Row::Product { a, b, c } => {
+                        add(a, value(b, z));
+                        add(b, value(a, z));
+                        add(c, -Fr::ONE);
+                    }
+                    // Keys are apart from each other: to first order the value stays.
+                    Row::Member { value, .. } => add(value, Fr::ONE),
+                }
                 out
             })
             .collect()
@@ -185,7 +247,7 @@ impl System {
                 .into_iter()
                 .flatten()
                 .filter_map(|&at| self.rows.get(at))
-                .flat_map(|row| roots(row.in_wire(honest, wire)))
+                .flat_map(|row| row.solved_for(honest, wire))
                 .chain(super::candidates(honest, wire).into_iter().take(24))
                 .collect();
             values.retain(|v| Some(v) != honest.get(wire));
@@ -208,6 +270,7 @@ impl System {
         &self,
         known: &[Fr],
         skipped: Option<usize>,
+        mut nodes: usize,
         visit: &mut dyn FnMut(&[Option<Fr>]) -> bool,
     ) -> Outcome {
         let mut partial: Vec<Option<Fr>> = known.iter().copied().map(Some).collect();
@@ -215,7 +278,7 @@ impl System {
         let open = (0..self.rows.len())
             .filter(|row| Some(*row) != skipped)
             .collect();
-        self.extend(partial, open, &mut { NODES }, visit)
+        self.extend(partial, open, &mut nodes, visit)
     }
 
     fn extend(
@@ -240,30 +303,35 @@ impl System {
                 if fails {
                     return true;
                 }
-                match row.says(&z) {
-                    Says::Holds => false,
+                let (wire, values) = match row.says(&z) {
+                    Says::Holds => return false,
                     Says::Fails => {
+                        fails = true;
+                        return true;
+                    }
+                    Says::TooMuch => return true,
+                    Says::Of(wire, q) => (wire, roots(q)),
+                    Says::OneOf(wire, values) => (wire, values),
+                };
+                match values.as_slice() {
+                    [] => {
                         fails = true;
                         true
                     }
-                    Says::TooMuch => true,
-                    Says::Of(wire, q) => match roots(q).as_slice() {
-                        [] => {
-                            fails = true;
-                            true
+                    [only] => {
+                        if let Some(slot) = z.get_mut(wire) {
+                            *slot = Some(*only);
                         }
-                        [only] => {
-                            if let Some(slot) = z.get_mut(wire) {
-                                *slot = Some(*only);
-                            }
-                            progressed = true;
-                            false
+                        progressed = true;
+                        false
+                    }
+                    _ => {
+                        // The fewest branches first; the first of equals.
+                        if branch.as_ref().is_none_or(|(_, b)| b.len() > values.len()) {
+                            branch = Some((wire, values));
                         }
-                        several => {
-                            branch.get_or_insert_with(|| (wire, several.to_vec()));
-                            true
-                        }
-                    },
+                        true
+                    }
                 }
             });
             if fails {
@@ -332,12 +400,7 @@ impl Search<'_> {
             .flatten()
             .copied()
             .filter(|&at| at != self.removed)
-            .filter(|&at| {
-                self.system
-                    .rows
-                    .get(at)
-                    .is_some_and(|row| !row.error(z).is_zero())
-            })
+            .filter(|&at| self.system.rows.get(at).is_some_and(|row| !row.holds(z)))
             .min();
         let Some(at) = violated else {
             return (self.wrong)(z);
@@ -356,7 +419,7 @@ impl Search<'_> {
         wires.sort_by_key(|w| (!self.inside.contains(w), core::cmp::Reverse(*w)));
         for wire in wires {
             let old = z.get(wire).copied().unwrap_or_default();
-            for root in roots(row.in_wire(z, wire)) {
+            for root in row.solved_for(z, wire) {
                 if let Some(slot) = z.get_mut(wire) {
                     *slot = root;
                 }
@@ -376,18 +439,22 @@ impl Search<'_> {
 
 impl Row {
     fn wires(&self) -> impl Iterator<Item = usize> + '_ {
-        [&self.a, &self.b, &self.c]
-            .into_iter()
-            .flatten()
-            .map(|&(wire, _)| wire)
+        let parts = match self {
+            Self::Product { a, b, c } => [a.as_slice(), b, c],
+            Self::Member { value, .. } => [value.as_slice(), &[], &[]],
+        };
+        parts.into_iter().flatten().map(|&(wire, _)| wire)
     }
 
-    fn error(&self, z: &[Fr]) -> Fr {
-        value(&self.a, z) * value(&self.b, z) - value(&self.c, z)
+    fn holds(&self, z: &[Fr]) -> bool {
+        match self {
+            Self::Product { a, b, c } => value(a, z) * value(b, z) == value(c, z),
+            Self::Member { value: v, set, .. } => set.contains(&value(v, z)),
+        }
     }
 
-    /// The row as a polynomial in one wire, all others as they are.
-    fn in_wire(&self, z: &[Fr], wire: usize) -> [Fr; 3] {
+    /// Values of one wire with which the row holds, all others as they are.
+    fn solved_for(&self, z: &[Fr], wire: usize) -> Vec<Fr> {
         let cut = |terms: &Terms| {
             let slope = terms
                 .iter()
@@ -396,7 +463,13 @@ impl Row {
             let rest = value(terms, z) - slope * z.get(wire).copied().unwrap_or_default();
             (rest, slope)
         };
-        quadratic(cut(&self.a), cut(&self.b), cut(&self.c))
+        match self {
+            Self::Product { a, b, c } => roots(quadratic(cut(a), cut(b), cut(c))),
+            Self::Member { value, allowed, .. } => {
+                let (rest, slope) = cut(value);
+                members(allowed, rest, slope)
+            }
+        }
     }
 
     fn says(&self, z: &[Option<Fr>]) -> Says {
@@ -409,9 +482,26 @@ impl Row {
                     None => *unknown.entry(wire).or_default() += c,
                 }
             }
+            unknown.retain(|_, k| !k.is_zero());
             (rest, unknown)
         };
-        let (a, b, c) = (cut(&self.a), cut(&self.b), cut(&self.c));
+        let (a, b, c) = match self {
+            Self::Product { a, b, c } => (cut(a), cut(b), cut(c)),
+            Self::Member {
+                value,
+                allowed,
+                set,
+            } => {
+                let (rest, unknown) = cut(value);
+                let mut terms = unknown.into_iter();
+                return match (terms.next(), terms.next()) {
+                    (None, _) if set.contains(&rest) => Says::Holds,
+                    (None, _) => Says::Fails,
+                    (Some((wire, k)), None) => Says::OneOf(wire, members(allowed, rest, k)),
+                    _ => Says::TooMuch,
+                };
+            }
+        };
         let scaled = |factor: Fr, of: &(Fr, BTreeMap<usize, Fr>)| {
             // factor · of − c, linear
             let mut rest = factor * of.0 - c.0;
@@ -465,7 +555,15 @@ impl Row {
     }
 }
 
-fn value(terms: &Terms, z: &[Fr]) -> Fr {
+/// The `x` with `rest + slope · x` among the allowed values.
+fn members(allowed: &[Fr], rest: Fr, slope: Fr) -> Vec<Fr> {
+    let Some(inverse) = slope.inverse() else {
+        return Vec::new();
+    };
+    allowed.iter().map(|v| (*v - rest) * inverse).collect()
+}
+
+pub(super) fn value(terms: &Terms, z: &[Fr]) -> Fr {
     terms
         .iter()
         .map(|&(wire, c)| c * z.get(wire).copied().unwrap_or_default())
