@@ -1,31 +1,38 @@
 //! The equation over BN254: e(A, B) = e(α, β) · e(IC(x), γ) · e(C, δ), with a commitment further
 //! · e(D, δc), where the last wire of IC(x) is the challenge.
 
-use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine};
-use ark_ec::pairing::{Pairing, PairingOutput};
-use ark_ec::{AffineRepr as _, CurveGroup as _, VariableBaseMSM as _};
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "field and group arithmetic cannot overflow"
+)]
+
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
+use ark_ec::pairing::{Pairing as _, PairingOutput};
+use ark_ec::{CurveGroup as _, VariableBaseMSM as _};
 use proofmark_types::Digest;
 use proofmark_types::field::{FR_BYTES, fr_from_bytes};
 use proofmark_types::manifest::Backend;
 
 use crate::challenge::challenge;
 use crate::key::{VerifyingKey, check_verifying_key, decode_verifying_key, write};
-use crate::proof::{Proof, check_proof, decode_proof};
+use crate::pairing::{Lines, finish, miller_loops};
+use crate::proof::{CheckedProof, Proof};
 use crate::rejection::Rejection;
-
-type G2Prepared = <Bn254 as Pairing>::G2Prepared;
 
 /// A checked verifying key with the parts of the equation that do not depend on the proof.
 #[derive(Debug, Clone)]
 pub struct PreparedKey {
     digest: Digest,
     alpha_beta: PairingOutput<Bn254>,
-    gamma_neg: G2Prepared,
-    delta_neg: G2Prepared,
-    delta_committed_neg: Option<G2Prepared>,
-    constant: G1Affine,
-    /// Of the public inputs, and with a commitment of the challenge.
-    ic: Vec<G1Affine>,
+    pub(crate) alpha: G1Affine,
+    pub(crate) beta: Lines,
+    pub(crate) gamma_neg: Lines,
+    pub(crate) delta_neg: Lines,
+    pub(crate) delta_committed_neg: Option<Lines>,
+    /// The point of IC that belongs to the constant.
+    pub(crate) constant: G1Affine,
+    /// Those of the public inputs, and with a commitment that of the challenge.
+    pub(crate) ic: Vec<G1Affine>,
 }
 
 impl PreparedKey {
@@ -50,9 +57,11 @@ impl PreparedKey {
         Ok(Self {
             digest: Digest::of(&write(key).ok_or_else(refuse)?),
             alpha_beta: Bn254::pairing(groth16.alpha_g1, groth16.beta_g2),
-            gamma_neg: negated(groth16.gamma_g2),
-            delta_neg: negated(groth16.delta_g2),
-            delta_committed_neg: key.delta_committed_g2.map(negated),
+            alpha: groth16.alpha_g1,
+            beta: Lines::of(&groth16.beta_g2),
+            gamma_neg: Lines::of(&-groth16.gamma_g2),
+            delta_neg: Lines::of(&-groth16.delta_g2),
+            delta_committed_neg: key.delta_committed_g2.map(|point| Lines::of(&-point)),
             constant: *constant,
             ic: ic.to_vec(),
         })
@@ -83,42 +92,42 @@ impl PreparedKey {
     ///
     /// # Errors
     /// [`Rejection::KeyPublicInputs`] for a wrong number of public inputs,
-    /// [`Rejection::ProofMalformed`] as [`check_proof`], [`Rejection::ProofSystemMismatch`] for a
+    /// [`Rejection::ProofMalformed`] as [`CheckedProof::new`], [`Rejection::ProofSystemMismatch`] for a
     /// proof of another backend than the key's, [`Rejection::ProofInvalid`] when the equation does
     /// not hold.
     pub fn verify(&self, public_inputs: &[Fr], proof: impl Into<Proof>) -> Result<(), Rejection> {
-        let proof = proof.into();
-        check_proof(&proof)?;
-        self.verify_checked(public_inputs, &proof)
+        self.verify_checked(public_inputs, &CheckedProof::new(proof)?)
     }
 
-    /// Verifies a proof that came through [`decode_proof`], which checks the points.
-    pub(crate) fn verify_checked(
+    /// Verifies a proof whose points have been checked.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify), but [`Rejection::ProofMalformed`].
+    pub fn verify_checked(
         &self,
         public_inputs: &[Fr],
-        proof: &Proof,
+        proof: &CheckedProof,
     ) -> Result<(), Rejection> {
-        let wires = self.wires(public_inputs, proof)?;
-        let sum = G1Projective::msm(&self.ic, &wires).map_err(|_| self.count(public_inputs))?;
-        let inputs = added(sum, &self.constant);
+        let proof = proof.proof();
+        self.equation(&self.wires(public_inputs, proof)?, proof)
+    }
+
+    /// The equation for given wires of IC.
+    pub(crate) fn equation(&self, wires: &[Fr], proof: &Proof) -> Result<(), Rejection> {
         let Proof {
             groth16,
             commitment,
         } = proof;
-        let committed = self.delta_committed_neg.iter().zip(commitment);
-        let product = Bn254::multi_pairing(
-            [groth16.a, inputs, groth16.c]
-                .into_iter()
-                .chain(committed.clone().map(|(_, point)| *point)),
-            [
-                groth16.b.into(),
-                self.gamma_neg.clone(),
-                self.delta_neg.clone(),
-            ]
-            .into_iter()
-            .chain(committed.map(|(prepared, _)| prepared.clone())),
-        );
-        if product == self.alpha_beta {
+        let inputs = G1Projective::msm(&self.ic, wires).map_err(|_| self.count(wires))?;
+        let inputs = (inputs + self.constant).into_affine();
+        let own = Lines::of(&groth16.b);
+        let pairs = [
+            (groth16.a, &own),
+            (inputs, &self.gamma_neg),
+            (groth16.c, &self.delta_neg),
+        ];
+        let committed = commitment.iter().copied().zip(&self.delta_committed_neg);
+        if finish(&miller_loops(pairs.into_iter().chain(committed))) == Some(self.alpha_beta) {
             Ok(())
         } else {
             Err(Rejection::ProofInvalid)
@@ -127,7 +136,7 @@ impl PreparedKey {
 
     /// What IC's points are multiplied with: the public inputs, and with a commitment the
     /// challenge.
-    fn wires(&self, public_inputs: &[Fr], proof: &Proof) -> Result<Vec<Fr>, Rejection> {
+    pub(crate) fn wires(&self, public_inputs: &[Fr], proof: &Proof) -> Result<Vec<Fr>, Rejection> {
         if proof.backend() != self.backend() {
             return Err(Rejection::ProofSystemMismatch {
                 what: "proof",
@@ -153,22 +162,6 @@ impl PreparedKey {
             got: public_inputs.len(),
         }
     }
-}
-
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "group arithmetic cannot overflow"
-)]
-fn negated(point: G2Affine) -> G2Prepared {
-    (-point.into_group()).into_affine().into()
-}
-
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "group arithmetic cannot overflow"
-)]
-fn added(sum: G1Projective, constant: &G1Affine) -> G1Affine {
-    (sum + constant).into_affine()
 }
 
 /// Verifies one proof under a key that need not have been checked before.
@@ -201,7 +194,7 @@ pub fn decode_public_inputs(public_inputs: &[[u8; FR_BYTES]]) -> Result<Vec<Fr>,
 /// Verifies a proof when key, public inputs and proof are bytes.
 ///
 /// # Errors
-/// As [`decode_verifying_key`], [`decode_public_inputs`], [`decode_proof`] and [`verify_proof`].
+/// As [`decode_verifying_key`], [`decode_public_inputs`], [`CheckedProof::decode`] and [`verify_proof`].
 pub fn verify_proof_bytes(
     key: &[u8],
     public_inputs: &[[u8; FR_BYTES]],
@@ -209,6 +202,6 @@ pub fn verify_proof_bytes(
 ) -> Result<(), Rejection> {
     let key = decode_verifying_key(key)?;
     let public_inputs = decode_public_inputs(public_inputs)?;
-    let proof = decode_proof(proof)?;
+    let proof = CheckedProof::decode(proof)?;
     PreparedKey::of_checked(&key)?.verify_checked(&public_inputs, &proof)
 }

@@ -25,21 +25,25 @@
     )
 )]
 
+mod batch;
 mod challenge;
 mod groth16;
 mod key;
+mod pairing;
 mod point;
 mod proof;
 mod receipt;
 mod rejection;
+mod weights;
 
+pub use batch::{BatchItem, Culprit};
 pub use challenge::{CHALLENGE_DOMAIN, challenge};
 pub use groth16::{PreparedKey, decode_public_inputs, verify_proof, verify_proof_bytes};
 pub use key::{
     COMMITTED_KEY_MAGIC, KEY_MAGIC, MAX_PUBLIC_INPUTS, VerifyingKey, check_verifying_key,
     decode_verifying_key, encode_verifying_key,
 };
-pub use proof::{Proof, check_proof, decode_proof, encode_proof};
+pub use proof::{CheckedProof, Proof, check_proof, decode_proof, encode_proof};
 pub use receipt::{
     Expectations, Opening, Pins, SignatureVerdict, TrustedPackage, Verdict, verify_receipt,
 };

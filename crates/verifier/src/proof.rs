@@ -124,6 +124,35 @@ pub fn check_proof(proof: &Proof) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// A proof whose points have been checked: what a batch takes, so that no proof is checked twice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckedProof(Proof);
+
+impl CheckedProof {
+    /// Checks a proof.
+    ///
+    /// # Errors
+    /// As [`check_proof`].
+    pub fn new(proof: impl Into<Proof>) -> Result<Self, Rejection> {
+        let proof = proof.into();
+        check_proof(&proof)?;
+        Ok(Self(proof))
+    }
+
+    /// Reads a proof in its one encoding, which checks it.
+    ///
+    /// # Errors
+    /// As [`decode_proof`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Rejection> {
+        decode_proof(bytes).map(Self)
+    }
+
+    /// The proof.
+    pub const fn proof(&self) -> &Proof {
+        &self.0
+    }
+}
+
 const fn refuse(part: &'static str, error: PointError) -> Rejection {
     Rejection::ProofMalformed {
         part,
@@ -212,6 +241,7 @@ mod tests {
             change(&mut proof);
             let by_bytes = decode_proof(&encode_proof(&proof)).unwrap_err();
             assert_eq!(check_proof(&proof).unwrap_err(), by_bytes);
+            assert_eq!(CheckedProof::new(&proof), Err(by_bytes.clone()));
             assert_eq!(by_bytes.code(), "proof-malformed");
             assert!(by_bytes.to_string().contains(words), "{by_bytes}");
         }

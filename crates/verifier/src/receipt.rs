@@ -10,7 +10,7 @@ use proofmark_types::{Context, Digest, Fr, IntTensor};
 
 use crate::groth16::PreparedKey;
 use crate::key::decode_verifying_key;
-use crate::proof::decode_proof;
+use crate::proof::CheckedProof;
 use crate::rejection::Rejection;
 
 /// What the verifier trusts before it sees anything.
@@ -225,7 +225,7 @@ impl TrustedPackage {
             .collect::<Result<Vec<_>, _>>()?;
         let public_inputs = receipt.public_inputs(&self.layout)?;
         self.key
-            .verify_checked(&public_inputs, &decode_proof(&receipt.proof)?)?;
+            .verify_checked(&public_inputs, &CheckedProof::decode(&receipt.proof)?)?;
         Ok(Verdict {
             receipt_id: envelope.receipt_id(),
             statement_digest: statement_digest(&self.digest, &public_inputs),

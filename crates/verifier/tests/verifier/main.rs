@@ -6,9 +6,12 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod batch;
+mod committed;
 mod fixture;
 mod goldens;
 mod json;
 mod proofs;
 mod receipts;
+mod simulator;
 mod tamper;
