@@ -12,9 +12,13 @@ use crate::addition::AddPairs;
 use crate::curve::Curve;
 
 /// Additions that share one inversion, at most.
-pub(crate) const BATCH: usize = 1024;
+const BATCH: usize = 2048;
+/// As [`BATCH`], for fewer than [`MANY`] sums: more of them would only wait for each other.
+pub(crate) const SMALL_BATCH: usize = 1024;
+/// Sums that fill batches of full size.
+const MANY: usize = 8192;
 /// Additions that may wait for another one to the same sum.
-const DEFERRED: usize = BATCH / 2;
+const DEFERRED: usize = SMALL_BATCH / 2;
 /// A batch of fewer additions is not worth its overhead.
 const FEW: usize = 16;
 /// The stamp of a sum that is still the identity.
@@ -27,9 +31,11 @@ const NEGATIVE: u32 = 1 << 31;
 /// Sums of points of one slice ("the points"), which each call names: it may change only where
 /// nothing is waiting, after [`Accumulator::drain`].
 ///
-/// Memory: a point and four bytes for each sum, and about 24 KiB.
+/// Memory: a point and four bytes for each sum, and about 40 KiB.
 pub(crate) struct Accumulator<C: Curve> {
     engine: Engine<Fq>,
+    /// Additions in a full batch.
+    size: usize,
     /// The sums, and one more as [`AddPairs`] wants it.
     slots: Vec<C::Point>,
     /// [`EMPTY`], or the last batch that names the slot.
@@ -50,6 +56,7 @@ impl<C: Curve> Accumulator<C> {
     pub(crate) fn new(engine: Engine<Fq>, sums: usize) -> Self {
         Self {
             engine,
+            size: if sums < MANY { SMALL_BATCH } else { BATCH },
             slots: vec![C::IDENTITY; sums + 1],
             stamps: vec![EMPTY; sums],
             batch: FULL + 1,
@@ -81,7 +88,7 @@ impl<C: Curve> Accumulator<C> {
             self.negative[index / 64] |= u64::from(negative) << (index % 64);
             self.targets.push(slot);
             self.sources.push(source);
-            if index + 1 == BATCH {
+            if index + 1 == self.size {
                 self.flush(points);
             }
         }
@@ -127,7 +134,7 @@ impl<C: Curve> Accumulator<C> {
         self.clear_batch();
         self.batch += 1;
         let mut deferred = std::mem::replace(&mut self.deferred, std::mem::take(&mut self.spare));
-        // At most BATCH / 2 of them, one at least enters the batch: neither list overflows.
+        // At most DEFERRED of them, one at least enters the batch: neither list overflows.
         for &(slot, source) in &deferred {
             self.add(points, slot, source & !NEGATIVE, source & NEGATIVE != 0);
         }

@@ -3,11 +3,11 @@
 
 use zeroize::Zeroize;
 
-use crate::accumulator::{Accumulator, BATCH};
+use crate::accumulator::{Accumulator, SMALL_BATCH};
 use crate::curve::Curve;
 
 /// Slots that are shared out in proportion to the points.
-const SHARED: u64 = 2 * BATCH as u64;
+const SHARED: u64 = 2 * SMALL_BATCH as u64;
 /// A slot must get so many points, that merging the slots stays a small part of the work.
 const WORTH_A_SLOT: u64 = 16;
 
@@ -68,7 +68,9 @@ impl Slots {
             .map(|(&of_all, &of_small)| {
                 let [of_all, of_small] = [of_all, of_small].map(u64::from);
                 let share = (SHARED * of_all / all).max(SHARED * of_small / small);
-                let slots = share.min(of_all / WORTH_A_SLOT).clamp(1, BATCH as u64) as u32;
+                let slots = share
+                    .min(of_all / WORTH_A_SLOT)
+                    .clamp(1, SMALL_BATCH as u64) as u32;
                 let bucket = [first, slots, 0];
                 first += slots;
                 bucket
