@@ -2,14 +2,13 @@
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ec::CurveGroup;
-use ark_ff::PrimeField;
 use proofmark_gadgets::{Challenger, LowerError};
 use proofmark_verifier::challenge;
-use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::error::ProverError;
 use crate::prover::Prover;
+use crate::query::integers;
 use crate::random;
 
 /// Commits to the wires before the challenge, once, and draws the challenge: the
@@ -110,29 +109,23 @@ impl Prover {
     /// `D = Σ z_i·D_i + κ·δ` over the committed wires.
     ///
     /// # Errors
-    /// [`ProverError::CommitmentMismatch`] for a wrong number of values.
+    /// [`ProverError::CommitmentMismatch`] for a wrong number of values and plain keys.
     pub(crate) fn commit(
         &self,
         committed: &[Fr],
         kappa: Zeroizing<Fr>,
     ) -> Result<Commitment, ProverError> {
-        let Some(key) = &self.committed else {
+        if self.shape().challenge.is_none() {
             return Err(ProverError::CommitmentMismatch {
                 reason: "the key is a plain one",
             });
-        };
+        }
         if committed.len() != self.shape().committed().len() {
             return Err(ProverError::CommitmentMismatch {
                 reason: "the circuit commits to another number of wires",
             });
         }
-        let scalars = Zeroizing::new(
-            committed
-                .par_iter()
-                .map(|z| z.into_bigint())
-                .collect::<Vec<_>>(),
-        );
-        let point = self.delta_g1 * *kappa + key.query.times(&scalars);
+        let point = self.delta_g1 * *kappa + self.queries.d.times(&integers(committed))?;
         Ok(Commitment {
             point: point.into_affine(),
             kappa,

@@ -1,5 +1,6 @@
 //! What can go wrong with keys and proofs.
 
+use proofmark_msm::MsmError;
 use proofmark_types::Digest;
 
 /// An error of keys or proving. None of them carries a witness value or a trapdoor.
@@ -117,6 +118,9 @@ pub enum ProverError {
         /// How many are violated.
         violated: usize,
     },
+    /// The points of a key cannot be multiplied.
+    #[error(transparent)]
+    Multiplication(#[from] MsmError),
     /// The commitment and the assignment do not belong together.
     #[error(
         "the commitment does not belong to the proof: {reason}; compute the witness with the prover's own committer"
@@ -168,6 +172,7 @@ impl ProverError {
             Self::Io { .. } => "key-io",
             Self::AssignmentLength { .. } | Self::AssignmentConstant => "assignment-malformed",
             Self::Unsatisfied { .. } => "witness-unsatisfied",
+            Self::Multiplication(error) => error.code(),
             Self::CommitmentMismatch { .. } => "commitment-mismatch",
             Self::SelfVerification => "proof-self-verification",
             Self::TranscriptMalformed { .. } => "transcript-malformed",

@@ -1,56 +1,64 @@
 //! The prover of one circuit.
 //!
 //! The formula is that of `ark-groth16`, term by term (a test compares the proofs for equal `r`
-//! and `s`), and so are the multi-scalar multiplications (`ark-ec`). What is here instead of its
-//! `create_proof_with_reduction_and_matrices`: matrices that are built once and need no second
-//! copy, the satisfaction check, wiped intermediates, queries without their identities, and the
-//! commitment of circuits with a challenge (`docs/security/lookup-backend.md`).
+//! and `s`), with the commitment of circuits with a challenge (`docs/security/lookup-backend.md`).
+//! Every row of the constraints is checked before anything is multiplied, intermediates are wiped,
+//! and the finished proof is verified.
+//!
+//! # Memory
+//! A proof takes, besides the prover and the assignment, 64 bytes (standard form: 96) for each row
+//! of the domain, at most 160 bytes a wire, and what the multiplications keep for each thread.
 
-use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
-use ark_ec::{CurveGroup, VariableBaseMSM};
-use ark_ff::PrimeField;
+use std::fmt;
+
+use ark_bn254::{Fr, G1Affine};
+use ark_ec::CurveGroup;
 use proofmark_gadgets::Circuit;
 use proofmark_types::Digest;
 use proofmark_verifier::{PreparedKey, Proof, VerifyingKey};
-use rayon::prelude::*;
-use zeroize::Zeroizing;
 
 use crate::commitment::{Commitment, Committer};
 use crate::error::ProverError;
 use crate::evaluator::Evaluator;
 use crate::key::ProvingKey;
+use crate::options::ProverOptions;
 use crate::qap::odd_values;
-use crate::query::Query;
+use crate::query::{Queries, integers};
 use crate::random;
 use crate::shape::Shape;
 
 /// Proves statements of one circuit under one key. Built once; `Sync`, so that any number of
-/// threads may prove at the same time.
-#[derive(Debug)]
+/// threads may prove at the same time: they share points and multiples.
 pub struct Prover {
     evaluator: Evaluator,
     vk: VerifyingKey,
     prepared: PreparedKey,
     beta_g1: G1Affine,
     pub(crate) delta_g1: G1Affine,
-    pub(crate) committed: Option<CommittedQuery>,
-    a: Query<G1Affine>,
-    b_g1: Query<G1Affine>,
-    b_g2: Query<G2Affine>,
-    l: Query<G1Affine>,
-    h: Vec<G1Affine>,
+    /// δc in G1.
+    delta_committed_g1: Option<G1Affine>,
+    pub(crate) queries: Queries,
 }
 
-/// What commits.
-#[derive(Debug)]
-pub(crate) struct CommittedQuery {
-    delta_g1: G1Affine,
-    /// Query D; the first committed value is its number 0.
-    pub(crate) query: Query<G1Affine>,
+impl fmt::Debug for Prover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prover")
+            .field("shape", self.shape())
+            .field("verifying_key", &self.key_digest())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Prover {
-    /// Takes a key and builds the matrices of its circuit.
+    /// [`with_options`](Self::with_options) by default: without multiples of the key's points.
+    ///
+    /// # Errors
+    /// Those of [`with_options`](Self::with_options).
+    pub fn new(circuit: &Circuit, key: ProvingKey) -> Result<Self, ProverError> {
+        Self::with_options(circuit, key, &ProverOptions::default())
+    }
+
+    /// Takes a key and prepares its points.
     ///
     /// That the key was made *for* the circuit is bound by digests (see
     /// [`key_file::load`](crate::key_file::load)); here its dimensions are compared.
@@ -58,32 +66,29 @@ impl Prover {
     /// # Errors
     /// [`ProverError::CircuitMalformed`] and [`ProverError::CircuitTooLarge`] for the circuit;
     /// [`ProverError::KeyMismatch`] and [`ProverError::KeyBackend`];
-    /// [`ProverError::KeyDegenerate`] when the verifying key is one that verifiers refuse.
-    pub fn new(circuit: &Circuit, key: ProvingKey) -> Result<Self, ProverError> {
+    /// [`ProverError::KeyDegenerate`] when the verifying key is one that verifiers refuse;
+    /// [`ProverError::Multiplication`] for points on no curve, and when table files cannot be
+    /// written.
+    pub fn with_options(
+        circuit: &Circuit,
+        key: ProvingKey,
+        options: &ProverOptions,
+    ) -> Result<Self, ProverError> {
         let evaluator = Evaluator::new(circuit, key.form)?;
         key.check_shape(&evaluator.shape)?;
         let vk = key.verifying_key();
         let prepared = PreparedKey::new(&vk).map_err(|rejection| ProverError::KeyDegenerate {
             reason: rejection.to_string(),
         })?;
-        let committed = key.committed.map(|committed| CommittedQuery {
-            delta_g1: committed.delta_g1,
-            query: Query::new(committed.query, 0),
-        });
-        let first_private = evaluator.shape.private().start;
-        let key = key.groth16;
+        let queries = Queries::new(&key, &evaluator.shape, options)?;
         Ok(Self {
             evaluator,
             vk,
             prepared,
-            beta_g1: key.beta_g1,
-            delta_g1: key.delta_g1,
-            committed,
-            a: Query::new(key.a_query, 0),
-            b_g1: Query::new(key.b_g1_query, 0),
-            b_g2: Query::new(key.b_g2_query, 0),
-            l: Query::new(key.l_query, first_private),
-            h: key.h_query,
+            beta_g1: key.groth16.beta_g1,
+            delta_g1: key.groth16.delta_g1,
+            delta_committed_g1: key.committed.map(|committed| committed.delta_g1),
+            queries,
         })
     }
 
@@ -95,6 +100,12 @@ impl Prover {
     /// SHA-256 of the verifying key's one encoding.
     pub fn key_digest(&self) -> Digest {
         self.prepared.digest()
+    }
+
+    /// Bytes of the key's points and their multiples: the memory that all threads share. Those in
+    /// mapped files belong to the system.
+    pub fn point_bytes(&self) -> usize {
+        self.queries.bytes()
     }
 
     pub(crate) fn shape(&self) -> &Shape {
@@ -119,8 +130,8 @@ impl Prover {
 
     /// Proves that the public inputs in `assignment` (wires `1 ..= num_public`) have a satisfying
     /// witness, and verifies the proof before returning it. `assignment` is the full one, wire by
-    /// wire, wire 0 being 1; wiping it is its owner's business, all copies made here are wiped
-    /// (but those inside `ark-ec`'s multi-scalar multiplication). `commitment` is what the
+    /// wire, wire 0 being 1; wiping it is its owner's business, all copies made here are wiped.
+    /// `commitment` is what the
     /// [`committer`](Self::committer) of the assignment's lowering gave: `None` under plain keys.
     ///
     /// Two proofs of one statement differ in every point: `r`, `s` and the commitment's κ come
@@ -137,7 +148,7 @@ impl Prover {
         assignment: &[Fr],
         commitment: Option<Commitment>,
     ) -> Result<Proof, ProverError> {
-        match (&self.committed, &commitment) {
+        match (self.delta_committed_g1, &commitment) {
             (None, None) => {}
             (Some(_), Some(commitment)) => commitment.check(self, assignment)?,
             (Some(_), None) => {
@@ -170,32 +181,40 @@ impl Prover {
     ) -> Result<Proof, ProverError> {
         let products = self.evaluator.products(assignment)?;
         let quotient = move || {
-            let p = odd_values(products.a, products.b, products.c)?;
-            let scalars = Zeroizing::new(p.par_iter().map(|p| p.into_bigint()).collect::<Vec<_>>());
+            let p = odd_values(products.a, products.b, products.c).ok_or(
+                ProverError::CircuitTooLarge {
+                    rows: self.shape().size,
+                },
+            )?;
+            let scalars = integers(&p);
             drop(p);
-            Some(G1Projective::msm_bigint(&self.h, &scalars))
+            Ok::<_, ProverError>(self.queries.h.msm(&scalars)?)
         };
         let queries = || {
-            let scalars = Zeroizing::new(
-                assignment
-                    .par_iter()
-                    .map(|z| z.into_bigint())
-                    .collect::<Vec<_>>(),
+            let scalars = integers(assignment);
+            let private = scalars.get(self.shape().private()).unwrap_or_default();
+            let (a, (b, l)) = rayon::join(
+                || self.queries.a.times(&scalars),
+                || {
+                    rayon::join(
+                        || self.queries.b.times(&scalars),
+                        || self.queries.l.times(private),
+                    )
+                },
             );
+            let (b_g1, b_g2) = b?;
             let vk = &self.vk.groth16;
-            let a = self.delta_g1 * r + vk.alpha_g1 + self.a.times(&scalars);
-            let b: G2Projective = vk.delta_g2 * s + vk.beta_g2 + self.b_g2.times(&scalars);
-            let b_g1 = self.delta_g1 * s + self.beta_g1 + self.b_g1.times(&scalars);
-            let mut c = a * s + b_g1 * r - self.delta_g1 * (*r * s) + self.l.times(&scalars);
-            if let (Some(key), Some(commitment)) = (&self.committed, commitment) {
-                c -= key.delta_g1 * *commitment.kappa;
+            let a = self.delta_g1 * r + vk.alpha_g1 + a?;
+            let b = vk.delta_g2 * s + vk.beta_g2 + b_g2;
+            let b_g1 = self.delta_g1 * s + self.beta_g1 + b_g1;
+            let mut c = a * s + b_g1 * r - self.delta_g1 * (*r * s) + l?;
+            if let (Some(delta), Some(commitment)) = (self.delta_committed_g1, commitment) {
+                c -= delta * *commitment.kappa;
             }
-            (a, b, c)
+            Ok::<_, ProverError>((a, b, c))
         };
-        let (h, (a, b, c)) = rayon::join(quotient, queries);
-        let h = h.ok_or(ProverError::CircuitTooLarge {
-            rows: self.shape().size,
-        })?;
+        let (h, queries) = rayon::join(quotient, queries);
+        let (h, (a, b, c)) = (h?, queries?);
         Ok(Proof {
             groth16: ark_groth16::Proof {
                 a: a.into_affine(),
@@ -211,14 +230,19 @@ impl Prover {
 mod tests {
     use super::*;
     use crate::generator::{NoProgress, setup, unsafe_dev_setup};
+    use crate::options::TableFiles;
     use crate::qap::QuotientForm;
     use crate::stock::{FoldedReduction, SnarkjsReduction};
-    use crate::testing::{Seeded, random_circuit, stock_matrices};
-    use ark_bn254::Bn254;
+    use crate::testing::{
+        Seeded, committed_assignment, committed_circuit, random_circuit, stock_matrices,
+    };
+    use ark_bn254::{Bn254, G2Affine};
     use ark_ec::AffineRepr;
     use ark_ff::{AdditiveGroup, Field};
     use ark_groth16::Groth16;
     use ark_groth16::r1cs_to_qap::R1CSToQAP;
+    use proofmark_gadgets::Backend;
+    use zeroize::Zeroizing;
 
     type Spoil<'a> = &'a dyn Fn(&mut ProvingKey);
 
@@ -384,6 +408,106 @@ mod tests {
             prover.prove(&assignment, None),
             Err(ProverError::SelfVerification)
         );
+    }
+
+    #[test]
+    fn proofs_do_not_depend_on_the_memory_for_tables() {
+        let (plain, _) = random_circuit(22, 2, 300);
+        let committed = committed_circuit(2, 300);
+        for circuit in [&plain, &committed] {
+            let form = QuotientForm::Folded;
+            let key = unsafe_dev_setup(circuit, [22; 32], form, &NoProgress).unwrap();
+            let with = |table_bytes| {
+                let options = ProverOptions {
+                    table_bytes,
+                    table_files: None,
+                };
+                Prover::with_options(circuit, key.clone(), &options).unwrap()
+            };
+            let provers = [0, 100_000, u64::MAX].map(with);
+            let [none, some, all] = provers.each_ref().map(Prover::point_bytes);
+            assert!(none < some && some < all, "{none} {some} {all}");
+            assert!(some <= none + 100_000);
+            let public = [Fr::from(5), Fr::from(6)];
+            let assignment = match circuit.backend {
+                Backend::Plain => random_circuit(22, 2, 300).1,
+                Backend::Committed => {
+                    let mut transcript = provers[0].committer();
+                    committed_assignment(&public, &[1; 300], &mut transcript).unwrap()
+                }
+            };
+            let mut random = Seeded::new(22);
+            let (r, s, kappa) = (random.scalar(), random.scalar(), random.scalar());
+            let proofs = provers.each_ref().map(|prover| {
+                let wires = prover.shape().committed();
+                let commitment = prover
+                    .commit(&assignment[wires], Zeroizing::new(kappa))
+                    .ok();
+                assert_eq!(commitment.is_some(), circuit.backend == Backend::Committed);
+                prover
+                    .prove_with(&assignment, commitment.as_ref(), &r, &s)
+                    .unwrap()
+            });
+            assert_eq!(proofs[0], proofs[1]);
+            assert_eq!(proofs[0], proofs[2]);
+        }
+    }
+
+    #[test]
+    fn tables_are_kept_in_files() {
+        let (circuit, assignment) = random_circuit(23, 2, 300);
+        let setup = |seed| {
+            let form = QuotientForm::Folded;
+            unsafe_dev_setup(&circuit, [seed; 32], form, &NoProgress).unwrap()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("h.tables");
+        let prover = |seed: u8, table_bytes| {
+            let options = ProverOptions {
+                table_bytes,
+                table_files: Some(TableFiles {
+                    folder: folder.path().to_owned(),
+                    key: Digest::of(&[seed]),
+                }),
+            };
+            Prover::with_options(&circuit, setup(seed), &options)
+        };
+        // Without a budget there is nothing to keep.
+        prover(1, 0).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let large = 1 << 20;
+        let first = prover(1, large).unwrap();
+        assert!(first.prove(&assignment, None).is_ok());
+        let written = std::fs::read(&file).unwrap();
+        let age = || std::fs::metadata(&file).unwrap().modified().unwrap();
+        let before = age();
+        let second = prover(1, large).unwrap();
+        assert_eq!(age(), before);
+        assert!(second.prove(&assignment, None).is_ok());
+        // Another key, another budget: other tables. The mapped file of the first lives on.
+        let other = prover(2, large).unwrap();
+        assert_ne!(std::fs::read(&file).unwrap(), written);
+        assert!(other.prove(&assignment, None).is_ok());
+        prover(1, large / 2).unwrap();
+        assert_ne!(std::fs::read(&file).unwrap(), written);
+        assert!(first.prove(&assignment, None).is_ok());
+        // A file that somebody changed is made again, or its proofs stay here.
+        let replace = |bytes: &[u8]| {
+            std::fs::remove_file(&file).unwrap();
+            std::fs::write(&file, bytes).unwrap();
+        };
+        replace(&written[..written.len() - 1]);
+        let made_again = prover(1, large).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), written);
+        assert!(made_again.prove(&assignment, None).is_ok());
+        let mut changed = written.clone();
+        changed[128..written.len() / 2].reverse();
+        replace(&changed);
+        let error = prover(1, large).unwrap().prove(&assignment, None);
+        assert_eq!(error, Err(ProverError::SelfVerification));
+        // A folder that is not there.
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        assert_eq!(prover(1, large).unwrap_err().code(), "file-unwritable");
     }
 
     #[test]
