@@ -163,7 +163,7 @@ pub(crate) fn model(
         }
     };
     template.parameters = Some(prepared.report.parameters);
-    template.activations = Some(prepared.report.activations);
+    template.activations = Some(prepared.report.activations).filter(|count| *count > 0);
     let mut trials = Vec::new();
     for &system in systems {
         say(&format!("{name}: {}, setup", system.name()))?;

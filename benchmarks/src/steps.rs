@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use proofmark_engine::policy_of;
 use proofmark_gadgets::Circuit;
-use proofmark_onnx::Limits;
+use proofmark_onnx::{Limits, Model};
 use proofmark_ops::{Plan, Salts};
 use proofmark_package::Package;
 use proofmark_types::manifest::Manifest;
@@ -221,11 +221,17 @@ fn context() -> Result<Context> {
     Ok(Context::off_chain(nonce))
 }
 
+/// A package's integer model, read as operators.
+fn planned(package: &Package) -> Result<(Model, Plan)> {
+    let model = proofmark_onnx::parse(&package.integer_model()?, &Limits::default())?;
+    let plan = proofmark_ops::plan(&model, &policy_of(package.manifest()))?;
+    Ok((model, plan))
+}
+
 /// A draft's model, planned, and its circuit for the plain backend.
 fn plain_circuit(draft: &Path) -> Result<(Package, Plan, Circuit)> {
     let package = Package::open(draft)?;
-    let model = proofmark_onnx::parse(&package.integer_model()?, &Limits::default())?;
-    let plan = proofmark_ops::plan(&model, &policy_of(package.manifest()))?;
+    let (_, plan) = planned(&package)?;
     let circuit = plan.circuit()?;
     Ok((package, plan, circuit))
 }

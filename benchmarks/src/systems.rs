@@ -246,12 +246,18 @@ impl<'b> Trial<'b> {
             trial.row.agreement = model.report.agreement;
             trial.row.agreement_samples = model.report.agreement_samples;
         }
-        let done = fresh(&trial.folder).and_then(|()| match system {
-            System::Plain | System::Lookup => trial.set_up_ours(),
-            System::Stock => trial.set_up_stock(),
-            System::Snarkjs => trial.set_up_snarkjs(),
-            System::Ezkl => trial.set_up_ezkl(),
-        });
+        let refused = match &model.report.refused {
+            Some(refusal) if system.proves_the_integer_model() => Err(refusal.clone()),
+            Some(_) | None => Ok(()),
+        };
+        let done = refused
+            .and_then(|()| fresh(&trial.folder))
+            .and_then(|()| match system {
+                System::Plain | System::Lookup => trial.set_up_ours(),
+                System::Stock => trial.set_up_stock(),
+                System::Snarkjs => trial.set_up_snarkjs(),
+                System::Ezkl => trial.set_up_ezkl(),
+            });
         trial.note(done);
         trial
     }

@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use ed25519_dalek::SigningKey;
-use proofmark_engine::{Engine, NoProgress, ProveRequest, seal};
+use proofmark_engine::{BackendChoice, Engine, NoProgress, ProveRequest, seal};
 use proofmark_verifier::{Expectations, Pins, TrustedPackage};
 
 use super::{ProofReport, Proving, SetupReport, context, inputs, repeat};
 
 /// Seals a draft.
 pub(crate) fn setup(draft: &Path, out: &Path, backend: &str) -> Result<SetupReport> {
-    if backend != "plain" {
-        bail!("this build has no backend {backend:?}");
-    }
+    let choice = match backend {
+        "plain" => BackendChoice::Plain,
+        "lookup" => BackendChoice::Lookup,
+        "auto" => BackendChoice::Auto,
+        _ => bail!("there is no backend {backend:?}"),
+    };
     let start = Instant::now();
-    let package = seal(draft, out, &NoProgress)?;
+    let package = seal(draft, out, choice, &NoProgress)?;
     let setup_s = start.elapsed().as_secs_f64();
     let sealed = package.sealed()?;
     Ok(SetupReport {
