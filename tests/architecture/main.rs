@@ -187,3 +187,23 @@ fn a_receipts_recipient_needs_no_runtime_prover_server_or_database() {
         );
     }
 }
+
+#[test]
+fn unsafe_code_has_one_home() {
+    for package in metadata().workspace_packages() {
+        let roots = package
+            .targets
+            .iter()
+            .filter(|target| target.is_lib() || target.is_bin());
+        for root in roots {
+            let text = std::fs::read_to_string(&root.src_path).expect("a crate's root");
+            let forbidden = text.contains("#![forbid(unsafe_code)]");
+            let home = package.name.as_str() == "proofmark-lanes";
+            assert_eq!(
+                !forbidden, home,
+                "{}: every crate but proofmark-lanes forbids unsafe code",
+                root.src_path
+            );
+        }
+    }
+}

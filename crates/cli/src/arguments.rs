@@ -219,6 +219,10 @@ pub(crate) struct ServeArgs {
     /// Seconds that a request may take when it does not say
     #[arg(long, value_name = "S", default_value_t = 60)]
     pub(crate) deadline: u64,
+    /// Mebibytes of memory a package for precomputed multiples of its proving key, which make proofs
+    /// faster; they are kept under DATA/tables. 0 for none
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) table_memory: u64,
     /// What receipt addresses begin with, as clients see this service
     #[arg(long, value_name = "URL", default_value = "")]
     pub(crate) public_url: String,
@@ -264,6 +268,9 @@ pub(crate) struct BenchArgs {
     /// Proofs a model; the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
+    /// Mebibytes of memory for precomputed multiples of the proving key, as in `proofmark serve`
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) table_memory: u64,
     /// Proof systems to measure each model with; may be repeated
     #[arg(long, value_enum, default_values_t = [BackendArg::Plain, BackendArg::Lookup])]
     pub(crate) backend: Vec<BackendArg>,

@@ -1,7 +1,7 @@
 //! A loaded package: one model, ready to prove.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ark_bn254::Fr;
@@ -10,7 +10,7 @@ use ed25519_dalek::SigningKey;
 use proofmark_gadgets::Circuit;
 use proofmark_ops::{Plan, Salts, TensorInfo};
 use proofmark_package::Package;
-use proofmark_prover::{Prover, SetupRecord, Transcript, key_file};
+use proofmark_prover::{Prover, ProverOptions, SetupRecord, TableFiles, Transcript, key_file};
 use proofmark_runtime::{IntSession, OptLevel};
 use proofmark_tensor::IntTensor;
 use proofmark_types::Digest;
@@ -75,6 +75,39 @@ pub struct Proven {
     pub timings: Timings,
 }
 
+/// What a loaded engine may take for speed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Bytes of memory for the proving key's points with precomputed multiples; 0 for none.
+    pub table_bytes: u64,
+    /// Folder that only this program can write, where multiples are kept between runs; one
+    /// subfolder a proving key. `None`: they are computed at each load.
+    pub table_folder: Option<PathBuf>,
+}
+
+impl EngineOptions {
+    fn prover(&self, proving_key: Digest) -> Result<ProverOptions, EngineError> {
+        let table_files = match &self.table_folder {
+            Some(parent) if self.table_bytes > 0 => {
+                let folder = parent.join(proving_key.to_hex());
+                std::fs::create_dir_all(&folder).map_err(|source| EngineError::TableFolder {
+                    folder: folder.clone(),
+                    source,
+                })?;
+                Some(TableFiles {
+                    folder,
+                    key: proving_key,
+                })
+            }
+            Some(_) | None => None,
+        };
+        Ok(ProverOptions {
+            table_bytes: self.table_bytes,
+            table_files,
+        })
+    }
+}
+
 /// A sealed package with its runtime session, circuit and keys, loaded once and used by many
 /// threads.
 pub struct Engine {
@@ -97,6 +130,18 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; the first thing that does not fit.
     pub fn load(folder: &Path, pinned: Option<Digest>) -> Result<Self, EngineError> {
+        Self::load_with(folder, pinned, &EngineOptions::default())
+    }
+
+    /// [`load`](Self::load), with memory for speed.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load), and [`EngineError::TableFolder`].
+    pub fn load_with(
+        folder: &Path,
+        pinned: Option<Digest>,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
         let package = match pinned {
             Some(digest) => Package::open_pinned(folder, digest)?,
             None => Package::open(folder)?,
@@ -136,7 +181,8 @@ impl Engine {
                 what: "the verifying key".to_owned(),
             });
         }
-        let prover = Prover::new(&circuit, loaded.key)?;
+        let options = options.prover(sealed.proving_key.digest)?;
+        let prover = Prover::with_options(&circuit, loaded.key, &options)?;
         let session = IntSession::load(&model, OptLevel::DisableAll)?;
         recheck(&report, &plan, &session)?;
         let pins = Pins::package(package.digest());

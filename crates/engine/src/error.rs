@@ -95,6 +95,14 @@ pub enum EngineError {
         /// Why not.
         reason: String,
     },
+    /// The folder for precomputed multiples cannot be made.
+    #[error("cannot make the folder {} for the prover's tables; give one that can be written, or no memory for tables", folder.display())]
+    TableFolder {
+        /// Where it was to be.
+        folder: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The operating system gave no randomness.
     #[error("the operating system gave no randomness: {reason}")]
     Randomness {
@@ -188,6 +196,7 @@ impl EngineError {
             Self::AcceptedDrift => "accepted-drift-invalid",
             Self::Input { .. } => "input-mismatch",
             Self::ServiceKey { .. } => "service-key",
+            Self::TableFolder { .. } => "key-io",
             Self::Randomness { .. } => "no-randomness",
             Self::OwnReceipt(_) => "own-receipt-rejected",
             Self::Rejected(rejection) => rejection.code(),

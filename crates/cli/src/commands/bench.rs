@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
-use proofmark_engine::{Engine, ImportOptions, ProveRequest, circuit_backend, import, seal};
+use proofmark_engine::{
+    Engine, EngineOptions, ImportOptions, ProveRequest, circuit_backend, import, seal,
+};
 use proofmark_onnx::Limits;
 use proofmark_types::Context;
 use proofmark_types::manifest::{Backend, MANIFEST_FILE};
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &BenchArgs, output: Output) -> Result<(), Failure> {
     for folder in &folders {
         output.note(&format!("measuring {}", folder.display()));
         for backend in &args.backend {
-            all.push(measure(folder, *backend, args.runs, output)?);
+            all.push(measure(folder, *backend, args, output)?);
         }
     }
     let object = json!({
@@ -99,7 +101,7 @@ fn folders(args: &BenchArgs) -> Result<Vec<PathBuf>, Failure> {
 fn measure(
     folder: &Path,
     backend: BackendArg,
-    runs: u32,
+    args: &BenchArgs,
     output: Output,
 ) -> Result<Figures, Failure> {
     let temporary = tempfile::tempdir().map_err(|error| {
@@ -125,7 +127,11 @@ fn measure(
 
     reset_peak_memory();
     let start = Instant::now();
-    let engine = Engine::load(&sealed, Some(package.digest())).or_fail()?;
+    let options = EngineOptions {
+        table_bytes: args.table_memory.saturating_mul(1 << 20),
+        table_folder: None,
+    };
+    let engine = Engine::load_with(&sealed, Some(package.digest()), &options).or_fail()?;
     let load = start.elapsed();
     let pins = Pins::package(package.digest());
     let recipient = TrustedPackage::open(
@@ -137,7 +143,7 @@ fn measure(
     let samples = folder.join("heldout.npz");
     let [mut runtime, mut witness, mut proving, mut verifying] = [const { Vec::new() }; 4];
     // The first run warms caches and tables and is not counted.
-    for run in 0..=runs {
+    for run in 0..=args.runs {
         let reading = Reading {
             sample: Some(run as usize),
             quantized: false,

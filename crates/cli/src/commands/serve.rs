@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proofmark_engine::{Engine, EngineError, ServiceKey};
+use proofmark_engine::{Engine, EngineError, EngineOptions, ServiceKey};
 use proofmark_package::Package;
 use proofmark_server::backend::{BackendError, ErrorClass, Opening, ProveRequest, Proven, Timings};
 use proofmark_server::{ProvingBackend, ServerConfig, ServerError, serve};
@@ -95,10 +95,14 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
     log(output);
     let folders = packages(&args.packages)?;
     let key = Arc::new(ServiceKey::load_or_create(&args.data).or_fail()?);
+    let options = EngineOptions {
+        table_bytes: args.table_memory.saturating_mul(1 << 20),
+        table_folder: Some(args.data.join("tables")),
+    };
     let mut backends: Vec<Arc<dyn ProvingBackend>> = Vec::new();
     for folder in &folders {
         output.note(&format!("loading {}", folder.display()));
-        let engine = Engine::load(folder, None).map_err(|error| {
+        let engine = Engine::load_with(folder, None, &options).map_err(|error| {
             let mut failure = error.fail();
             failure.message = format!("package {}: {}", folder.display(), failure.message);
             failure
