@@ -318,3 +318,105 @@ fn boolean(cx: &mut Lowering<'_>, step: &'static str, set: bool) -> Result<Num, 
     enforce_boolean(cx, step, bit.lc())?;
     Ok(bit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::circuit::{Backend, Circuit};
+
+    /// Some clamps of one interval, each of a combination of many wires.
+    fn clamps(count: usize, terms: u32) -> Circuit {
+        let mut cx = Lowering::shape(Backend::Committed, terms as usize).unwrap();
+        let bits: Vec<Num> = (1..=terms)
+            .map(|wire| Num::claimed(&cx, crate::Wire(wire), 0, 0, 1))
+            .collect();
+        let x = Num::linear(&cx, bits.iter().map(|bit| (1, bit)), 0).unwrap();
+        for _ in 0..count {
+            // An interval of 1,024 values of x >> 8.
+            let x = Num::linear(&cx, [(1 << 11, &x)], -(1 << 16)).unwrap();
+            assert_eq!(
+                (x.lo() >> 8, x.hi() >> 8),
+                (-256, 8 * i64::from(terms) - 256)
+            );
+            clamped_shift(&mut cx, &x, 8).unwrap();
+        }
+        cx.close().unwrap();
+        cx.into_circuit(0, Vec::new()).unwrap()
+    }
+
+    fn rows(circuit: &Circuit, step: &str) -> usize {
+        (0..circuit.r1cs.num_constraints())
+            .filter(|&row| circuit.labels.constraint_step(row) == Some(step))
+            .count()
+    }
+
+    #[test]
+    fn pairs_pay_by_the_number_of_clamps() {
+        let few = clamps(40, 96);
+        assert_eq!(rows(&few, "requantize-pair"), 0);
+        assert_eq!(rows(&few, "requantize-class"), 40);
+        let many = clamps(4000, 96);
+        assert_eq!(rows(&many, "requantize-pair"), 4000);
+        assert_eq!(rows(&many, "requantize-class"), 0);
+        // Three lookups each: low bits, output, pair.
+        assert_eq!(rows(&many, "requantize-low"), 4000);
+        assert_eq!(rows(&many, "requantize-output"), 4000);
+    }
+
+    #[test]
+    fn a_long_operand_stands_in_one_row() {
+        for count in [3, 3000] {
+            let circuit = clamps(count, 96);
+            let long: usize = [&circuit.r1cs.a, &circuit.r1cs.b, &circuit.r1cs.c]
+                .into_iter()
+                .map(|matrix| {
+                    (0..matrix.rows())
+                        // The sum of all quotients is long too, and comes after the challenge.
+                        .filter(|&row| circuit.labels.constraint_step(row) != Some("logup-sum"))
+                        .filter(|&row| matrix.row(row).len() > 90)
+                        .count()
+                })
+                .sum();
+            assert_eq!(long, count);
+        }
+    }
+
+    #[test]
+    fn forms_are_the_cheapest_and_cover_every_clamp() {
+        let forms = |intervals: &[(i64, i64, u32, usize)], forced| {
+            let cx = Lowering::shape(Backend::Committed, 0).unwrap();
+            let clamps: Vec<Clamp> = intervals
+                .iter()
+                .flat_map(|&(lo, hi, k, count)| (0..count).map(move |_| (lo, hi, k)))
+                .map(|(lo, hi, k)| Clamp {
+                    label: (0, "clamp"),
+                    rest: crate::logup::requests::Requests::default()
+                        .keep(Num::constant(&cx, 0))
+                        .unwrap(),
+                    k,
+                    y: Num::constant(&cx, 0),
+                    q: Interval { lo, hi },
+                })
+                .collect();
+            let forms = Forms::choose(&clamps, forced);
+            for clamp in &clamps {
+                let (all, q) = if forms.paired(clamp.q, clamp.k) {
+                    (forms.pairs.unwrap(), clamp.q)
+                } else {
+                    (forms.classes.unwrap(), clamp.q.high())
+                };
+                assert!(all.lo <= q.lo && q.hi <= all.hi);
+            }
+            forms.longest
+        };
+        // Short intervals pay for their table, the long ones of few clamps do not.
+        let mixed = [(-300, 600, 8, 5000), (-9000, 9000, 8, 20)];
+        assert_eq!(forms(&mixed, None), 901);
+        assert_eq!(forms(&mixed, Some(false)), 0);
+        assert_eq!(forms(&[(-300, 600, 8, 5)], None), 0);
+        assert_eq!(forms(&[(-300, 600, 8, 5)], Some(true)), 901);
+        // A shift beyond the pairs' goes by classes, whatever is asked for.
+        assert_eq!(forms(&[(-300, 600, 33, 5000)], Some(true)), 0);
+        assert_eq!(forms(&[], None), 0);
+    }
+}

@@ -511,8 +511,13 @@ mod tests {
             subject.check_rank(&points).unwrap();
             // Removals in a table of full size are too many to search; small ones are searched in
             // `threshold`.
-            if matches!(encoding.kind(), Kind::Affine(_)) {
-                subject.check_removals(&points).unwrap();
+            for backend in [Backend::Plain, Backend::Committed] {
+                let encoding = plan_for(backend, &step, lo, hi).unwrap();
+                if matches!(encoding.kind(), Kind::Affine(_)) {
+                    let mut subject = Subject::new("affine", &interval, &build, &expected);
+                    subject.settings.retain(|s| s.backend == backend);
+                    subject.check_removals(&points).unwrap();
+                }
             }
         }
         assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
