@@ -13,6 +13,7 @@ use std::fmt;
 
 use ark_bn254::{Fr, G1Affine};
 use ark_ec::CurveGroup;
+use proofmark_fft::Transform;
 use proofmark_gadgets::Circuit;
 use proofmark_types::Digest;
 use proofmark_verifier::{PreparedKey, Proof, VerifyingKey};
@@ -22,7 +23,7 @@ use crate::error::ProverError;
 use crate::evaluator::Evaluator;
 use crate::key::ProvingKey;
 use crate::options::ProverOptions;
-use crate::qap::odd_values;
+use crate::qap::{domain, odd_values};
 use crate::query::{Queries, integers};
 use crate::random;
 use crate::shape::Shape;
@@ -31,6 +32,7 @@ use crate::shape::Shape;
 /// threads may prove at the same time: they share points and multiples.
 pub struct Prover {
     evaluator: Evaluator,
+    transform: Transform,
     vk: VerifyingKey,
     prepared: PreparedKey,
     beta_g1: G1Affine,
@@ -80,8 +82,12 @@ impl Prover {
         let prepared = PreparedKey::new(&vk).map_err(|rejection| ProverError::KeyDegenerate {
             reason: rejection.to_string(),
         })?;
-        let queries = Queries::new(&key, &evaluator.shape, options)?;
+        let shape = &evaluator.shape;
+        let rows = shape.size;
+        let domain = domain(rows, key.form).ok_or(ProverError::CircuitTooLarge { rows })?;
+        let queries = Queries::new(&key, shape, options)?;
         Ok(Self {
+            transform: Transform::new(domain),
             evaluator,
             vk,
             prepared,
@@ -181,7 +187,7 @@ impl Prover {
     ) -> Result<Proof, ProverError> {
         let products = self.evaluator.products(assignment)?;
         let quotient = move || {
-            let p = odd_values(products.a, products.b, products.c).ok_or(
+            let p = odd_values(&self.transform, products.a, products.b, products.c).ok_or(
                 ProverError::CircuitTooLarge {
                     rows: self.shape().size,
                 },

@@ -22,12 +22,9 @@
 
 use ark_bn254::Fr;
 use ark_ff::FftField;
-use ark_poly::{EvaluationDomain, MixedRadixEvaluationDomain};
+use proofmark_fft::{Domain, DomainKind, Transform};
 use rayon::prelude::*;
 use zeroize::{Zeroize, Zeroizing};
-
-/// Rows of the largest domain: the doubled one must fit the scalar field's 2^28-th roots of unity.
-pub(crate) const MAX_ROWS: usize = 1 << 27;
 
 /// How a key accounts for the matrix C. See the [module](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,18 +54,20 @@ impl QuotientForm {
     }
 }
 
+/// The smallest domain of at least `rows` rows (constraints, constant, public inputs and challenge
+/// together) that the form allows. `None` above 2^27.
+pub(crate) fn domain(rows: usize, form: QuotientForm) -> Option<Domain> {
+    let kind = match form {
+        QuotientForm::Standard => DomainKind::PowerOfTwo,
+        QuotientForm::Folded => DomainKind::Any,
+    };
+    Domain::smallest(rows, kind)
+}
+
 /// Size of the smallest domain of at least `rows` rows (constraints, constant, public inputs and
 /// challenge together) that the form allows. `None` above 2^27.
 pub fn domain_size(rows: usize, form: QuotientForm) -> Option<usize> {
-    if rows > MAX_ROWS {
-        return None;
-    }
-    let times_power = |odd: usize| odd * rows.div_ceil(odd).next_power_of_two();
-    let power = times_power(1);
-    match form {
-        QuotientForm::Standard => Some(power),
-        QuotientForm::Folded => [power, times_power(3), times_power(9)].into_iter().min(),
-    }
+    domain(rows, form).map(|domain| domain.size())
 }
 
 /// Whether a domain of this size belongs to the form.
@@ -77,40 +76,27 @@ pub(crate) fn is_domain_size(size: usize, form: QuotientForm) -> bool {
 }
 
 /// The values of `p` at the odd powers of `ω`, given those of `a`, `b` and (for
-/// [`QuotientForm::Standard`]) `c` at the even ones. All have the domain's size. `None` when there
-/// is no such domain.
+/// [`QuotientForm::Standard`]) `c` at the even ones. `None` when they do not have the domain's
+/// size.
 pub(crate) fn odd_values(
+    transform: &Transform,
     mut a: Zeroizing<Vec<Fr>>,
     mut b: Zeroizing<Vec<Fr>>,
     mut c: Option<Zeroizing<Vec<Fr>>>,
 ) -> Option<Zeroizing<Vec<Fr>>> {
-    let size = a.len();
-    if b.len() != size || c.as_ref().is_some_and(|c| c.len() != size) {
+    let size = transform.domain().size();
+    if [&a, &b].into_iter().chain(&c).any(|v| v.len() != size) {
         return None;
     }
-    let domain = MixedRadixEvaluationDomain::<Fr>::new(size).filter(|d| d.size() == size)?;
-    let odd = domain.get_coset(Fr::get_root_of_unity(size as u64 * 2)?)?;
-    let to_odd = |values: &mut Vec<Fr>| {
-        domain.ifft_in_place(values);
-        odd.fft_in_place(values);
-    };
     rayon::join(
-        || to_odd(&mut a),
-        || {
-            rayon::join(
-                || to_odd(&mut b),
-                || {
-                    if let Some(c) = &mut c {
-                        to_odd(c);
-                    }
-                },
-            )
-        },
+        || transform.even_to_odd(&mut a),
+        || transform.even_to_odd(&mut b),
     );
     a.par_iter_mut()
         .zip(b.par_iter())
         .for_each(|(a, b)| *a *= b);
-    if let Some(c) = &c {
+    if let Some(c) = &mut c {
+        transform.even_to_odd(c);
         a.par_iter_mut()
             .zip(c.par_iter())
             .for_each(|(a, c)| *a -= c);
@@ -210,8 +196,8 @@ mod tests {
             assert!(Fr::get_root_of_unity(2 * folded as u64).is_some());
         }
         for form in [QuotientForm::Standard, QuotientForm::Folded] {
-            assert_eq!(domain_size(MAX_ROWS, form), Some(MAX_ROWS));
-            assert_eq!(domain_size(MAX_ROWS + 1, form), None);
+            assert_eq!(domain_size(1 << 27, form), Some(1 << 27));
+            assert_eq!(domain_size((1 << 27) + 1, form), None);
             assert_eq!(domain_size(usize::MAX, form), None);
             assert!(!is_domain_size(0, form));
         }
@@ -244,9 +230,11 @@ mod tests {
                 sum
             };
             let [a, b, c] = vectors.clone().map(Zeroizing::new);
+            let transform = Transform::new(domain(size, QuotientForm::Folded).unwrap());
+            assert_eq!(transform.domain().size(), size);
             for form in [QuotientForm::Standard, QuotientForm::Folded] {
                 let third = (form == QuotientForm::Standard).then(|| c.clone());
-                let got = odd_values(a.clone(), b.clone(), third).unwrap();
+                let got = odd_values(&transform, a.clone(), b.clone(), third).unwrap();
                 for (j, got) in got.iter().enumerate() {
                     let x = points[2 * j + 1];
                     let folded = at(&c, x) * form.column_factor(x, size);
@@ -256,11 +244,9 @@ mod tests {
                 assert!(even.iter().all(|x| form.column_factor(*x, size) == Fr::ONE));
             }
             let short = Zeroizing::new(c[1..].to_vec());
-            assert!(odd_values(a.clone(), short.clone(), None).is_none());
-            assert!(odd_values(a.clone(), b.clone(), Some(short)).is_none());
+            assert!(odd_values(&transform, a.clone(), short.clone(), None).is_none());
+            assert!(odd_values(&transform, a.clone(), b.clone(), Some(short)).is_none());
         }
-        let seven = Zeroizing::new(vec![Fr::ONE; 7]);
-        assert!(odd_values(seven.clone(), seven, None).is_none());
     }
 
     #[test]
