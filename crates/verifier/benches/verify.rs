@@ -1,10 +1,6 @@
 //! What verification costs: its parts, one proof, and batches of one key (10 public inputs).
 //!
 //! `cargo bench -p proofmark-verifier`, with `--features parallel` for batches on all cores.
-#![expect(
-    missing_docs,
-    reason = "criterion's macro makes an undocumented function"
-)]
 
 #[path = "../tests/verifier/simulator.rs"]
 mod simulator;

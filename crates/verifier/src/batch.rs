@@ -12,7 +12,7 @@
 )]
 
 use ark_bn254::{Fq12, Fr, G1Affine, G1Projective, G2Affine};
-use ark_ec::{CurveGroup as _, VariableBaseMSM as _};
+use ark_ec::CurveGroup as _;
 use ark_ff::{AdditiveGroup as _, One as _};
 use proofmark_types::Digest;
 use proofmark_types::digest::DigestStream;
@@ -136,8 +136,7 @@ impl PreparedKey {
         let chunk = candidates.len().div_ceil(chunks).max(1);
         let Share { loops, c, d } = shares(candidates, chunk);
         let (total, wires) = weighted_wires(candidates);
-        let (bases, scalars) = (&self.ic, &wires);
-        let Ok(inputs) = G1Projective::msm(bases, scalars) else {
+        let Some(inputs) = self.ic.sum(&wires) else {
             return false;
         };
         let sums = [self.alpha * -total, self.constant * total + inputs, c, d];
@@ -178,6 +177,7 @@ impl Share {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "folds hand over values")]
     fn and(mut self, other: Self) -> Self {
         let Self { loops, c, d } = other;
         self.loops *= loops;

@@ -6,14 +6,15 @@
     reason = "field and group arithmetic cannot overflow"
 )]
 
-use ark_bn254::{Bn254, Fr, G1Affine, G1Projective};
+use ark_bn254::{Bn254, Fr, G1Affine};
+use ark_ec::CurveGroup as _;
 use ark_ec::pairing::{Pairing as _, PairingOutput};
-use ark_ec::{CurveGroup as _, VariableBaseMSM as _};
 use proofmark_types::Digest;
 use proofmark_types::field::{FR_BYTES, fr_from_bytes};
 use proofmark_types::manifest::Backend;
 
 use crate::challenge::challenge;
+use crate::inputs::Inputs;
 use crate::key::{VerifyingKey, check_verifying_key, decode_verifying_key, write};
 use crate::pairing::{Lines, finish, miller_loops};
 use crate::proof::{CheckedProof, Proof};
@@ -32,7 +33,7 @@ pub struct PreparedKey {
     /// The point of IC that belongs to the constant.
     pub(crate) constant: G1Affine,
     /// Those of the public inputs, and with a commitment that of the challenge.
-    pub(crate) ic: Vec<G1Affine>,
+    pub(crate) ic: Inputs,
 }
 
 impl PreparedKey {
@@ -63,7 +64,7 @@ impl PreparedKey {
             delta_neg: Lines::of(&-groth16.delta_g2),
             delta_committed_neg: key.delta_committed_g2.map(|point| Lines::of(&-point)),
             constant: *constant,
-            ic: ic.to_vec(),
+            ic: Inputs::new(ic),
         })
     }
 
@@ -118,7 +119,7 @@ impl PreparedKey {
             groth16,
             commitment,
         } = proof;
-        let inputs = G1Projective::msm(&self.ic, wires).map_err(|_| self.count(wires))?;
+        let inputs = self.ic.sum(wires).ok_or_else(|| self.count(wires))?;
         let inputs = (inputs + self.constant).into_affine();
         let own = Lines::of(&groth16.b);
         let pairs = [

@@ -28,6 +28,7 @@
 mod batch;
 mod challenge;
 mod groth16;
+mod inputs;
 mod key;
 mod pairing;
 mod point;
