@@ -48,8 +48,7 @@ fn every_part_of_the_proof_counts() {
     let inputs = inputs(2);
     let (proof, other) = (simulator.prove(&inputs, 1), simulator.prove(&inputs, 2));
     assert_eq!(key.verify(&inputs, &other), Ok(()));
-    type Change = fn(&mut Proof, &Proof);
-    let changes: [Change; 8] = [
+    let changes: [fn(&mut Proof, &Proof); 8] = [
         |p, other| p.groth16.a = other.groth16.a,
         |p, other| p.groth16.b = other.groth16.b,
         |p, other| p.groth16.c = other.groth16.c,
@@ -63,7 +62,7 @@ fn every_part_of_the_proof_counts() {
         |p, _| {
             p.commitment = p
                 .commitment
-                .map(|d| (d + G1Affine::generator()).into_affine())
+                .map(|d| (d + G1Affine::generator()).into_affine());
         },
     ];
     for change in changes {
@@ -164,8 +163,7 @@ fn a_proof_is_bound_to_the_key() {
     let simulator = Simulator::new(2, true, 10);
     let inputs = inputs(2);
     let proof = simulator.prove(&inputs, 1);
-    type Change = fn(&mut VerifyingKey);
-    let changes: [Change; 4] = [
+    let changes: [fn(&mut VerifyingKey); 4] = [
         |k| k.groth16.gamma_abc_g1.swap(1, 2),
         |k| k.groth16.gamma_abc_g1.swap(2, 3),
         |k| k.groth16.gamma_abc_g1.swap(0, 3),

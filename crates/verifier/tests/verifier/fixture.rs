@@ -208,7 +208,7 @@ fn build() -> Fixture {
         signer: service_key().verifying_key().to_bytes(),
     };
     let public_inputs = receipt.public_inputs(&layout).unwrap();
-    receipt.proof = encode_proof(&prove(&key, &public_inputs, 12));
+    receipt.proof = encode_proof(prove(&key, &public_inputs, 12));
     let envelope = Envelope::sign(receipt.clone(), &service_key())
         .unwrap()
         .to_bytes()
