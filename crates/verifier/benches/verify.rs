@@ -1,6 +1,7 @@
 //! What verification costs: its parts, one proof, and batches of one key (10 public inputs).
 //!
 //! `cargo bench -p proofmark-verifier`, with `--features parallel` for batches on all cores.
+#![expect(clippy::unwrap_used, reason = "a benchmark that panics has failed")]
 
 #[path = "../tests/verifier/simulator.rs"]
 mod simulator;
