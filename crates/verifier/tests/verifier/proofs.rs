@@ -61,7 +61,7 @@ fn number_of_public_inputs_is_checked() {
 fn public_input_plus_the_field_order() {
     let key = setup(2, 3);
     let inputs = [Fr::from(1), Fr::from(2)];
-    let proof = encode_proof(&prove(&key, &inputs, 4));
+    let proof = encode_proof(prove(&key, &inputs, 4));
     let key = encode_verifying_key(&key.vk).unwrap();
     let mut bytes: Vec<[u8; 32]> = inputs.iter().map(fr_to_bytes).collect();
     assert_eq!(verify_proof_bytes(&key, &bytes, &proof), Ok(()));

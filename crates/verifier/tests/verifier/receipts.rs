@@ -380,7 +380,7 @@ fn proof_of_another_statement() {
     let mut other = f.receipt.clone();
     bump(&mut other.inputs[0], 3);
     let inputs = other.public_inputs(&f.manifest.layout().unwrap()).unwrap();
-    let proof = encode_proof(&prove(&f.key, &inputs, 5));
+    let proof = encode_proof(prove(&f.key, &inputs, 5));
     assert_eq!(
         code(f.verify(&f.resigned(|r| r.proof = proof))),
         "proof-invalid"
