@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ark_bn254::Fr;
 use ark_ff::Field;
 use ark_groth16::Groth16;
-use proofmark_prover::{Bn254, NoProgress, Prover, key_file, setup};
+use proofmark_prover::{Bn254, NoProgress, Prover, ProverOptions, key_file, setup};
 
 #[path = "../benches/synthetic.rs"]
 mod synthetic;
@@ -52,23 +52,37 @@ fn main() -> Result<(), Box<dyn Error>> {
             milliseconds(start.elapsed()),
             std::fs::metadata(&path)?.len()
         );
-        let start = Instant::now();
-        let prover = Prover::new(&circuit, loaded.key)?;
-        println!("  matrices    {:9.1} ms", milliseconds(start.elapsed()));
-
-        let mut proof = prover.prove(&assignment, None)?;
-        let mut times = Vec::new();
-        for _ in 0..7 {
+        let mut proven = None;
+        for table_bytes in [1 << 28, 0] {
             let start = Instant::now();
-            proof = prover.prove(&assignment, None)?;
-            times.push(start.elapsed());
+            let options = ProverOptions {
+                table_bytes,
+                table_files: None,
+            };
+            let prover = Prover::with_options(&circuit, loaded.key.clone(), &options)?;
+            println!(
+                "  prover      {:9.1} ms, {} bytes of points and multiples",
+                milliseconds(start.elapsed()),
+                prover.point_bytes()
+            );
+            let mut proof = prover.prove(&assignment, None)?;
+            let mut times = Vec::new();
+            for _ in 0..7 {
+                let start = Instant::now();
+                proof = prover.prove(&assignment, None)?;
+                times.push(start.elapsed());
+            }
+            times.sort();
+            println!(
+                "  prove       {:9.1} ms (fastest of 7), {:.1} ms (median), self-verification included",
+                milliseconds(times[0]),
+                milliseconds(times[3])
+            );
+            proven = Some((prover, proof));
         }
-        times.sort();
-        println!(
-            "  prove       {:9.1} ms (fastest of 7), {:.1} ms (median), self-verification included",
-            milliseconds(times[0]),
-            milliseconds(times[3])
-        );
+        let Some((prover, proof)) = proven else {
+            continue;
+        };
         let prepared = ark_groth16::prepare_verifying_key(&prover.verifying_key().groth16);
         let start = Instant::now();
         let verified =

@@ -795,10 +795,10 @@ mod tests {
             }),
             ("gamma", &|k| committed(k, g1, g2)),
             ("gamma in G1", &|k| {
-                k.committed.as_mut().unwrap().delta_g1 = g1
+                k.committed.as_mut().unwrap().delta_g1 = g1;
             }),
             ("gamma in G2", &|k| {
-                k.committed.as_mut().unwrap().delta_g2 = g2
+                k.committed.as_mut().unwrap().delta_g2 = g2;
             }),
             ("delta", &|k| {
                 committed(k, k.groth16.delta_g1, k.groth16.vk.delta_g2);

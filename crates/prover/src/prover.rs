@@ -149,6 +149,10 @@ impl Prover {
     /// [`ProverError::CommitmentMismatch`] when the assignment is not the one committed to, or the
     /// backend has a commitment and there is none, or the reverse; [`ProverError::Randomness`];
     /// [`ProverError::SelfVerification`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a commitment is for one proof"
+    )]
     pub fn prove(
         &self,
         assignment: &[Fr],
@@ -381,12 +385,12 @@ mod tests {
         let key = setup(&circuit, &NoProgress).unwrap();
         let spoil: [(&str, Spoil<'_>); 6] = [
             ("IC", &|k| {
-                k.groth16.vk.gamma_abc_g1.push(G1Affine::generator())
+                k.groth16.vk.gamma_abc_g1.push(G1Affine::generator());
             }),
             ("query A", &|k| k.groth16.a_query.truncate(5)),
             ("query B in G1", &|k| k.groth16.b_g1_query.clear()),
             ("query B in G2", &|k| {
-                k.groth16.b_g2_query.push(G2Affine::zero())
+                k.groth16.b_g2_query.push(G2Affine::zero());
             }),
             ("query L", &|k| k.groth16.l_query.truncate(1)),
             ("query H", &|k| k.groth16.h_query.truncate(23)),

@@ -59,7 +59,9 @@ fn instance<F: PrimeField>(
     }
     let mut c = column_sums(c);
     let factor = form.column_factor(*t, size);
-    c.iter_mut().for_each(|column| *column *= factor);
+    for column in &mut c {
+        *column *= factor;
+    }
     let vanishing = t.pow([size as u64]) - F::one();
     Ok((a, column_sums(b), c, vanishing, wires - 1, size))
 }
@@ -101,7 +103,7 @@ fn witness<F: PrimeField>(
     let too_large = SynthesisError::PolynomialDegreeTooLarge;
     let domain = MixedRadixEvaluationDomain::<F>::new(size)
         .filter(|domain| domain.size() == size)
-        .ok_or(too_large.clone())?;
+        .ok_or(too_large)?;
     let odd = F::get_root_of_unity(2 * size as u64)
         .and_then(|root| domain.get_coset(root))
         .ok_or(too_large)?;
