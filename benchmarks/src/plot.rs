@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use crate::results::{Row, number};
 use crate::systems::System;
 
-const WIDTH: f64 = 860.0;
-const LEFT: f64 = 250.0;
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 230.0;
 const RIGHT: f64 = 30.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 24.0;
 /// A colour a system, told apart by the colour-blind too (Okabe and Ito).
-const COLOURS: [&str; 5] = ["#0072b2", "#009e73", "#e69f00", "#cc79a7", "#d55e00"];
+const COLOURS: [&str; 7] = [
+    "#0072b2", "#56b4e9", "#009e73", "#a6d854", "#e69f00", "#cc79a7", "#d55e00",
+];
 
 /// Points under one name.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +144,7 @@ impl Svg {
         for (name, colour) in names {
             self.dot(x + 5.0, 36.0, colour);
             self.text(x + 14.0, 40.0, "start", name);
-            x += 122.0;
+            x += 100.0;
         }
     }
 

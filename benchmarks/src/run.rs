@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// GiB that a step may take
     #[arg(long, default_value_t = 17.0)]
     memory_limit: f64,
+    /// MiB of memory for precomputed multiples, for the systems that have them
+    #[arg(long, default_value_t = 1024)]
+    table_memory: u64,
     /// Keep the results in benchmarks/results and show them in BENCHMARKS.md
     #[arg(long)]
     record: bool,
@@ -77,6 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         },
         runs: options.runs.max(1),
         budget: options.budget,
+        table_bytes: options.table_memory << 20,
         cores: None,
     };
     let place = Place::here()?;
@@ -123,7 +127,10 @@ fn measure(bench: &Bench, place: &Place, options: &Options) -> Result<Vec<Row>> 
 
 /// Whether a system is measured for the scaling curves when none is named.
 fn system_scales(system: System) -> bool {
-    matches!(system, System::Plain | System::Lookup)
+    matches!(
+        system,
+        System::Plain | System::Lookup | System::LookupTables
+    )
 }
 
 fn bytes(gibibytes: f64) -> Result<u64> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use proofmark_engine::policy_of;
+use proofmark_engine::{EngineOptions, policy_of};
 use proofmark_gadgets::Circuit;
 use proofmark_onnx::{Limits, Model};
 use proofmark_ops::{Plan, Salts};
@@ -50,6 +50,12 @@ pub(crate) enum Step {
         /// The package
         #[arg(long)]
         package: PathBuf,
+        /// Memory for precomputed multiples of the key's points, in bytes; 0 for none
+        #[arg(long)]
+        table_bytes: u64,
+        /// Folder in which the multiples are kept between runs
+        #[arg(long)]
+        table_folder: PathBuf,
         #[command(flatten)]
         proving: Proving,
     },
@@ -161,7 +167,18 @@ pub(crate) fn run(step: &Step) -> Result<serde_json::Value> {
             out,
             backend,
         } => serde_json::to_value(ours::setup(draft, out, backend)?)?,
-        Step::Prove { package, proving } => serde_json::to_value(ours::prove(package, proving)?)?,
+        Step::Prove {
+            package,
+            table_bytes,
+            table_folder,
+            proving,
+        } => {
+            let options = EngineOptions {
+                table_bytes: *table_bytes,
+                table_folder: Some(table_folder.clone()),
+            };
+            serde_json::to_value(ours::prove(package, &options, proving)?)?
+        }
         Step::StockSetup { draft, out } => serde_json::to_value(stock::setup(draft, out)?)?,
         Step::StockProve {
             draft,

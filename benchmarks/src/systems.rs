@@ -20,8 +20,12 @@ use crate::tools;
 pub(crate) enum System {
     /// Proofmark, plain Groth16.
     Plain,
+    /// The same with precomputed multiples of the key's points.
+    PlainTables,
     /// Proofmark, Groth16 with a commitment and lookups.
     Lookup,
+    /// The same with precomputed multiples of the key's points.
+    LookupTables,
     /// ark-groth16's generator and prover on the plain circuit.
     Stock,
     /// snarkjs on the plain circuit.
@@ -32,9 +36,11 @@ pub(crate) enum System {
 
 impl System {
     /// All, in the order of columns.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Plain,
+        Self::PlainTables,
         Self::Lookup,
+        Self::LookupTables,
         Self::Stock,
         Self::Snarkjs,
         Self::Ezkl,
@@ -44,7 +50,9 @@ impl System {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
+            Self::PlainTables => "plain-tables",
             Self::Lookup => "lookup",
+            Self::LookupTables => "lookup-tables",
             Self::Stock => "stock",
             Self::Snarkjs => "snarkjs",
             Self::Ezkl => "ezkl",
@@ -54,8 +62,10 @@ impl System {
     /// Name for people.
     pub(crate) const fn title(self) -> &'static str {
         match self {
-            Self::Plain => "Proofmark, plain",
-            Self::Lookup => "Proofmark, lookup",
+            Self::Plain => "plain",
+            Self::PlainTables => "plain, tables",
+            Self::Lookup => "lookup",
+            Self::LookupTables => "lookup, tables",
             Self::Stock => "ark-groth16",
             Self::Snarkjs => "snarkjs",
             Self::Ezkl => "EZKL",
@@ -65,7 +75,9 @@ impl System {
     fn version(self) -> String {
         let pinned = |package| tools::pinned(package).unwrap_or_default();
         match self {
-            Self::Plain | Self::Lookup => env!("CARGO_PKG_VERSION").to_owned(),
+            Self::Plain | Self::PlainTables | Self::Lookup | Self::LookupTables => {
+                env!("CARGO_PKG_VERSION").to_owned()
+            }
             Self::Stock => "0.6".to_owned(),
             Self::Snarkjs => pinned("snarkjs"),
             Self::Ezkl => pinned("ezkl"),
@@ -79,7 +91,20 @@ impl System {
 
     /// Whether it is measured again in each round.
     const fn is_quick(self) -> bool {
-        matches!(self, Self::Plain | Self::Lookup | Self::Stock)
+        !matches!(self, Self::Snarkjs | Self::Ezkl)
+    }
+
+    /// Our backend's name, if it is one of ours.
+    const fn backend(self) -> Option<&'static str> {
+        match self {
+            Self::Plain | Self::PlainTables => Some("plain"),
+            Self::Lookup | Self::LookupTables => Some("lookup"),
+            Self::Stock | Self::Snarkjs | Self::Ezkl => None,
+        }
+    }
+
+    const fn has_tables(self) -> bool {
+        matches!(self, Self::PlainTables | Self::LookupTables)
     }
 }
 
@@ -96,6 +121,8 @@ pub(crate) struct Bench {
     pub(crate) runs: usize,
     /// Seconds a round after which no further proof is begun.
     pub(crate) budget: u64,
+    /// Memory for precomputed multiples, for the systems that have them.
+    pub(crate) table_bytes: u64,
     /// Cores that steps may use; all when absent.
     pub(crate) cores: Option<usize>,
 }
@@ -253,7 +280,9 @@ impl<'b> Trial<'b> {
         let done = refused
             .and_then(|()| fresh(&trial.folder))
             .and_then(|()| match system {
-                System::Plain | System::Lookup => trial.set_up_ours(),
+                System::Plain | System::PlainTables | System::Lookup | System::LookupTables => {
+                    trial.set_up_ours()
+                }
                 System::Stock => trial.set_up_stock(),
                 System::Snarkjs => trial.set_up_snarkjs(),
                 System::Ezkl => trial.set_up_ezkl(),
@@ -270,14 +299,21 @@ impl<'b> Trial<'b> {
     /// One round of proofs; a failure stands in the row.
     pub(crate) fn prove(&mut self) {
         let done = match self.system {
-            System::Plain | System::Lookup => {
-                let package = self.folder.join("package").into();
-                self.prove_step("prove", ("package", package), None)
+            System::Plain | System::PlainTables | System::Lookup | System::LookupTables => {
+                let bytes = if self.system.has_tables() {
+                    self.bench.table_bytes
+                } else {
+                    0
+                };
+                let package = ("package", self.folder.join("package").into());
+                let tables = ("table-bytes", bytes.to_string().into());
+                let folder = ("table-folder", self.folder.join("tables").into());
+                self.prove_step("prove", [package, tables, folder].into())
             }
             System::Stock => {
                 let key = ("key", self.folder.clone().into());
-                let draft = self.model.path(DRAFT);
-                self.prove_step("stock-prove", ("draft", draft), Some(key))
+                let draft = ("draft", self.model.path(DRAFT));
+                self.prove_step("stock-prove", [draft, key].into())
             }
             System::Snarkjs => self.prove_snarkjs(),
             System::Ezkl => self.prove_ezkl(),
@@ -342,7 +378,7 @@ impl<'b> Trial<'b> {
         let arguments = [
             ("draft", self.model.path(DRAFT)),
             ("out", self.folder.join("package").into()),
-            ("backend", self.system.name().into()),
+            ("backend", self.system.backend().unwrap_or("auto").into()),
         ];
         let (report, peak) = self.bench.step(&self.label("setup"), "setup", &arguments)?;
         self.set(&report, peak);
@@ -363,16 +399,13 @@ impl<'b> Trial<'b> {
     fn prove_step(
         &self,
         step: &str,
-        first: (&str, OsString),
-        second: Option<(&str, OsString)>,
+        mut arguments: Vec<(&str, OsString)>,
     ) -> Result<(ProofReport, u64), String> {
-        let mut arguments = vec![
-            first,
+        arguments.extend([
             ("samples", self.model.path(SAMPLES_FILE)),
             ("runs", self.bench.runs.to_string().into()),
             ("budget", self.bench.budget.to_string().into()),
-        ];
-        arguments.extend(second);
+        ]);
         self.bench.step(&self.label("prove"), step, &arguments)
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use ed25519_dalek::SigningKey;
-use proofmark_engine::{BackendChoice, Engine, NoProgress, ProveRequest, seal};
+use proofmark_engine::{BackendChoice, Engine, EngineOptions, NoProgress, ProveRequest, seal};
 use proofmark_verifier::{Expectations, Pins, TrustedPackage};
 
 use super::{ProofReport, Proving, SetupReport, context, inputs, repeat};
@@ -33,9 +33,13 @@ pub(crate) fn setup(draft: &Path, out: &Path, backend: &str) -> Result<SetupRepo
 }
 
 /// Proves samples; each result is that of a request: run by ONNX Runtime, proven, signed, verified.
-pub(crate) fn prove(folder: &Path, proving: &Proving) -> Result<ProofReport> {
+pub(crate) fn prove(
+    folder: &Path,
+    options: &EngineOptions,
+    proving: &Proving,
+) -> Result<ProofReport> {
     let start = Instant::now();
-    let engine = Engine::load(folder, None)?;
+    let engine = Engine::load_with(folder, None, options)?;
     let pins = Pins::package(engine.package().digest());
     let recipient = TrustedPackage::open(
         &pins,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ark_bn254::Fr;
 use ark_ff::PrimeField;
 use ed25519_dalek::SigningKey;
-use proofmark_gadgets::Circuit;
+use proofmark_gadgets::{Challenger, Circuit, LowerError};
 use proofmark_ops::{Plan, Salts, TensorInfo};
 use proofmark_package::Package;
 use proofmark_prover::{Prover, ProverOptions, SetupRecord, TableFiles, Transcript, key_file};
@@ -52,9 +52,9 @@ pub struct Opening {
 pub struct Timings {
     /// ONNX Runtime.
     pub runtime: Duration,
-    /// Integer evaluation and witness.
+    /// Integer evaluation and witness, without the commitment.
     pub witness: Duration,
-    /// Proof, with the prover's own verification.
+    /// Proof, with its commitment and the prover's own verification.
     pub proving: Duration,
     /// Receipt, signed and verified as its recipient will.
     pub receipt: Duration,
@@ -73,6 +73,21 @@ pub struct Proven {
     pub openings: Vec<Opening>,
     /// Durations.
     pub timings: Timings,
+}
+
+/// A challenger whose time belongs to the proof, though it is asked while the witness is made.
+struct Timed<C> {
+    inner: C,
+    took: Duration,
+}
+
+impl<C: Challenger> Challenger for Timed<C> {
+    fn challenge(&mut self, public: &[Fr], committed: &[Fr]) -> Result<Fr, LowerError> {
+        let start = Instant::now();
+        let challenge = self.inner.challenge(public, committed);
+        self.took += start.elapsed();
+        challenge
+    }
 }
 
 /// What a loaded engine may take for speed.
@@ -239,7 +254,10 @@ impl Engine {
 
         let start = Instant::now();
         let salts = self.salts()?;
-        let mut committer = self.prover.committer();
+        let mut committer = Timed {
+            inner: self.prover.committer(),
+            took: Duration::ZERO,
+        };
         let witness = self.plan.witness_for(
             circuit_backend(self.manifest().compiler.backend),
             &inputs,
@@ -247,7 +265,7 @@ impl Engine {
             &salts,
             &mut committer,
         )?;
-        let commitment = committer.finish();
+        let (commitment, committing) = (committer.inner.finish(), committer.took);
         let mut outputs = Vec::with_capacity(witness.outputs.len());
         for (info, circuit) in self.plan.outputs().iter().zip(&witness.outputs) {
             let runtime =
@@ -260,11 +278,11 @@ impl Engine {
             outputs.push((info.name.clone(), runtime));
         }
         let assignment = Zeroizing::new(witness.assignment);
-        timings.witness = start.elapsed();
+        timings.witness = start.elapsed().saturating_sub(committing);
 
         let start = Instant::now();
         let proof = self.prover.prove(&assignment, commitment)?;
-        timings.proving = start.elapsed();
+        timings.proving = start.elapsed() + committing;
 
         let start = Instant::now();
         let receipt = Receipt {
