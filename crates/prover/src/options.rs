@@ -13,7 +13,7 @@ pub struct ProverOptions {
     /// the key file is long.
     pub table_bytes: u64,
     /// Where multiples are kept between runs. Without it they are computed for each prover, which
-    /// takes about as long as ten proofs.
+    /// takes about as long as five proofs.
     pub table_files: Option<TableFiles>,
 }
 
