@@ -919,7 +919,7 @@ mod tests {
     use ark_bn254::Fr;
 
     use super::*;
-    use crate::testing::Subject;
+    use crate::testing::{Setting, Subject};
 
     type Interval = (i64, i64);
 
@@ -952,6 +952,34 @@ mod tests {
             .collect();
         subject.check(&points).unwrap();
         assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+        // The table of all pairs, which takes many uses to pay.
+        let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let y = function.lower(cx, &x[0], &x[1], usize::MAX >> 20)?;
+            Ok(vec![y.to_signal(cx)])
+        };
+        let subject = Subject::new(name, &[a, b], &build, &expected)
+            .in_setting(Setting::with_tables("pairs", &[3], true));
+        let steps = subject.steps_in(&subject.settings[0]).unwrap();
+        if matches!(function.form, Form::Two { .. }) {
+            assert_eq!(steps.get("function-pair"), Some(&1));
+        }
+        subject.check(&points).unwrap();
+        assert_eq!(subject.check_all_solutions(&points).unwrap(), points.len());
+    }
+
+    #[test]
+    fn a_table_of_all_pairs_pays_by_the_number_of_uses() {
+        let byte = (0, 255);
+        let even = |a: i64, b: i64| a.midpoint(b) + i64::from((a + b) % 4 == 3);
+        let function = Bivariate::new(byte, byte, &values(byte, byte, &even)).unwrap();
+        let uses = (0..40)
+            .map(|k| 1_usize << k)
+            .find(|&n| function.pairs_pay(n));
+        let uses = uses.unwrap();
+        assert!((1 << 10..1 << 18).contains(&uses), "{uses}");
+        // A line takes no constraint at all.
+        let line = Bivariate::new(byte, byte, &values(byte, byte, &|a, _| 255 - a)).unwrap();
+        assert!(!line.pairs_pay(1 << 40));
     }
 
     /// The same for the form over a product with a zero outside, though on a small rectangle one

@@ -323,7 +323,7 @@ pub fn min(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerE
 mod tests {
     use super::*;
     use crate::num::Signal;
-    use crate::testing::Subject;
+    use crate::testing::{Setting, Subject};
 
     type Built = Result<Vec<Signal>, LowerError>;
 
@@ -461,7 +461,13 @@ mod tests {
             let mut points = vec![0, 1, lo - 1, lo, lo + 1, hi - 1, hi, hi + 1, 254, 255];
             points.retain(|v| (0..=255).contains(v));
             let points: Vec<Vec<i64>> = points.into_iter().map(|v| vec![v]).collect();
-            subject.check(&points).unwrap();
+            subject.check_honest(&points).unwrap();
+            subject.check_rank(&points).unwrap();
+            subject.check_mutations(&points[..2]).unwrap();
+            // A search for each constraint; with lookups it is made for smaller intervals above.
+            let plain = subject.in_setting(Setting::plain());
+            plain.check_removals(&points).unwrap();
+            let subject = plain;
             let cost = clamp_cost(byte, lo, hi) as usize;
             assert_eq!(subject.constraints().unwrap(), cost);
         }

@@ -368,14 +368,20 @@ mod tests {
     use ark_bn254::Fr;
 
     use super::*;
-    use crate::testing::Subject;
+    use crate::testing::{Setting, Subject};
 
     fn sound(lo: i64, values: &[i64], form: &str, most: usize) {
+        for uses in [1, 1 << 30] {
+            sound_for(uses, lo, values, form, most);
+        }
+    }
+
+    fn sound_for(uses: usize, lo: i64, values: &[i64], form: &str, most: usize) {
         let function = Function::new(lo, values).unwrap();
         assert_eq!(function.form().name(), form, "{values:?}");
         let hi = lo + i64::try_from(values.len()).unwrap() - 1;
         let build = |cx: &mut Lowering<'_>, x: &[Num]| {
-            let y = function.lower(cx, &x[0], 1)?;
+            let y = function.lower(cx, &x[0], uses)?;
             assert!(values.iter().all(|&v| y.lo() <= v && v <= y.hi()));
             Ok(vec![y.to_signal(cx)])
         };
@@ -383,9 +389,17 @@ mod tests {
             let at = usize::try_from(v[0] - lo).unwrap();
             Some(vec![Fr::from(values[at])])
         };
-        let subject = Subject::new(form, &[(lo, hi)], &build, &expected);
-        assert_eq!(subject.constraints().unwrap(), function.cost());
-        assert!(function.cost() <= most, "{} > {most}", function.cost());
+        let mut subject = Subject::new(form, &[(lo, hi)], &build, &expected);
+        if uses == 1 {
+            assert_eq!(subject.constraints().unwrap(), function.cost());
+            assert!(function.cost() <= most, "{} > {most}", function.cost());
+        } else {
+            // The plain backend asks nobody how often.
+            subject = subject.in_setting(Setting::with_tables("pairs", &[4, 2], true));
+            let steps = subject.steps_in(&subject.settings[0]).unwrap();
+            let pairs = function.pairs.is_some();
+            assert_eq!(steps.get("function-pair").copied(), pairs.then_some(1));
+        }
         let all: Vec<Vec<i64>> = (lo..=hi).map(|x| vec![x]).collect();
         subject.check_honest(&all).unwrap();
         let some: Vec<Vec<i64>> = all
@@ -402,6 +416,27 @@ mod tests {
         if values.len() <= 32 || form == "table" {
             assert_eq!(subject.check_all_solutions(&all).unwrap(), all.len());
         }
+    }
+
+    #[test]
+    fn pairs_pay_by_the_number_of_uses() {
+        let scrambled: Vec<i64> = (0..256).map(|i| (i * i * i + 41 * i) % 257).collect();
+        let function = Function::new(0, &scrambled).unwrap();
+        let table = function.pairs.as_ref().unwrap();
+        let pays = |known: bool, uses: usize| {
+            function.pairs_price(table, known, uses) < function.by_bits_price() * uses as u64
+        };
+        assert!(!pays(false, 4) && pays(false, 100) && pays(true, 1));
+        // Whoever asks for few finds the table of those who ask for many.
+        let mut cx = Lowering::shape(Backend::Committed, 1).unwrap();
+        let x = Num::claimed(&cx, crate::Wire(1), 0, 0, 255);
+        function.lower(&mut cx, &x, 1).unwrap();
+        assert!(!cx.requests.has(table));
+        function.lower(&mut cx, &x, 100).unwrap();
+        assert!(cx.requests.has(table));
+        let before = cx.num_constraints();
+        function.lower(&mut cx, &x, 1).unwrap();
+        assert_eq!(cx.num_constraints(), before);
     }
 
     #[test]
