@@ -158,6 +158,24 @@ impl Prover {
         assignment: &[Fr],
         commitment: Option<Commitment>,
     ) -> Result<Proof, ProverError> {
+        let proof = self.prove_unverified(assignment, commitment)?;
+        let public = assignment.get(1..=self.num_public()).unwrap_or_default();
+        self.prepared
+            .verify(public, &proof)
+            .map_err(|_| ProverError::SelfVerification)?;
+        Ok(proof)
+    }
+
+    /// As [`prove`](Self::prove), for a caller that verifies what leaves itself, from its bytes and
+    /// against the statement: the proof is **not verified here**.
+    ///
+    /// # Errors
+    /// Those of [`prove`](Self::prove) without [`ProverError::SelfVerification`].
+    pub fn prove_unverified(
+        &self,
+        assignment: &[Fr],
+        commitment: Option<Commitment>,
+    ) -> Result<Proof, ProverError> {
         match (self.delta_committed_g1, &commitment) {
             (None, None) => {}
             (Some(_), Some(commitment)) => commitment.check(self, assignment)?,
@@ -173,12 +191,7 @@ impl Prover {
             }
         }
         let (r, s) = (random::scalar()?, random::scalar()?);
-        let proof = self.prove_with(assignment, commitment.as_ref(), &r, &s)?;
-        let public = assignment.get(1..=self.num_public()).unwrap_or_default();
-        self.prepared
-            .verify(public, &proof)
-            .map_err(|_| ProverError::SelfVerification)?;
-        Ok(proof)
+        self.prove_with(assignment, commitment.as_ref(), &r, &s)
     }
 
     /// The proof for given `r` and `s`, neither verified nor its commitment compared.
