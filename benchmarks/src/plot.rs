@@ -276,13 +276,13 @@ mod tests {
         let rows = [
             row("m", "plain", Some(0.01)),
             row("m", "ezkl", Some(3.0)),
-            row("n<", "plain", Some(0.02)),
-            row("n<", "ezkl", None),
+            row("x<y", "plain", Some(0.02)),
+            row("x<y", "ezkl", None),
         ];
         let svg = proving(&rows);
         // Three figures, two systems in the legend.
         assert_eq!(svg.matches("<circle").count(), 5, "{svg}");
-        assert!(svg.contains("n&lt;") && !svg.contains("n<"), "{svg}");
+        assert!(svg.contains("x&lt;y") && !svg.contains("x<y"), "{svg}");
         assert!(svg.ends_with("</svg>\n"));
     }
 

@@ -85,17 +85,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let place = Place::here()?;
     say(&format!("{}\n{}", place.date, place.machine))?;
-    if options.scaling {
-        let systems: Vec<System> = (options.systems.iter().copied())
-            .filter(|system| options.systems.len() < System::ALL.len() || system_scales(*system))
-            .collect();
-        return scaling::run(&bench, &place, &systems, options.rounds, options.record);
-    }
     let rows = match &options.from {
         Some(file) => results::read(file)?,
+        None if options.scaling => {
+            let systems: Vec<System> = (options.systems.iter().copied())
+                .filter(|&s| options.systems.len() < System::ALL.len() || scales(s))
+                .collect();
+            scaling::measure(&bench, &place, &systems, options.rounds)?
+        }
         None => measure(&bench, &place, options)?,
     };
     let place = rows.first().map_or(place, Place::of);
+    if options.scaling {
+        return scaling::show(&options.work, &rows, &place, options.record);
+    }
     let pictures = [
         ("proving", plot::proving(&rows)),
         ("memory", plot::memory(&rows)),
@@ -126,7 +129,7 @@ fn measure(bench: &Bench, place: &Place, options: &Options) -> Result<Vec<Row>> 
 }
 
 /// Whether a system is measured for the scaling curves when none is named.
-fn system_scales(system: System) -> bool {
+fn scales(system: System) -> bool {
     matches!(
         system,
         System::Plain | System::Lookup | System::LookupTables

@@ -15,13 +15,12 @@ use std::path::Path;
 const FOR_CORES: &str = "lenet5-mnist";
 
 /// Measures the curves.
-pub(crate) fn run(
+pub(crate) fn measure(
     bench: &Bench,
     place: &Place,
     systems: &[System],
     rounds: usize,
-    record: bool,
-) -> Result<()> {
+) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let file = bench.work.join("scaling.csv");
     let names = DEPTHS
@@ -40,13 +39,18 @@ pub(crate) fn run(
         rows.extend(model(&limited, place, FOR_CORES, systems, rounds)?);
         crate::results::write(&file, &rows)?;
     }
-    let pictures = pictures(&rows);
-    let text = report::scaling(&rows, place);
+    Ok(rows)
+}
+
+/// Shows the curves, and keeps them if that is wanted.
+pub(crate) fn show(work: &Path, rows: &[Row], place: &Place, record: bool) -> Result<()> {
+    let pictures = pictures(rows);
+    let text = report::scaling(rows, place);
     say(&format!("\n{text}"))?;
-    publish(&bench.work, "scaling", &rows, &pictures)?;
+    publish(work, "scaling", rows, &pictures)?;
     if record {
         let name = format!("{}-scaling", place.date);
-        publish(Path::new(RECORDED), &name, &rows, &pictures)?;
+        publish(Path::new(RECORDED), &name, rows, &pictures)?;
         report::replace("scaling", &format!("{text}\n{}", links(&name, &pictures)))?;
         say("recorded in benchmarks/results and BENCHMARKS.md")?;
     }
