@@ -9,20 +9,29 @@
 //! * for fixed inputs exactly one assignment exists over the whole field ([`unique`]), none where
 //!   a raw public input or a packed one is out of range;
 //! * no set of wires can move together ([`rank`]), and every constraint is needed for that;
-//! * no single changed value is accepted.
+//! * no single changed value is accepted;
+//! * both backends accept and reject the same statements.
+//!
+//! Wires, ranges of public inputs, single changes and statements are attacked for both backends; a
+//! count of all assignments and of what each constraint holds is made of plain circuits. What a
+//! committed circuit says is read back from its matrices ([`lookups`]): rows in front of the
+//! challenge, and memberships of tables.
 //!
 //! `PROOFMARK_DEEP=1` takes more points.
 
 mod cases;
 mod hostile;
+mod lookups;
 mod rank;
 mod unique;
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use cases::{Case, operators};
-use proofmark_gadgets::Circuit;
-use proofmark_ops::{Plan, Policy, Salts, Witness, plan};
+use lookups::{Kind, Reading};
+use proofmark_gadgets::testing::{Transcript, continue_after_challenge};
+use proofmark_gadgets::{Backend, Circuit};
+use proofmark_ops::{Fact, Plan, Policy, Salts, Witness, plan};
 use proofmark_tensor::IntTensor;
 use proofmark_tests::build::random_tensor;
 use proofmark_tests::samples::{self, SAMPLES};
@@ -39,34 +48,63 @@ const IDLE: [&str; 2] = ["requantize-inverse", "is-equal-inverse"];
 const GUESSES: usize = 100_000;
 /// Where a search has to be made for each constraint.
 const FEW: usize = 300;
+/// One changed value in so many is also continued behind the challenge, which takes an inversion
+/// for each lookup and entry.
+const SHARE: usize = 61;
 
 fn deep() -> bool {
     std::env::var_os("PROOFMARK_DEEP").is_some_and(|v| v == "1")
 }
 
+const BACKENDS: [Backend; 2] = [Backend::Plain, Backend::Committed];
+
 struct Target {
     name: String,
     plan: Plan,
     circuit: Circuit,
+    reading: Reading,
     policy: Policy,
 }
 
 impl Target {
-    fn new(case: &Case, inputs: Visibility, outputs: Visibility) -> Self {
+    /// Everything public, for each backend.
+    fn both(case: &Case) -> [Self; 2] {
+        BACKENDS.map(|backend| Self::new(case, backend, Visibility::Public, Visibility::Public))
+    }
+
+    /// Everything public, for the plain backend.
+    fn plain(case: &Case) -> Self {
+        Self::new(case, Backend::Plain, Visibility::Public, Visibility::Public)
+    }
+
+    fn new(case: &Case, backend: Backend, inputs: Visibility, outputs: Visibility) -> Self {
         let graph = &case.model.graph;
         let policy = Policy {
             inputs: vec![inputs; graph.inputs.len()],
             outputs: vec![outputs; graph.outputs.len()],
         };
-        let name = format!("{} ({} -> {})", case.name, inputs.name(), outputs.name());
+        let (from, to) = (inputs.name(), outputs.name());
+        let name = format!("{} ({from} -> {to}, {})", case.name, backend.name());
         let plan = plan(&case.model, &policy).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let circuit = plan.circuit().unwrap_or_else(|e| panic!("{name}: {e}"));
+        let circuit = plan.circuit_for(backend);
+        let circuit = circuit.unwrap_or_else(|e| panic!("{name}: {e}"));
+        let reading = lookups::read(&circuit);
         Self {
             name,
             plan,
             circuit,
+            reading,
             policy,
         }
+    }
+
+    fn points(&self, random: &mut Random, count: usize) -> Vec<Vec<IntTensor>> {
+        let infos: Vec<Fact> = self.plan.inputs().iter().map(|i| i.fact.clone()).collect();
+        points_of(&infos, random, count)
+    }
+
+    fn solver(&self) -> Solver<'_> {
+        Solver::new(&self.circuit.r1cs, &self.reading)
     }
 
     fn witness(&self, inputs: &[IntTensor]) -> Witness {
@@ -82,7 +120,13 @@ impl Target {
         };
         let witness = self
             .plan
-            .witness(inputs, Fr::from(77_u64), &salts)
+            .witness_for(
+                self.circuit.backend,
+                inputs,
+                Fr::from(77_u64),
+                &salts,
+                &mut Transcript::default(),
+            )
             .unwrap_or_else(|e| panic!("{}: {e}", self.name));
         let r1cs = &self.circuit.r1cs;
         assert_eq!(witness.assignment.len(), r1cs.num_wires, "{}", self.name);
@@ -99,6 +143,13 @@ impl Target {
 
     fn is_idle(&self, wire: usize) -> bool {
         IDLE.contains(&self.step(wire))
+    }
+
+    /// Whether a wire is the challenge of a circuit that looks nothing up.
+    fn is_unread_challenge(&self, wire: usize) -> bool {
+        let challenge = self.circuit.challenges.first().map(|w| w.index());
+        let argues = |kind: &Kind| !matches!(kind, Kind::Product);
+        challenge == Some(wire) && !self.reading.kinds.iter().any(argues)
     }
 
     /// Public positions (as wires) of inputs.
@@ -123,7 +174,8 @@ impl Target {
     }
 
     /// What a cheating prover cannot choose: constant, context and public inputs; with hidden
-    /// inputs their openings (element wires and salts), and the salts of hidden outputs.
+    /// inputs their openings (element wires and salts), and the salts of hidden outputs; what the
+    /// lookup argument determines.
     fn fixed(&self, z: &[Fr]) -> Vec<Option<Fr>> {
         let hidden_inputs = self.policy.inputs.contains(&Visibility::Hashed)
             || self.policy.inputs.contains(&Visibility::Private);
@@ -134,7 +186,8 @@ impl Target {
                 let fix = wire <= 1
                     || (inputs.contains(&wire) && !hidden_inputs)
                     || (private && hidden_inputs && self.step(wire) == "input")
-                    || self.step(wire) == "salt";
+                    || self.step(wire) == "salt"
+                    || self.reading.argued[wire];
                 fix.then(|| z[wire])
             })
             .collect()
@@ -142,18 +195,27 @@ impl Target {
 }
 
 fn points(case: &Case, random: &mut Random, count: usize) -> Vec<Vec<IntTensor>> {
-    let infos = &case.model.graph.inputs;
     let elem_of = |ty| match ty {
         proofmark_onnx::ValueType::Int(elem) => elem,
         _ => unreachable!("integer inputs only"),
     };
+    let graph = case.model.graph.inputs.iter();
+    let infos: Vec<Fact> = graph
+        .map(|info| Fact {
+            elem: elem_of(info.ty),
+            shape: info.static_shape().expect("static"),
+        })
+        .collect();
+    points_of(&infos, random, count)
+}
+
+fn points_of(infos: &[Fact], random: &mut Random, count: usize) -> Vec<Vec<IntTensor>> {
     let all = |pick: &dyn Fn(proofmark_tensor::ElemType, usize) -> i32| -> Vec<IntTensor> {
         infos
             .iter()
             .map(|info| {
-                let (elem, shape) = (elem_of(info.ty), info.static_shape().expect("static"));
-                let data = (0..shape.iter().product()).map(|i| pick(elem, i)).collect();
-                IntTensor::new(elem, shape, data).expect("in range")
+                let data = (0..info.len()).map(|i| pick(info.elem, i)).collect();
+                IntTensor::new(info.elem, info.shape.clone(), data).expect("in range")
             })
             .collect()
     };
@@ -167,13 +229,16 @@ fn points(case: &Case, random: &mut Random, count: usize) -> Vec<Vec<IntTensor>>
     out.extend((0..count).map(|_| {
         infos
             .iter()
-            .map(|info| {
-                let shape = info.static_shape().expect("static");
-                random_tensor(random, elem_of(info.ty), &shape)
-            })
+            .map(|info| random_tensor(random, info.elem, &info.shape))
             .collect()
     }));
     out
+}
+
+/// Each of them with each backend.
+fn on_both<T: Copy>(all: impl IntoIterator<Item = T>) -> impl Iterator<Item = (Backend, T)> {
+    all.into_iter()
+        .flat_map(|one| BACKENDS.map(|backend| (backend, one)))
 }
 
 const PLAIN: [(Visibility, Visibility); 1] = [(Visibility::Public, Visibility::Public)];
@@ -198,8 +263,9 @@ fn runtime_evaluator_and_witness_agree() {
 #[test]
 fn every_wire_occurs_in_a_constraint() {
     for (at, case) in operators().into_iter().enumerate() {
-        for (inputs, outputs) in PLAIN.into_iter().chain([HIDDEN[at % 4]]) {
-            let target = Target::new(&case, inputs, outputs);
+        let policies = PLAIN.into_iter().chain([HIDDEN[at % 4]]);
+        for (backend, (inputs, outputs)) in on_both(policies) {
+            let target = Target::new(&case, backend, inputs, outputs);
             let r1cs = &target.circuit.r1cs;
             let mut occurs = vec![false; r1cs.num_wires];
             for row in 0..r1cs.num_constraints() {
@@ -211,7 +277,9 @@ fn every_wire_occurs_in_a_constraint() {
             }
             for (wire, occurs) in occurs.iter().enumerate().skip(1) {
                 let label = || target.circuit.labels.wire(wire);
-                assert!(occurs, "{}: {} is free", target.name, label());
+                // The key ties the challenge to its proof, as it does a public input.
+                let tied = || target.is_unread_challenge(wire);
+                assert!(*occurs || tied(), "{}: {} is free", target.name, label());
             }
         }
     }
@@ -243,10 +311,12 @@ fn exactly_one(target: &Target, solver: &Solver<'_>, z: &[Fr]) {
 fn inputs_admit_one_assignment_over_the_whole_field() {
     let mut random = Random::new(2);
     for case in operators() {
-        let target = Target::new(&case, Visibility::Public, Visibility::Public);
-        let solver = Solver::new(&target.circuit.r1cs);
-        for point in points(&case, &mut random, if deep() { 40 } else { 2 }) {
-            exactly_one(&target, &solver, &target.witness(&point).assignment);
+        let points = points(&case, &mut random, if deep() { 40 } else { 2 });
+        for target in [Target::plain(&case)] {
+            let solver = target.solver();
+            for point in &points {
+                exactly_one(&target, &solver, &target.witness(point).assignment);
+            }
         }
     }
 }
@@ -265,11 +335,12 @@ fn the_sample_models_admit_one_assignment() {
             name: (*name).to_owned(),
             model,
         };
-        let target = Target::new(&case, Visibility::Public, Visibility::Public);
         let (inputs, _) = samples::heldout(name);
-        let point = samples::quantized(&manifest, &inputs[0]);
-        let solver = Solver::new(&target.circuit.r1cs);
-        exactly_one(&target, &solver, &target.witness(&[point]).assignment);
+        let point = [samples::quantized(&manifest, &inputs[0])];
+        for target in [Target::plain(&case)] {
+            let solver = target.solver();
+            exactly_one(&target, &solver, &target.witness(&point).assignment);
+        }
     }
 }
 
@@ -279,8 +350,8 @@ fn hidden_inputs_and_outputs_admit_one_assignment() {
     for (at, case) in operators().into_iter().enumerate() {
         let all = if deep() { 0..4 } else { at % 4..at % 4 + 1 };
         for (inputs, outputs) in HIDDEN[all].iter().copied() {
-            let target = Target::new(&case, inputs, outputs);
-            let solver = Solver::new(&target.circuit.r1cs);
+            let target = Target::new(&case, Backend::Plain, inputs, outputs);
+            let solver = target.solver();
             let point = points(&case, &mut random, 1).pop().expect("a point");
             exactly_one(&target, &solver, &target.witness(&point).assignment);
         }
@@ -290,10 +361,10 @@ fn hidden_inputs_and_outputs_admit_one_assignment() {
 #[test]
 fn public_inputs_out_of_range_admit_none() {
     let mut random = Random::new(4);
-    for case in operators() {
-        let target = Target::new(&case, Visibility::Public, Visibility::Public);
-        let solver = Solver::new(&target.circuit.r1cs);
-        let z = target.witness(&points(&case, &mut random, 1)[5]).assignment;
+    let cases = operators();
+    for target in cases.iter().flat_map(Target::both) {
+        let solver = target.solver();
+        let z = target.witness(&target.points(&mut random, 1)[5]).assignment;
         for wire in target.input_wires() {
             // Beyond 248 bits nothing is packed, beyond 32 nothing is raw.
             let mut wrong = vec![-Fr::ONE, -Fr::from(255_u64), Fr::from(2_u64).pow([248])];
@@ -316,10 +387,10 @@ fn public_inputs_out_of_range_admit_none() {
 
 #[test]
 fn raw_bytes_end_at_255() {
-    for case in operators() {
-        let target = Target::new(&case, Visibility::Public, Visibility::Public);
-        let solver = Solver::new(&target.circuit.r1cs);
-        let point = points(&case, &mut Random::new(5), 1).pop().expect("one");
+    let cases = operators();
+    for target in cases.iter().flat_map(Target::both) {
+        let solver = target.solver();
+        let point = target.points(&mut Random::new(5), 1).pop().expect("one");
         let z = target.witness(&point).assignment;
         let mut wire = 2;
         for tensor in target.plan.layout().inputs() {
@@ -349,9 +420,9 @@ fn rigid(target: &Target, points: &[Vec<IntTensor>]) -> Vec<bool> {
     for point in points {
         let z = target.witness(point).assignment;
         let fixed: Vec<bool> = (0..z.len())
-            .map(|wire| wire <= 1 || target.step(wire) == "salt")
+            .map(|wire| wire <= 1 || target.step(wire) == "salt" || target.reading.argued[wire])
             .collect();
-        let found = jacobian(r1cs, &z, &fixed);
+        let found = jacobian(r1cs, &target.reading, &z, &fixed);
         for wire in found.movable {
             assert!(
                 target.is_idle(wire) && found.empty[wire],
@@ -401,13 +472,14 @@ fn without(target: &Target, solver: &Solver<'_>, row: usize, z: &[Fr]) -> Withou
 fn every_constraint_is_needed(target: &Target, points: &[Vec<IntTensor>]) -> [usize; 4] {
     let mut counts = [0; 4];
     let needed = rigid(target, points);
-    let solver = Solver::new(&target.circuit.r1cs);
+    let solver = target.solver();
     let assignments: Vec<Vec<Fr>> = points
         .iter()
         .map(|point| target.witness(point).assignment)
         .collect();
     for (row, moves) in needed.into_iter().enumerate() {
-        if moves {
+        // The argument's own rows are needed by its soundness; that all are there was read.
+        if moves || matches!(target.reading.kinds[row], Kind::Argument) {
             counts[0] += 1;
             continue;
         }
@@ -442,13 +514,14 @@ fn nothing_moves_and_every_constraint_is_needed() {
     let mut random = Random::new(6);
     let mut total = [0; 4];
     for case in operators() {
-        let start = std::time::Instant::now();
-        let target = Target::new(&case, Visibility::Public, Visibility::Public);
         let points = points(&case, &mut random, if deep() { 60 } else { 6 });
-        let counts = every_constraint_is_needed(&target, &points);
-        println!("{counts:?} {} {:?}", target.name, start.elapsed());
-        for (sum, count) in total.iter_mut().zip(counts) {
-            *sum += count;
+        for target in [Target::plain(&case)] {
+            let start = std::time::Instant::now();
+            let counts = every_constraint_is_needed(&target, &points);
+            println!("{counts:?} {} {:?}", target.name, start.elapsed());
+            for (sum, count) in total.iter_mut().zip(counts) {
+                *sum += count;
+            }
         }
     }
     let [moves, forged, out_of_range, unproven] = total;
@@ -464,25 +537,22 @@ fn nothing_moves_behind_digests() {
         if !deep() && at % 5 != 0 {
             continue;
         }
-        let (inputs, outputs) = HIDDEN[(at / 5) % 4];
-        let target = Target::new(&case, inputs, outputs);
-        let needed = rigid(&target, &points(&case, &mut random, 2));
-        // Each constraint of a digest is needed.
-        for (row, needed) in needed.into_iter().enumerate() {
-            let step = target
-                .circuit
-                .labels
-                .constraint_step(row)
-                .unwrap_or_default();
-            let digest = step.starts_with("poseidon") || step == "digest";
-            let path = || target.circuit.labels.constraint(row);
-            assert!(
-                needed || !digest,
-                "{}: {} holds nothing",
-                target.name,
-                path()
-            );
+        let points = points(&case, &mut random, 2);
+        for (inputs, outputs) in [HIDDEN[(at / 5) % 4]] {
+            let target = Target::new(&case, Backend::Plain, inputs, outputs);
+            digests_are_needed(&target, &points);
         }
+    }
+}
+
+/// Each constraint of a digest is needed.
+fn digests_are_needed(target: &Target, points: &[Vec<IntTensor>]) {
+    for (row, needed) in rigid(target, points).into_iter().enumerate() {
+        let step = target.circuit.labels.constraint_step(row);
+        let digest = step.is_some_and(|s| s.starts_with("poseidon") || s == "digest");
+        let path = || target.circuit.labels.constraint(row);
+        let name = &target.name;
+        assert!(needed || !digest, "{name}: {} holds nothing", path());
     }
 }
 
@@ -494,55 +564,148 @@ fn no_single_change_is_accepted() {
         if deep() || at % 4 == 0 {
             policies.push(HIDDEN[at % 4]);
         }
-        for (inputs, outputs) in policies {
-            let target = Target::new(&case, inputs, outputs);
-            let r1cs = &target.circuit.r1cs;
-            let mut rows_of = vec![Vec::new(); r1cs.num_wires];
-            for row in 0..r1cs.num_constraints() {
-                for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
-                    for (column, _) in matrix.row(row) {
-                        rows_of[column as usize].push(row);
-                    }
-                }
-            }
+        for (backend, (inputs, outputs)) in on_both(policies) {
+            let target = Target::new(&case, backend, inputs, outputs);
             let last = points(&case, &mut random, 1).pop().expect("a point");
-            let z = target.witness(&last).assignment;
-            // The context is the requester's to choose: the circuit has a constraint on it so that a
-            // proof is tied to it, not so that some contexts are refused.
-            for wire in 2..z.len() {
-                let neighbour = z[if wire + 1 < z.len() {
-                    wire + 1
-                } else {
-                    wire - 1
-                }];
-                for value in [
-                    z[wire] + Fr::ONE,
-                    z[wire] - Fr::ONE,
-                    Fr::ZERO,
-                    Fr::ONE,
-                    -Fr::ONE,
-                    -z[wire],
-                    z[wire].double(),
-                    neighbour,
-                ] {
-                    if value == z[wire] {
-                        continue;
-                    }
-                    let mut forged = z.clone();
-                    forged[wire] = value;
-                    let broken = rows_of[wire].iter().any(|&row| {
-                        r1cs.a.row_times(row, &forged) * r1cs.b.row_times(row, &forged)
-                            != r1cs.c.row_times(row, &forged)
-                    });
-                    let path = || target.circuit.labels.wire(wire);
-                    assert!(
-                        broken || target.is_idle(wire),
-                        "{}: {} = {value} is accepted",
-                        target.name,
-                        path()
-                    );
-                }
+            single_changes(&target, &target.witness(&last).assignment);
+        }
+    }
+}
+
+fn single_changes(target: &Target, z: &[Fr]) {
+    let r1cs = &target.circuit.r1cs;
+    let kinds = &target.reading.kinds;
+    let mut rows_of = vec![Vec::new(); r1cs.num_wires];
+    for row in 0..r1cs.num_constraints() {
+        for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
+            for (column, _) in matrix.row(row) {
+                rows_of[column as usize].push(row);
             }
         }
     }
+    let challenge = target.circuit.challenges.first().map(|w| w.index());
+    let behind = |wire: usize| challenge.is_some_and(|x| wire >= x);
+    let fails = |row: usize, z: &[Fr]| {
+        r1cs.a.row_times(row, z) * r1cs.b.row_times(row, z) != r1cs.c.row_times(row, z)
+    };
+    let mut proven = 0;
+    // The context is the requester's to choose: the circuit has a constraint on it so that a
+    // proof is tied to it, not so that some contexts are refused.
+    for wire in 2..z.len() {
+        let neighbour = z[if wire + 1 < z.len() {
+            wire + 1
+        } else {
+            wire - 1
+        }];
+        for (nth, value) in [
+            z[wire] + Fr::ONE,
+            z[wire] - Fr::ONE,
+            Fr::ZERO,
+            Fr::ONE,
+            -Fr::ONE,
+            -z[wire],
+            z[wire].double(),
+            neighbour,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            if value == z[wire] {
+                continue;
+            }
+            let mut forged = z.to_vec();
+            forged[wire] = value;
+            let path = || target.circuit.labels.wire(wire);
+            // What is committed to changes the challenge and all that is behind it: a row of the
+            // argument says no more than that what is looked up is there.
+            let broken = rows_of[wire].iter().any(|&row| match &kinds[row] {
+                Kind::Lookup(lookup) if !behind(wire) => !lookup.holds(&forged),
+                Kind::Argument if !behind(wire) => target.reading.argued[wire],
+                _ => fails(row, &forged),
+            });
+            assert!(
+                broken || target.is_idle(wire) || target.is_unread_challenge(wire),
+                "{}: {} = {value} is accepted",
+                target.name,
+                path()
+            );
+            // The same by the matrices alone, for a share: the prover goes on from what it has
+            // committed to as well as it can.
+            if challenge.is_some() && !behind(wire) && (nth + wire) % SHARE == 0 {
+                continue_after_challenge(&target.circuit, &mut forged);
+                let rejected = !r1cs.is_satisfied_by(&forged);
+                assert_eq!(rejected, broken, "{}: {} = {value}", target.name, path());
+                proven += 1;
+            }
+        }
+    }
+    assert!(challenge.is_none() || proven > 0 || z.len() < 2 * SHARE);
+}
+
+/// What an honest party computes from other inputs, or what nobody does: whether there is an
+/// assignment is the same for both backends.
+#[test]
+fn both_backends_accept_and_reject_the_same_statements() {
+    let mut random = Random::new(10);
+    let (mut accepted, mut rejected) = (0, 0);
+    for case in operators() {
+        let targets = Target::both(&case);
+        let solvers = targets.each_ref().map(Target::solver);
+        let all = points(&case, &mut random, if deep() { 20 } else { 2 });
+        let honest: Vec<Vec<Fr>> = all
+            .iter()
+            .map(|point| {
+                let [plain, committed] = targets.each_ref().map(|t| t.witness(point));
+                assert_eq!(
+                    plain.public_inputs, committed.public_inputs,
+                    "{}",
+                    case.name
+                );
+                assert_eq!(plain.outputs, committed.outputs, "{}", case.name);
+                plain.public_inputs
+            })
+            .collect();
+        let mut statements = honest.clone();
+        for (at, statement) in honest.iter().enumerate() {
+            // Each public input in turn, by one, by a byte, out of its field; and the one of
+            // another inference.
+            let wire = 1 + at % (statement.len() - 1);
+            for delta in [1_u64, 256, 1 << 32] {
+                let mut wrong = statement.clone();
+                wrong[wire] += Fr::from(delta);
+                statements.push(wrong);
+            }
+            let mut mixed = statement.clone();
+            mixed[wire] = honest[(at + 1) % honest.len()][wire];
+            statements.push(mixed);
+        }
+        for statement in statements {
+            let verdicts = [0, 1].map(|side: usize| {
+                let (target, solver): (&Target, &Solver<'_>) = (&targets[side], &solvers[side]);
+                let mut fixed = vec![None; target.circuit.r1cs.num_wires];
+                fixed[0] = Some(Fr::ONE);
+                for (slot, value) in fixed.iter_mut().skip(1).zip(&statement) {
+                    *slot = Some(*value);
+                }
+                for (slot, argued) in fixed.iter_mut().zip(&target.reading.argued) {
+                    if *argued {
+                        *slot = Some(Fr::ZERO);
+                    }
+                }
+                match solver.count(&fixed, None, GUESSES) {
+                    Count::None => false,
+                    Count::One { .. } => true,
+                    other => panic!("{}: {other:?} at {statement:?}", target.name),
+                }
+            });
+            assert_eq!(verdicts[0], verdicts[1], "{} at {statement:?}", case.name);
+            *if verdicts[0] {
+                &mut accepted
+            } else {
+                &mut rejected
+            } += 1;
+        }
+    }
+    println!("{accepted} accepted, {rejected} rejected by both");
+    assert!(accepted > 100 && rejected > 100);
 }

@@ -1,10 +1,12 @@
 //! Linear algebra of a constraint system at a satisfied point: which wires can move, and which
-//! constraints hold them.
+//! constraints hold them. What is looked up cannot move at all: the keys of a table are apart.
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use proofmark_gadgets::R1cs;
 use std::collections::BTreeMap;
+
+use crate::lookups::{Kind, Reading};
 
 type Row = BTreeMap<u32, Fr>;
 
@@ -19,10 +21,17 @@ pub(crate) struct Jacobian {
 }
 
 /// Eliminates with rows taken shortest first; `fixed` wires do not move.
-pub(crate) fn jacobian(r1cs: &R1cs, z: &[Fr], fixed: &[bool]) -> Jacobian {
+pub(crate) fn jacobian(r1cs: &R1cs, reading: &Reading, z: &[Fr], fixed: &[bool]) -> Jacobian {
+    let said = |&index: &usize| !matches!(reading.kinds[index], Kind::Argument);
     let mut rows: Vec<(Row, Row)> = (0..r1cs.num_constraints())
+        .filter(said)
         .map(|index| {
             let mut row = Row::new();
+            if let Kind::Lookup(lookup) = &reading.kinds[index] {
+                let terms = lookup.terms.iter().filter(|(wire, _)| !fixed[*wire]);
+                row.extend(terms.map(|&(wire, c)| (wire as u32, c)));
+                return (row, Row::from([(index as u32, Fr::ONE)]));
+            }
             let (az, bz) = (r1cs.a.row_times(index, z), r1cs.b.row_times(index, z));
             for (matrix, factor) in [(&r1cs.a, bz), (&r1cs.b, az), (&r1cs.c, -Fr::ONE)] {
                 for (column, value) in matrix.row(index) {

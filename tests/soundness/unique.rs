@@ -1,18 +1,26 @@
 //! How many assignments there are, over the whole field, for some fixed wires: a solver that knows
-//! nothing of gadgets. It reads the matrices alone, and draws four kinds of conclusions:
+//! nothing of gadgets. It reads the matrices alone, and draws these kinds of conclusions:
 //!
 //! * a row in which one unknown is left, linearly, determines it;
 //! * `L·(L − 1) = 0` makes `L` 0 or 1;
 //! * `k = Σ 2^{e_i}·u_i` with known `k` and ranges `u_i ≤ m_i` that never overlap (and a largest
 //!   sum below the field's order) has one solution or none, digit by digit;
 //! * a row of small integers times ranged unknowns narrows each range to what the others leave;
+//! * a lookup of small integers times ranged unknowns has as many solutions as are found by trying
+//!   all, largest factor first; one of a single unknown without a range gives it one;
 //! * a row without unknowns holds or does not.
 //!
-//! Where none applies, it tries 0 and 1 for the earliest wire that is known to be a bit.
+//! Where none applies, it tries 0 and 1 for the earliest wire that is known to be a bit, both roots
+//! of a row, or every value that a lookup leaves its only unknown.
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use proofmark_gadgets::R1cs;
+
+use crate::lookups::{Kind, Lookup, Reading, integer};
+
+/// Most values tried in one lookup.
+const TRIED: usize = 1 << 14;
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +43,7 @@ enum Stop {
 
 pub(crate) struct Solver<'r> {
     r1cs: &'r R1cs,
+    reading: &'r Reading,
     rows_of: Vec<Vec<u32>>,
 }
 
@@ -70,7 +79,7 @@ impl Form {
 }
 
 impl<'r> Solver<'r> {
-    pub(crate) fn new(r1cs: &'r R1cs) -> Self {
+    pub(crate) fn new(r1cs: &'r R1cs, reading: &'r Reading) -> Self {
         let mut rows_of = vec![Vec::new(); r1cs.num_wires];
         for row in 0..r1cs.num_constraints() {
             for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
@@ -82,7 +91,26 @@ impl<'r> Solver<'r> {
                 }
             }
         }
-        Self { r1cs, rows_of }
+        Self {
+            r1cs,
+            reading,
+            rows_of,
+        }
+    }
+
+    /// The lookup that a row is.
+    fn lookup(&self, row: usize) -> Option<&'r Lookup> {
+        match &self.reading.kinds[row] {
+            Kind::Lookup(lookup) => Some(lookup),
+            _ => None,
+        }
+    }
+
+    /// Rows that are products, where nothing is left out.
+    fn products(&self, without: Option<usize>) -> impl Iterator<Item = usize> + '_ {
+        (0..self.r1cs.num_constraints())
+            .filter(move |&row| Some(row) != without)
+            .filter(|&row| matches!(self.reading.kinds[row], Kind::Product))
     }
 
     /// Counts, given the values of some wires, and leaving out one row if asked; gives up after so
@@ -126,12 +154,25 @@ impl<'r> Solver<'r> {
         let bit = (0..state.values.len())
             .find(|&w| state.values[w].is_none() && state.most[w] == Some(1))
             .map(|w| (w, [Fr::ZERO, Fr::ONE]));
-        if let Some((wire, values)) = bit.or_else(|| self.two_roots(&state, without)) {
-            if *guesses == 0 {
-                return Err(Stop::Open(vec![wire]));
-            }
-            *guesses -= 1;
+        // Behind a challenge bits are made last, and follow from what they are the bits of.
+        let late = self.reading.argued.contains(&true);
+        let roots = late.then(|| self.two_roots(&state, without)).flatten();
+        let guess = roots
+            .or(bit)
+            .or_else(|| self.two_roots(&state, without))
+            .map(|(wire, mut values)| {
+                values.sort_unstable();
+                let mut values = values.to_vec();
+                values.dedup();
+                (wire, values)
+            })
+            .or_else(|| self.left_by_a_lookup(&state, without));
+        if let Some((wire, values)) = guess {
             for value in values {
+                if *guesses == 0 {
+                    return Err(Stop::Open(vec![wire]));
+                }
+                *guesses -= 1;
                 let mut guess = state.clone();
                 guess.values[wire] = Some(value);
                 self.search(guess, self.rows_of[wire].clone(), without, found, guesses)?;
@@ -141,9 +182,14 @@ impl<'r> Solver<'r> {
         // What is left must occur nowhere any more.
         let mut open = Vec::new();
         for row in 0..self.r1cs.num_constraints() {
-            if Some(row) == without {
-                continue;
+            if let Some(lookup) = self.lookup(row)
+                && Some(row) != without
+            {
+                let terms = lookup.terms.iter().map(|(w, _)| *w);
+                open.extend(terms.filter(|&w| state.values[w].is_none()));
             }
+        }
+        for row in self.products(without) {
             if let Some((a, b, c)) = self.quadratic(&state, row) {
                 open.extend(
                     [a, b, c]
@@ -175,21 +221,18 @@ impl<'r> Solver<'r> {
 
     /// The wire of some `L·(L − 1) = 0` with one unknown, and its two values.
     fn two_roots(&self, state: &State, without: Option<usize>) -> Option<(usize, [Fr; 2])> {
-        (0..self.r1cs.num_constraints())
-            .filter(|&row| Some(row) != without)
-            .find_map(|row| {
-                let (a, b, c) = self.quadratic(state, row)?;
-                let (&[(wire, x)], &[(other, y)]) = (a.terms.as_slice(), b.terms.as_slice()) else {
-                    return None;
-                };
-                let zero = c.terms.is_empty() && c.constant == Fr::ZERO;
-                (zero && wire == other).then(|| {
-                    let root = |form: &Form, factor: Fr| {
-                        -form.constant * factor.inverse().expect("not zero")
-                    };
-                    (wire, [root(&a, x), root(&b, y)])
-                })
+        self.products(without).find_map(|row| {
+            let (a, b, c) = self.quadratic(state, row)?;
+            let (&[(wire, x)], &[(other, y)]) = (a.terms.as_slice(), b.terms.as_slice()) else {
+                return None;
+            };
+            let zero = c.terms.is_empty() && c.constant == Fr::ZERO;
+            (zero && wire == other).then(|| {
+                let root =
+                    |form: &Form, factor: Fr| -form.constant * factor.inverse().expect("not zero");
+                (wire, [root(&a, x), root(&b, y)])
             })
+        })
     }
 
     fn form(&self, state: &State, matrix: usize, row: usize) -> Form {
@@ -239,7 +282,11 @@ impl<'r> Solver<'r> {
                 continue;
             }
             let mut touched = Vec::new();
-            if let Some((a, b, c)) = self.quadratic(state, row) {
+            if let Some(lookup) = self.lookup(row) {
+                Self::member(state, lookup, &mut touched)?;
+            } else if matches!(self.reading.kinds[row], Kind::Argument) {
+                continue;
+            } else if let Some((a, b, c)) = self.quadratic(state, row) {
                 Self::boolean(state, &a, &b, &c, &mut touched)?;
             } else {
                 let form = self.linear(state, row);
@@ -255,6 +302,153 @@ impl<'r> Solver<'r> {
             }
         }
         Ok(())
+    }
+
+    /// A value of a lookup's terms: what is known of it, and the unknown ones.
+    fn known(state: &State, lookup: &Lookup) -> Form {
+        let mut form = Form {
+            constant: lookup.constant,
+            terms: Vec::new(),
+        };
+        for &(wire, factor) in &lookup.terms {
+            match state.values[wire] {
+                Some(value) => form.constant += factor * value,
+                None => form.terms.push((wire, factor)),
+            }
+        }
+        form
+    }
+
+    /// `form` is `2^shift` times a key.
+    fn member(
+        state: &mut State,
+        lookup: &Lookup,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), Contradiction> {
+        let form = Self::known(state, lookup);
+        if form.terms.is_empty() {
+            return if lookup.is_key(form.constant) {
+                Ok(())
+            } else {
+                Err(Contradiction)
+            };
+        }
+        let parts = Self::parts(state, &form);
+        let Some(constant) = integer(form.constant) else {
+            // No sum of small integers reaches it.
+            let ends = lookup.table.ends();
+            let key = ends.0.abs().max(ends.1.abs()) << lookup.shift;
+            let reach = |parts: &Vec<(usize, i128, i128, i128)>| {
+                let sizes = parts.iter().map(|part| part.1.abs().saturating_mul(part.3));
+                sizes.fold(key, i128::saturating_add) < 1 << 109
+            };
+            return if parts.as_ref().is_some_and(reach) {
+                Err(Contradiction)
+            } else {
+                Ok(())
+            };
+        };
+        let Some(mut parts) = parts else {
+            Self::bound_by_keys(state, lookup, constant, &form, touched);
+            return Ok(());
+        };
+        // The key as one more unknown, which has to be in the table.
+        let (least, most) = lookup.table.ends();
+        parts.push((usize::MAX, -(1 << lookup.shift), least, most));
+        parts.sort_by_key(|part| core::cmp::Reverse(part.1.abs()));
+        let mut search = Integers {
+            lookup,
+            solutions: Vec::new(),
+            budget: TRIED,
+        };
+        search.solve(&parts, constant, &mut Vec::new());
+        if search.budget == 0 {
+            return Ok(());
+        }
+        match search.solutions.as_slice() {
+            [] => Err(Contradiction),
+            [only] => {
+                for &(wire, value) in only {
+                    Self::assign(state, wire, Fr::from(value), touched)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Unknowns with small factors and ranges; `None` where one has no range.
+    fn parts(state: &State, form: &Form) -> Option<Vec<(usize, i128, i128, i128)>> {
+        let part = |&(wire, factor): &(usize, Fr)| {
+            let most = state.most[wire]?;
+            Some((
+                wire,
+                small(factor)?,
+                i128::from(state.least[wire]),
+                i128::from(most),
+            ))
+        };
+        form.terms.iter().map(part).collect()
+    }
+
+    /// Gives a range to the only unknown without one, where keys and the other ranges do.
+    fn bound_by_keys(
+        state: &mut State,
+        lookup: &Lookup,
+        constant: i128,
+        form: &Form,
+        touched: &mut Vec<usize>,
+    ) {
+        let (least, most) = lookup.table.ends();
+        let (mut lo, mut hi) = (least << lookup.shift, most << lookup.shift);
+        (lo, hi) = (lo - constant, hi - constant);
+        let mut open = None;
+        for &(wire, factor) in &form.terms {
+            let Some(factor) = small(factor) else {
+                return;
+            };
+            let Some(most) = state.most[wire] else {
+                if open.replace((wire, factor)).is_some() {
+                    return;
+                }
+                continue;
+            };
+            let ends = [state.least[wire], most].map(|end| factor * i128::from(end));
+            lo -= ends[0].max(ends[1]);
+            hi -= ends[0].min(ends[1]);
+        }
+        // factor · wire is a field element between these integers, for a factor of ±1.
+        if let Some((wire, factor)) = open
+            && factor.abs() == 1
+        {
+            let (lo, hi) = if factor == 1 { (lo, hi) } else { (-hi, -lo) };
+            if let (Ok(lo), Ok(hi)) = (u64::try_from(lo), u64::try_from(hi))
+                && hi < 1 << 60
+            {
+                state.least[wire] = lo;
+                Self::bound(state, wire, hi, touched);
+            }
+        }
+    }
+
+    /// The only unknown of a lookup, and the values that the keys leave it.
+    fn left_by_a_lookup(&self, state: &State, without: Option<usize>) -> Option<(usize, Vec<Fr>)> {
+        let rows = (0..self.r1cs.num_constraints()).filter(|&row| Some(row) != without);
+        rows.filter_map(|row| self.lookup(row)).find_map(|lookup| {
+            let form = Self::known(state, lookup);
+            let &[(wire, factor)] = form.terms.as_slice() else {
+                return None;
+            };
+            let inverse = factor.inverse().expect("not zero");
+            let scale = Fr::from(1_u64 << lookup.shift);
+            let key = |&key: &i128| {
+                let size = Fr::from(key.unsigned_abs());
+                if key < 0 { -size } else { size }
+            };
+            let values = lookup.table.sorted.iter().map(key);
+            let values = values.map(|key| (key * scale - form.constant) * inverse);
+            Some((wire, values.collect()))
+        })
     }
 
     fn assign(
@@ -457,6 +651,60 @@ impl<'r> Solver<'r> {
         if state.most[wire].is_none_or(|known| known > most) {
             state.most[wire] = Some(most);
             touched.push(wire);
+        }
+    }
+}
+
+/// The solutions of a lookup in ranged integers, at most two.
+struct Integers<'l> {
+    lookup: &'l Lookup,
+    solutions: Vec<Vec<(usize, u128)>>,
+    budget: usize,
+}
+
+impl Integers<'_> {
+    /// `rest + Σ factor·unknown = 0`, by trying all values of the first unknown that the ranges of
+    /// the others allow.
+    fn solve(
+        &mut self,
+        parts: &[(usize, i128, i128, i128)],
+        rest: i128,
+        so_far: &mut Vec<(usize, u128)>,
+    ) {
+        if self.solutions.len() == 2 || self.budget == 0 {
+            return;
+        }
+        self.budget -= 1;
+        let Some((&(wire, factor, least, most), others)) = parts.split_first() else {
+            if rest == 0 {
+                self.solutions.push(so_far.clone());
+            }
+            return;
+        };
+        let (mut lo, mut hi) = (rest, rest);
+        for &(_, factor, least, most) in others {
+            let ends = [factor * least, factor * most];
+            lo += ends[0].min(ends[1]);
+            hi += ends[0].max(ends[1]);
+        }
+        // −hi ≤ factor·unknown ≤ −lo
+        let (from, to) = if factor > 0 { (-hi, -lo) } else { (lo, hi) };
+        let by = factor.abs();
+        let from = least.max(from.div_euclid(by) + i128::from(from.rem_euclid(by) != 0));
+        let to = most.min(to.div_euclid(by));
+        for value in from..=to {
+            if wire == usize::MAX {
+                if self.lookup.table.contains(value) {
+                    self.solve(others, rest + factor * value, so_far);
+                }
+                continue;
+            }
+            so_far.push((wire, value.unsigned_abs()));
+            self.solve(others, rest + factor * value, so_far);
+            so_far.pop();
+            if self.solutions.len() == 2 || self.budget == 0 {
+                return;
+            }
         }
     }
 }
