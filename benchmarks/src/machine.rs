@@ -38,7 +38,8 @@ impl Place {
             machine: format!(
                 "{processor}; {cores} cores; {:.0} GiB; Linux {}",
                 gibibytes(memory * 1024),
-                kernel.trim()
+                // Without what a distributor or a host adds.
+                kernel.trim().split('-').next().unwrap_or_default()
             ),
             cores,
         })
