@@ -224,7 +224,7 @@ mod tests {
     /// All checks; the search for what each single constraint holds with bits only, since with
     /// lookups all constraints are those of maxima and limbs, which are searched where they are
     /// made.
-    fn check(subject: Subject<'_>, points: &[Vec<i64>]) -> Subject<'_> {
+    fn check<'g>(subject: Subject<'g>, points: &[Vec<i64>]) -> Subject<'g> {
         subject.check_honest(points).unwrap();
         subject.check_mutations(points).unwrap();
         subject.check_rank(points).unwrap();
