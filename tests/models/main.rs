@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use proofmark_gadgets::Backend;
 use proofmark_tensor::IntTensor;
 use proofmark_tests::build::random_tensor;
 use proofmark_tests::samples::{
@@ -18,13 +19,19 @@ fn deep() -> bool {
     std::env::var_os("PROOFMARK_DEEP").is_some()
 }
 
-/// `models/circuits.csv`: a change of any circuit must be seen, because it makes every key void.
+/// `models/circuits.csv` and `circuits-lookup.csv`: a change of any circuit must be seen, because it makes every key void.
 #[test]
 fn circuits_are_pinned() {
+    pin("circuits.csv", Backend::Plain);
+    pin("circuits-lookup.csv", Backend::Committed);
+}
+
+fn pin(file: &str, backend: Backend) {
     let mut text =
         String::from("model,circuit digest,constraints,wires,public inputs,non-zero entries\n");
     for name in SAMPLES {
-        let circuit = Checked::load(&integer_model(name)).circuit;
+        let plan = Checked::load(&integer_model(name)).plan;
+        let circuit = plan.circuit_for(backend).expect("it compiles");
         let r1cs = &circuit.r1cs;
         writeln!(
             text,
@@ -37,7 +44,7 @@ fn circuits_are_pinned() {
         )
         .expect("a string takes it");
     }
-    let path = folder("circuits.csv");
+    let path = folder(file);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(&path, &text).expect("the file can be written");
     }

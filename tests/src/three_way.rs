@@ -1,14 +1,25 @@
-//! The three-way check: ONNX Runtime, the integer evaluator and the circuit's witness.
+//! The three-way check: ONNX Runtime, the integer evaluator and the circuit's witness, for the
+//! circuits of both backends.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use ark_bn254::Fr;
-use proofmark_gadgets::Circuit;
+use proofmark_gadgets::{Backend, Challenger, Circuit, LowerError};
 use proofmark_onnx::{Limits, Model};
 use proofmark_ops::{OpsError, Plan, Policy, Salts, plan};
 use proofmark_runtime::{IntSession, OptLevel};
 use proofmark_tensor::IntTensor;
+
+/// A challenge that hits no table entry. That an honest witness satisfies every row does not rest
+/// on who draws the challenge.
+struct AnyChallenge;
+
+impl Challenger for AnyChallenge {
+    fn challenge(&mut self, _public: &[Fr], _committed: &[Fr]) -> Result<Fr, LowerError> {
+        Ok(-Fr::from(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834_u128))
+    }
+}
 
 /// How a model or an inference failed the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +65,10 @@ impl From<OpsError> for Failure {
 pub struct Checked {
     /// The compiler's plan.
     pub plan: Plan,
-    /// The circuit.
+    /// The circuit of the plain backend.
     pub circuit: Circuit,
+    /// The circuit of the committed backend.
+    pub lookups: Circuit,
     session: IntSession,
 }
 
@@ -89,17 +102,19 @@ impl Checked {
         let policy = Policy::public(model.graph.inputs.len(), model.graph.outputs.len());
         let plan = plan(&model, &policy)?;
         let circuit = plan.circuit()?;
+        let lookups = plan.circuit_for(Backend::Committed)?;
         let session = IntSession::load(bytes, OptLevel::DisableAll)
             .map_err(|error| Failure::Runtime(words(&error)))?;
         Ok(Self {
             plan,
             circuit,
+            lookups,
             session,
         })
     }
 
-    /// Runs one inference through all three and compares every output; the witness must satisfy
-    /// every constraint. Returns the number of output elements compared.
+    /// Runs one inference through all three and compares every output; the witness of each backend
+    /// must satisfy every constraint of its circuit. Returns the number of output elements compared.
     ///
     /// # Panics
     /// On any difference.
@@ -115,17 +130,21 @@ impl Checked {
     pub fn compare(&self, inputs: &[IntTensor]) -> Result<usize, Failure> {
         let runtime = self.try_run(inputs)?;
         self.agree("evaluator", &self.plan.evaluate(inputs)?, &runtime)?;
-        let witness = self
-            .plan
-            .witness(inputs, Fr::from(7_u64), &Salts::default())?;
-        self.agree("witness", &witness.outputs, &runtime)?;
-        let violated = self.circuit.r1cs.violated(&witness.assignment);
-        if let Some(&first) = violated.first() {
-            return Err(Failure::Differ(format!(
-                "{} constraints violated, first {}",
-                violated.len(),
-                self.circuit.labels.constraint(first)
-            )));
+        for circuit in [&self.circuit, &self.lookups] {
+            let (context, salts) = (Fr::from(7_u64), Salts::default());
+            let backend = circuit.backend;
+            let witness =
+                (self.plan).witness_for(backend, inputs, context, &salts, &mut AnyChallenge)?;
+            self.agree(backend.name(), &witness.outputs, &runtime)?;
+            let violated = circuit.r1cs.violated(&witness.assignment);
+            if let Some(&first) = violated.first() {
+                return Err(Failure::Differ(format!(
+                    "{}: {} constraints violated, first {}",
+                    backend.name(),
+                    violated.len(),
+                    circuit.labels.constraint(first)
+                )));
+            }
         }
         Ok(runtime.iter().map(IntTensor::len).sum())
     }
