@@ -21,7 +21,7 @@ use proofmark_verifier::{PreparedKey, Proof, VerifyingKey};
 use crate::commitment::{Commitment, Committer};
 use crate::error::ProverError;
 use crate::evaluator::Evaluator;
-use crate::key::ProvingKey;
+use crate::key::{ProvingKey, check_strength};
 use crate::options::ProverOptions;
 use crate::qap::{domain, odd_values};
 use crate::query::{Queries, integers};
@@ -68,7 +68,8 @@ impl Prover {
     /// # Errors
     /// [`ProverError::CircuitMalformed`] and [`ProverError::CircuitTooLarge`] for the circuit;
     /// [`ProverError::KeyMismatch`] and [`ProverError::KeyBackend`];
-    /// [`ProverError::KeyDegenerate`] when the verifying key is one that verifiers refuse;
+    /// [`ProverError::KeyDegenerate`] when the verifying key is one that verifiers refuse, or its
+    /// points in G1 are others: proofs under such a key may verify and hide nothing;
     /// [`ProverError::Multiplication`] for points on no curve, and when table files cannot be
     /// written.
     pub fn with_options(
@@ -78,6 +79,7 @@ impl Prover {
     ) -> Result<Self, ProverError> {
         let evaluator = Evaluator::new(circuit, key.form)?;
         key.check_shape(&evaluator.shape)?;
+        check_strength(&key)?;
         let vk = key.verifying_key();
         let prepared = PreparedKey::new(&vk).map_err(|rejection| ProverError::KeyDegenerate {
             reason: rejection.to_string(),
@@ -149,10 +151,6 @@ impl Prover {
     /// [`ProverError::CommitmentMismatch`] when the assignment is not the one committed to, or the
     /// backend has a commitment and there is none, or the reverse; [`ProverError::Randomness`];
     /// [`ProverError::SelfVerification`].
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a commitment is for one proof"
-    )]
     pub fn prove(
         &self,
         assignment: &[Fr],
@@ -171,6 +169,10 @@ impl Prover {
     ///
     /// # Errors
     /// Those of [`prove`](Self::prove) without [`ProverError::SelfVerification`].
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a commitment is for one proof"
+    )]
     pub fn prove_unverified(
         &self,
         assignment: &[Fr],

@@ -118,6 +118,9 @@ fn challenge_wire(circuit: &Circuit) -> Result<Option<usize>, ProverError> {
             if challenge >= circuit.r1cs.num_wires {
                 return Err(malformed("the challenge's wire does not exist"));
             }
+            if challenge < first {
+                return Err(malformed("the challenge is one of the public inputs"));
+            }
             let committed = circuit.committed.iter().map(|wire| wire.index());
             if !committed.eq(first..challenge) {
                 return Err(malformed(
