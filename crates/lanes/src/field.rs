@@ -1,7 +1,7 @@
 //! The fields whose elements can stand side by side.
 
 use ark_bn254::{Fq, Fr};
-use ark_ff::{BigInt, PrimeField};
+use ark_ff::{AdditiveGroup, BigInt, PrimeField};
 
 mod sealed {
     pub trait Sealed {}
@@ -18,8 +18,8 @@ pub trait LaneField: PrimeField + sealed::Sealed {
     /// The words, to be written: the caller keeps them below the prime.
     #[doc(hidden)]
     fn words_mut(&mut self) -> &mut [u64; 4];
-    /// The element with these words. They must be below the prime, or the result is no element that
-    /// compares equal to any other.
+    /// The element with these words; 0 for words that are not below the prime. They can come from a
+    /// file that somebody changed, and ark-ff's arithmetic panics on what is no residue.
     fn from_words(words: [u64; 4]) -> Self;
 }
 
@@ -40,7 +40,12 @@ macro_rules! lane_field {
             }
             #[inline(always)]
             fn from_words(words: [u64; 4]) -> Self {
-                Self::new_unchecked(BigInt(words))
+                let words = BigInt(words);
+                if words < Self::MODULUS {
+                    Self::new_unchecked(words)
+                } else {
+                    Self::ZERO
+                }
             }
         }
     };

@@ -182,9 +182,9 @@ mod tests {
     use ark_bn254::{Fr, g1, g2};
     use ark_ec::AffineRepr;
     use ark_ec::short_weierstrass::Affine;
-    use ark_ff::{BigInt, PrimeField, UniformRand};
-    use ark_std::rand::SeedableRng;
+    use ark_ff::{BigInt, BigInteger, PrimeField, UniformRand};
     use ark_std::rand::rngs::StdRng;
+    use ark_std::rand::{Rng, SeedableRng};
 
     const ID: [u8; 32] = *b"a digest of the key, query a, 1.";
 
@@ -299,5 +299,53 @@ mod tests {
             *byte = byte.wrapping_mul(7).wrapping_add(1);
         }
         assert_ne!(open(&nonsense).unwrap().msm(&scalars), bases.msm(&scalars));
+    }
+
+    /// Words that are no residue, in places of all kinds: neither a panic nor an endless loop.
+    fn survives_words_above_the_prime<C: Curve>() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tables");
+        let below = |word: u64| [word, 0, 0, 0];
+        let mut above = Fq::MODULUS.0;
+        above[0] += 1;
+        let mut double = Fq::MODULUS;
+        double.mul2();
+        let palette = [
+            Fq::MODULUS.0,
+            above,
+            double.0,
+            [u64::MAX; 4],
+            below(0),
+            below(1),
+        ];
+        for engine in [Engine::portable(), Engine::detect()] {
+            let (bases, dense) = sample::<C>(engine);
+            bases.write(&path, &ID).unwrap();
+            let written = std::fs::read(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            let bits: Vec<BigInt<4>> = (0..70).map(|i| BigInt::from(i % 2_u64)).collect();
+            for seed in 0..60 {
+                let mut random = StdRng::seed_from_u64(seed);
+                let [kinds, every] = [palette.len(), 4].map(|most| random.gen_range(1..=most));
+                let mut bytes = written.clone();
+                for word in bytes[HEADER..HEADER + bases.bytes()].chunks_exact_mut(32) {
+                    if random.gen_range(0..every) == 0 {
+                        let chosen = palette[random.gen_range(0..kinds)];
+                        word.copy_from_slice(&chosen.map(u64::to_le_bytes).concat());
+                    }
+                }
+                std::fs::write(&path, &bytes).unwrap();
+                let opened = FixedBases::<C>::open(&path, &ID).unwrap();
+                for scalars in [&bits, &dense] {
+                    assert_ne!(opened.msm(scalars), bases.msm(scalars));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_are_no_residue_give_wrong_sums() {
+        survives_words_above_the_prime::<g1::Config>();
+        survives_words_above_the_prime::<g2::Config>();
     }
 }
