@@ -15,7 +15,8 @@
 //! Integers are little-endian. The points are *not* checked when a file is opened: it is a local
 //! cache, to be kept where only the prover can write. Who changes it makes the prover compute wrong
 //! sums or run longer, so that its proofs fail their own verification and do not leave; points
-//! carry no secret, and no number in the file is used as an address.
+//! carry no secret, and no number in the file is used as an address. A sum is wrong only where the
+//! changed point's scalar is not 0, however, so that failures tell about scalars.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -22,7 +22,8 @@ pub struct ProverOptions {
 /// made.
 ///
 /// The points in them are not checked when they are read. Who changes a file makes proofs fail
-/// their own verification; nothing wrong leaves.
+/// their own verification; nothing wrong leaves. But *which* proofs fail can be made to depend on a
+/// single hidden value: a folder that others can write is no place for private inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableFiles {
     /// A folder for one key, which exists and which only the prover can write.
