@@ -91,7 +91,7 @@ impl<C: Challenger> Challenger for Timed<C> {
 }
 
 /// What a loaded engine may take for speed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineOptions {
     /// Bytes of memory for the proving key's points with precomputed multiples; 0 for none.
     pub table_bytes: u64,
@@ -100,12 +100,23 @@ pub struct EngineOptions {
     pub table_folder: Option<PathBuf>,
 }
 
+impl Default for EngineOptions {
+    /// 64 MiB, not kept: multiples of a small key are computed in less time than they save in one
+    /// proof, those of a large one do not fit.
+    fn default() -> Self {
+        Self {
+            table_bytes: 64 << 20,
+            table_folder: None,
+        }
+    }
+}
+
 impl EngineOptions {
     fn prover(&self, proving_key: Digest) -> Result<ProverOptions, EngineError> {
         let table_files = match &self.table_folder {
             Some(parent) if self.table_bytes > 0 => {
                 let folder = parent.join(proving_key.to_hex());
-                std::fs::create_dir_all(&folder).map_err(|source| EngineError::TableFolder {
+                create_private(&folder).map_err(|source| EngineError::TableFolder {
                     folder: folder.clone(),
                     source,
                 })?;
@@ -121,6 +132,19 @@ impl EngineOptions {
             table_files,
         })
     }
+}
+
+/// Makes a folder that its owner alone may read and write: which proofs fail under tables that
+/// somebody changed depends on the witness.
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
 }
 
 /// A sealed package with its runtime session, circuit and keys, loaded once and used by many
@@ -258,13 +282,15 @@ impl Engine {
             inner: self.prover.committer(),
             took: Duration::ZERO,
         };
-        let witness = self.plan.witness_for(
+        let mut witness = self.plan.witness_for(
             circuit_backend(self.manifest().compiler.backend),
             &inputs,
             request.context.digest(),
             &salts,
             &mut committer,
         )?;
+        // Wiped on every way out of here.
+        let assignment = Zeroizing::new(std::mem::take(&mut witness.assignment));
         let (commitment, committing) = (committer.inner.finish(), committer.took);
         let mut outputs = Vec::with_capacity(witness.outputs.len());
         for (info, circuit) in self.plan.outputs().iter().zip(&witness.outputs) {
@@ -277,7 +303,6 @@ impl Engine {
             compare(&info.name, &runtime, circuit)?;
             outputs.push((info.name.clone(), runtime));
         }
-        let assignment = Zeroizing::new(witness.assignment);
         timings.witness = start.elapsed().saturating_sub(committing);
 
         let start = Instant::now();

@@ -110,7 +110,9 @@ pub enum EngineError {
         reason: String,
     },
     /// The finished receipt does not verify: a bug, never served.
-    #[error("the finished receipt does not verify")]
+    #[error(
+        "the finished receipt does not verify; delete the service's folder of tables (a changed file there spoils proofs), then check the machine's memory"
+    )]
     OwnReceipt(#[source] Rejection),
     /// The package's verifying key is refused.
     #[error(transparent)]

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, OwnedRepr};
 use ndarray_npy::NpzReader;
 use proofmark_engine::{
-    BackendChoice, Engine, EngineError, ImportOptions, NoProgress, ProveRequest, ServiceKey,
-    circuit_backend, import, predict, seal,
+    BackendChoice, Engine, EngineError, EngineOptions, ImportOptions, NoProgress, ProveRequest,
+    ServiceKey, circuit_backend, import, predict, seal,
 };
 use proofmark_ops::{Policy, plan};
 use proofmark_quantizer::{Calibration, Samples};
@@ -513,4 +513,48 @@ fn a_package_is_sealed_for_the_backend_that_is_asked_for() {
         lookup
     };
     assert_eq!(auto, faster);
+}
+
+#[cfg(unix)]
+#[test]
+fn tables_are_kept_for_the_next_start_and_spoiled_ones_serve_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let model = "risk-classifier";
+    let sealed = sealed_for(model, &options(model), BackendChoice::Lookup);
+    let root = tempfile::tempdir().unwrap();
+    let options = EngineOptions {
+        table_bytes: 64 << 20,
+        table_folder: Some(root.path().join("tables")),
+    };
+    let load = || Engine::load_with(&sealed.folder, Some(sealed.digest), &options).unwrap();
+    let heldout = samples(&models().join(model).join("heldout.npz"));
+    let request = request(&sealed.manifest, &heldout[0]);
+    let prove = |engine: &Engine| engine.prove(&request, sealed.key.signing_key());
+    prove(&load()).unwrap();
+
+    let key = sealed.manifest.sealed.as_ref().unwrap().proving_key.digest;
+    let folder = root.path().join("tables").join(key.to_hex());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    let files: Vec<PathBuf> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert!(!files.is_empty());
+    let made = |path: &PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    let times: Vec<_> = files.iter().map(made).collect();
+    prove(&load()).unwrap();
+    assert_eq!(times, files.iter().map(made).collect::<Vec<_>>());
+
+    // Points of the quotient's table that are others: no proof verifies, no answer leaves.
+    let file = files
+        .iter()
+        .find(|f| f.file_name().unwrap().to_string_lossy().starts_with('h'))
+        .unwrap();
+    let mut bytes = fs::read(file).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..].rotate_left(64);
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(file, bytes).unwrap();
+    assert_eq!(prove(&load()).unwrap_err().code(), "own-receipt-rejected");
 }
