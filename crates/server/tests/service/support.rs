@@ -128,7 +128,7 @@ impl Engine {
             context: request.context,
             inputs: vec![TensorRecord::public("x", request.inputs["x"].clone())],
             outputs: vec![TensorRecord::public("logits", output.clone())],
-            proof: [0; 256],
+            proof: [0; 256].into(),
             proved_at: 1_700_000_000,
             signer: signing_key().verifying_key().to_bytes(),
         };
