@@ -193,11 +193,17 @@ fn a_tampered_receipt_is_rejected_with_the_same_code_by_both_programs() {
     case.rejected(&changed_input, &[], "proof-invalid");
     case.rejected(&signed(&|r| r.context.nonce[31] ^= 1), &[], "proof-invalid");
     case.rejected(&signed(&|r| r.context.deadline += 1), &[], "proof-invalid");
-    case.rejected(&signed(&|r| r.proof[255] ^= 1), &[], "proof-malformed");
+    case.rejected(&signed(&|r| r.proof[319] ^= 1), &[], "proof-malformed");
+    case.rejected(
+        &signed(&|r| r.proof = [0; 320].into()),
+        &[],
+        "proof-malformed",
+    );
+    // A proof of the other backend's form.
     case.rejected(
         &signed(&|r| r.proof = [0; 256].into()),
         &[],
-        "proof-malformed",
+        "proof-system-mismatch",
     );
     case.rejected(
         &signed(&|r| r.package = Digest::of(b"other")),

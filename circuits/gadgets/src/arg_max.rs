@@ -102,10 +102,12 @@ fn by_keys(cx: &mut Lowering<'_>, entrants: &[Entry], keys: &Keys) -> Result<Num
     let widths = [keys.rank_bits, keys.value_bits];
     let parts = limbs(cx, "arg-max-rank", &largest, &widths)?;
     let rank = parts.first().ok_or_else(|| nothing(cx))?;
-    match keys.tie {
-        Tie::First => Num::linear(cx, [(-1, rank)], keys.to),
-        Tie::Last => rank.plus(cx, keys.from),
-    }
+    let index = match keys.tie {
+        Tie::First => Num::linear(cx, [(-1, rank)], keys.to)?,
+        Tie::Last => rank.plus(cx, keys.from)?,
+    };
+    // A rank may have room for more than there are: the one of the largest is one that there is.
+    Ok(index.narrowed(keys.from, keys.to))
 }
 
 /// Neighbours are compared, the larger goes on with its index. For `n` bytes `n − 1` comparisons
@@ -313,6 +315,25 @@ mod tests {
                 subject.check_mutations(&last).unwrap();
                 subject.check_rank(&last).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn the_interval_of_an_index_is_that_of_the_numbers() {
+        let interval = |tie| {
+            move |cx: &mut Lowering<'_>, x: &[Num]| {
+                let index = arg_max(cx, x, tie)?;
+                assert_eq!((index.lo(), index.hi()), (0, 2));
+                Ok(vec![index.to_signal(cx)])
+            }
+        };
+        for tie in [Tie::First, Tie::Last] {
+            let build = interval(tie);
+            let expected = |v: &[i64]| position(v, tie);
+            let subject = Subject::new("arg-max", &[(0, 9); 3], &build, &expected);
+            subject
+                .check_honest(&[vec![3, 9, 9], vec![0, 0, 0]])
+                .unwrap();
         }
     }
 
