@@ -66,6 +66,13 @@ impl Keys {
         self.all.contains(&key)
     }
 
+    /// Those in a range, ends included.
+    pub(crate) fn between(&self, from: i128, to: i128) -> &[i128] {
+        let start = self.sorted.partition_point(|&key| key < from);
+        let end = self.sorted.partition_point(|&key| key <= to);
+        self.sorted.get(start..end).unwrap_or_default()
+    }
+
     pub(crate) fn ends(&self) -> (i128, i128) {
         (self.sorted[0], self.sorted[self.sorted.len() - 1])
     }

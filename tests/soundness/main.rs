@@ -72,11 +72,6 @@ impl Target {
         BACKENDS.map(|backend| Self::new(case, backend, Visibility::Public, Visibility::Public))
     }
 
-    /// Everything public, for the plain backend.
-    fn plain(case: &Case) -> Self {
-        Self::new(case, Backend::Plain, Visibility::Public, Visibility::Public)
-    }
-
     fn new(case: &Case, backend: Backend, inputs: Visibility, outputs: Visibility) -> Self {
         let graph = &case.model.graph;
         let policy = Policy {
@@ -312,7 +307,7 @@ fn inputs_admit_one_assignment_over_the_whole_field() {
     let mut random = Random::new(2);
     for case in operators() {
         let points = points(&case, &mut random, if deep() { 40 } else { 2 });
-        for target in [Target::plain(&case)] {
+        for target in Target::both(&case) {
             let solver = target.solver();
             for point in &points {
                 exactly_one(&target, &solver, &target.witness(point).assignment);
@@ -337,7 +332,7 @@ fn the_sample_models_admit_one_assignment() {
         };
         let (inputs, _) = samples::heldout(name);
         let point = [samples::quantized(&manifest, &inputs[0])];
-        for target in [Target::plain(&case)] {
+        for target in Target::both(&case) {
             let solver = target.solver();
             exactly_one(&target, &solver, &target.witness(&point).assignment);
         }
@@ -349,8 +344,8 @@ fn hidden_inputs_and_outputs_admit_one_assignment() {
     let mut random = Random::new(3);
     for (at, case) in operators().into_iter().enumerate() {
         let all = if deep() { 0..4 } else { at % 4..at % 4 + 1 };
-        for (inputs, outputs) in HIDDEN[all].iter().copied() {
-            let target = Target::new(&case, Backend::Plain, inputs, outputs);
+        for (backend, (inputs, outputs)) in on_both(HIDDEN[all].iter().copied()) {
+            let target = Target::new(&case, backend, inputs, outputs);
             let solver = target.solver();
             let point = points(&case, &mut random, 1).pop().expect("a point");
             exactly_one(&target, &solver, &target.witness(&point).assignment);
@@ -515,7 +510,7 @@ fn nothing_moves_and_every_constraint_is_needed() {
     let mut total = [0; 4];
     for case in operators() {
         let points = points(&case, &mut random, if deep() { 60 } else { 6 });
-        for target in [Target::plain(&case)] {
+        for target in Target::both(&case) {
             let start = std::time::Instant::now();
             let counts = every_constraint_is_needed(&target, &points);
             println!("{counts:?} {} {:?}", target.name, start.elapsed());
@@ -538,8 +533,8 @@ fn nothing_moves_behind_digests() {
             continue;
         }
         let points = points(&case, &mut random, 2);
-        for (inputs, outputs) in [HIDDEN[(at / 5) % 4]] {
-            let target = Target::new(&case, Backend::Plain, inputs, outputs);
+        for (backend, (inputs, outputs)) in on_both([HIDDEN[(at / 5) % 4]]) {
+            let target = Target::new(&case, backend, inputs, outputs);
             digests_are_needed(&target, &points);
         }
     }

@@ -7,11 +7,14 @@
 //!   sum below the field's order) has one solution or none, digit by digit;
 //! * a row of small integers times ranged unknowns narrows each range to what the others leave;
 //! * a lookup of small integers times ranged unknowns has as many solutions as are found by trying
-//!   all, largest factor first; one of a single unknown without a range gives it one;
+//!   all, largest factor first; it narrows each range as a row does, its key being one more unknown;
+//!   one of a single unknown without a range gives it one;
+//! * of the two roots of a row, those are left that the shortest lookups of the wire allow;
 //! * a row without unknowns holds or does not.
 //!
 //! Where none applies, it tries 0 and 1 for the earliest wire that is known to be a bit, both roots
-//! of a row, or every value that a lookup leaves its only unknown.
+//! of a row, every value of the wire with the smallest range, or every value that a lookup leaves
+//! its only unknown.
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
@@ -21,6 +24,10 @@ use crate::lookups::{Kind, Lookup, Reading, integer};
 
 /// Most values tried in one lookup.
 const TRIED: usize = 1 << 14;
+/// Most guesses inside of each other: each takes a frame of the stack.
+const DEEPEST: usize = 1000;
+/// So many lookups of a wire, the shortest ones, are asked whether they allow a root.
+const ASKED: usize = 8;
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,18 +52,49 @@ pub(crate) struct Solver<'r> {
     r1cs: &'r R1cs,
     reading: &'r Reading,
     rows_of: Vec<Vec<u32>>,
+    /// The shortest lookups of each wire.
+    lookups_of: Vec<Vec<&'r Lookup>>,
+    /// Rows with a wire in both factors.
+    factored: Vec<usize>,
+    /// Of each wire, the factored rows whose wires stand in a short lookup together with it.
+    beside: Vec<Vec<u32>>,
 }
 
-#[derive(Clone)]
 struct State {
     values: Vec<Option<Fr>>,
     /// Largest value of a wire as an integer, where constraints prove one.
     most: Vec<Option<u64>>,
     /// Smallest value of a wire that has a largest one.
     least: Vec<u64>,
+    /// What was known of a wire before each change.
+    trail: Vec<(usize, Option<Fr>, Option<u64>, u64)>,
+}
+
+impl State {
+    /// To be called before any change.
+    fn keep(&mut self, wire: usize) {
+        let known = (self.values[wire], self.most[wire], self.least[wire]);
+        self.trail.push((wire, known.0, known.1, known.2));
+    }
+
+    /// Takes back all changes but so many.
+    fn undo(&mut self, mark: usize) {
+        for (wire, value, most, least) in self.trail.drain(mark..).rev() {
+            (self.values[wire], self.most[wire], self.least[wire]) = (value, most, least);
+        }
+    }
 }
 
 struct Contradiction;
+
+/// One search for all assignments.
+struct Search<'s> {
+    /// The row that is left out.
+    without: Option<usize>,
+    found: &'s mut Option<Vec<Option<Fr>>>,
+    /// How many are left.
+    guesses: &'s mut usize,
+}
 
 /// A linear form in unknown wires.
 #[derive(Clone, Default, PartialEq)]
@@ -91,10 +129,48 @@ impl<'r> Solver<'r> {
                 }
             }
         }
+        let mut lookups_of = vec![Vec::new(); r1cs.num_wires];
+        let mut factored = Vec::new();
+        for (row, kind) in reading.kinds.iter().enumerate() {
+            match kind {
+                Kind::Lookup(lookup) => {
+                    for (wire, _) in &lookup.terms {
+                        let lookups: &mut Vec<&Lookup> = &mut lookups_of[*wire];
+                        lookups.push(lookup);
+                    }
+                }
+                Kind::Product => {
+                    let factors = [&r1cs.a, &r1cs.b];
+                    if factors.map(|m| m.row(row).any(|(w, _)| w > 0)) == [true; 2] {
+                        factored.push(row);
+                    }
+                }
+                Kind::Argument => {}
+            }
+        }
+        for lookups in &mut lookups_of {
+            lookups.sort_by_key(|lookup| lookup.terms.len());
+            lookups.truncate(ASKED);
+        }
+        let mut beside = vec![Vec::new(); r1cs.num_wires];
+        for &row in &factored {
+            let wires = r1cs.a.row(row).map(|(wire, _)| wire as usize);
+            for lookup in wires.flat_map(|wire| &lookups_of[wire]) {
+                for (wire, _) in &lookup.terms {
+                    let rows: &mut Vec<u32> = &mut beside[*wire];
+                    if rows.last() != Some(&(row as u32)) {
+                        rows.push(row as u32);
+                    }
+                }
+            }
+        }
         Self {
             r1cs,
             reading,
             rows_of,
+            lookups_of,
+            factored,
+            beside,
         }
     }
 
@@ -121,14 +197,20 @@ impl<'r> Solver<'r> {
         without: Option<usize>,
         mut guesses: usize,
     ) -> Count {
-        let state = State {
+        let mut state = State {
             values: fixed.to_vec(),
             most: vec![None; fixed.len()],
             least: vec![0; fixed.len()],
+            trail: Vec::new(),
         };
         let all: Vec<u32> = (0..self.r1cs.num_constraints() as u32).collect();
         let mut found = None;
-        match self.search(state, all, without, &mut found, &mut guesses) {
+        let mut search = Search {
+            without,
+            found: &mut found,
+            guesses: &mut guesses,
+        };
+        match self.search(&mut state, all, 0, &mut search, 0) {
             Err(Stop::Open(open)) => Count::Open(open),
             Err(Stop::Many(differ)) => Count::Many(differ),
             Ok(()) => match found {
@@ -142,40 +224,27 @@ impl<'r> Solver<'r> {
 
     fn search(
         &self,
-        mut state: State,
+        state: &mut State,
         queue: Vec<u32>,
-        without: Option<usize>,
-        found: &mut Option<Vec<Option<Fr>>>,
-        guesses: &mut usize,
+        mark: usize,
+        search: &mut Search<'_>,
+        depth: usize,
     ) -> Result<(), Stop> {
-        if self.propagate(&mut state, queue, without).is_err() {
+        let without = search.without;
+        if self.conclude(state, queue, mark, without).is_err() {
             return Ok(());
         }
-        let bit = (0..state.values.len())
-            .find(|&w| state.values[w].is_none() && state.most[w] == Some(1))
-            .map(|w| (w, [Fr::ZERO, Fr::ONE]));
-        // Behind a challenge bits are made last, and follow from what they are the bits of.
-        let late = self.reading.argued.contains(&true);
-        let roots = late.then(|| self.two_roots(&state, without)).flatten();
-        let guess = roots
-            .or(bit)
-            .or_else(|| self.two_roots(&state, without))
-            .map(|(wire, mut values)| {
-                values.sort_unstable();
-                let mut values = values.to_vec();
-                values.dedup();
-                (wire, values)
-            })
-            .or_else(|| self.left_by_a_lookup(&state, without));
-        if let Some((wire, values)) = guess {
+        if let Some((wire, values)) = self.guess(state, without) {
             for value in values {
-                if *guesses == 0 {
+                if *search.guesses == 0 || depth == DEEPEST {
                     return Err(Stop::Open(vec![wire]));
                 }
-                *guesses -= 1;
-                let mut guess = state.clone();
-                guess.values[wire] = Some(value);
-                self.search(guess, self.rows_of[wire].clone(), without, found, guesses)?;
+                *search.guesses -= 1;
+                let mark = state.trail.len();
+                state.keep(wire);
+                state.values[wire] = Some(value);
+                self.search(state, self.rows_of[wire].clone(), mark, search, depth + 1)?;
+                state.undo(mark);
             }
             return Ok(());
         }
@@ -205,8 +274,8 @@ impl<'r> Solver<'r> {
         if !open.is_empty() {
             return Err(Stop::Open(open));
         }
-        match found {
-            None => *found = Some(state.values),
+        match search.found {
+            None => *search.found = Some(state.values.clone()),
             Some(other) => {
                 let differ: Vec<usize> = (0..other.len())
                     .filter(|&w| other[w] != state.values[w])
@@ -219,20 +288,36 @@ impl<'r> Solver<'r> {
         Ok(())
     }
 
-    /// The wire of some `L·(L − 1) = 0` with one unknown, and its two values.
-    fn two_roots(&self, state: &State, without: Option<usize>) -> Option<(usize, [Fr; 2])> {
-        self.products(without).find_map(|row| {
-            let (a, b, c) = self.quadratic(state, row)?;
-            let (&[(wire, x)], &[(other, y)]) = (a.terms.as_slice(), b.terms.as_slice()) else {
-                return None;
-            };
-            let zero = c.terms.is_empty() && c.constant == Fr::ZERO;
-            (zero && wire == other).then(|| {
-                let root =
-                    |form: &Form, factor: Fr| -form.constant * factor.inverse().expect("not zero");
-                (wire, [root(&a, x), root(&b, y)])
-            })
-        })
+    /// A wire and all the values that it may have.
+    fn guess(&self, state: &State, without: Option<usize>) -> Option<(usize, Vec<Fr>)> {
+        let roots = || self.two_roots(state, without);
+        // Behind a challenge bits are made last, and follow from what they are the bits of.
+        if self.reading.argued.contains(&true) {
+            return roots()
+                .or_else(|| Self::smallest_range(state))
+                .or_else(|| self.left_by_a_lookup(state, without));
+        }
+        let bit = (0..state.values.len())
+            .find(|&w| state.values[w].is_none() && state.most[w] == Some(1))
+            .map(|w| (w, vec![Fr::ZERO, Fr::ONE]));
+        bit.or_else(roots)
+    }
+
+    /// The wire of some `L·M = 0` with one unknown, and its values.
+    fn two_roots(&self, state: &State, without: Option<usize>) -> Option<(usize, Vec<Fr>)> {
+        let rows = self.factored.iter().filter(|&&row| Some(row) != without);
+        rows.filter_map(|&row| self.quadratic(state, row))
+            .find_map(|(a, b, c)| roots(&a, &b, &c))
+    }
+
+    /// The unknown with the smallest range, and its values.
+    fn smallest_range(state: &State) -> Option<(usize, Vec<Fr>)> {
+        let size = |&wire: &usize| Some(state.most[wire]? - state.least[wire]);
+        let unknown = (0..state.values.len()).filter(|&w| state.values[w].is_none());
+        let ranged = unknown.filter_map(|wire| Some((size(&wire)?, wire)));
+        let (size, wire) = ranged.min()?;
+        let values = (0..=size).map(|above| Fr::from(state.least[wire] + above));
+        (size < TRIED as u64).then(|| (wire, values.collect()))
     }
 
     fn form(&self, state: &State, matrix: usize, row: usize) -> Form {
@@ -266,6 +351,73 @@ impl<'r> Solver<'r> {
         sum
     }
 
+    /// Everything that follows from the queued rows without a guess, and from what has changed
+    /// since a mark on the trail.
+    fn conclude(
+        &self,
+        state: &mut State,
+        mut queue: Vec<u32>,
+        mut mark: usize,
+        without: Option<usize>,
+    ) -> Result<(), Contradiction> {
+        loop {
+            self.propagate(state, queue, without)?;
+            // What came later to wires of the same lookups may decide about roots.
+            let changed = state.trail[mark..].iter();
+            let mut rows: Vec<u32> = changed.flat_map(|c| &self.beside[c.0]).copied().collect();
+            rows.sort_unstable();
+            rows.dedup();
+            if rows.is_empty() {
+                return Ok(());
+            }
+            (queue, mark) = (rows, state.trail.len());
+        }
+    }
+
+    /// Of the two roots of a row with one unknown, those that its ranges and lookups allow.
+    fn choose(
+        &self,
+        state: &mut State,
+        a: &Form,
+        b: &Form,
+        c: &Form,
+        without: Option<usize>,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), Contradiction> {
+        let Some((wire, mut left)) = roots(a, b, c) else {
+            return Ok(());
+        };
+        if state.values[wire].is_some() {
+            return Ok(());
+        }
+        let mark = state.trail.len();
+        let removed = without.and_then(|row| self.lookup(row));
+        let removed = |lookup: &Lookup| removed.is_some_and(|r| core::ptr::eq(r, lookup));
+        left.retain(|value| {
+            let mut ignored = Vec::new();
+            let allowed = Self::assign(state, wire, *value, &mut ignored).is_ok();
+            state.undo(mark);
+            allowed
+        });
+        for lookup in self.lookups_of[wire].iter().filter(|l| !removed(l)) {
+            if left.len() < 2 {
+                break;
+            }
+            left.retain(|value| {
+                let mut ignored = Vec::new();
+                let allowed = Self::assign(state, wire, *value, &mut ignored)
+                    .and_then(|()| Self::member(state, lookup, &mut ignored));
+                state.undo(mark);
+                allowed.is_ok()
+            });
+        }
+        match left.as_slice() {
+            [] => Err(Contradiction),
+            &[only] => Self::assign(state, wire, only, touched),
+            _ => Ok(()),
+        }
+    }
+
     fn propagate(
         &self,
         state: &mut State,
@@ -288,6 +440,7 @@ impl<'r> Solver<'r> {
                 continue;
             } else if let Some((a, b, c)) = self.quadratic(state, row) {
                 Self::boolean(state, &a, &b, &c, &mut touched)?;
+                self.choose(state, &a, &b, &c, without, &mut touched)?;
             } else {
                 let form = self.linear(state, row);
                 Self::solve(state, &form, &mut touched)?;
@@ -349,12 +502,12 @@ impl<'r> Solver<'r> {
             };
         };
         let Some(mut parts) = parts else {
-            Self::bound_by_keys(state, lookup, constant, &form, touched);
-            return Ok(());
+            return Self::bound_by_keys(state, lookup, constant, &form, touched);
         };
         // The key as one more unknown, which has to be in the table.
         let (least, most) = lookup.table.ends();
-        parts.push((usize::MAX, -(1 << lookup.shift), least, most));
+        let key = -(1 << lookup.shift);
+        parts.push((usize::MAX, key, least, most));
         parts.sort_by_key(|part| core::cmp::Reverse(part.1.abs()));
         let mut search = Integers {
             lookup,
@@ -362,18 +515,19 @@ impl<'r> Solver<'r> {
             budget: TRIED,
         };
         search.solve(&parts, constant, &mut Vec::new());
-        if search.budget == 0 {
-            return Ok(());
-        }
         match search.solutions.as_slice() {
-            [] => Err(Contradiction),
-            [only] => {
+            [] if search.budget > 0 => Err(Contradiction),
+            [only] if search.budget > 0 => {
                 for &(wire, value) in only {
                     Self::assign(state, wire, Fr::from(value), touched)?;
                 }
                 Ok(())
             }
-            _ => Ok(()),
+            _ => {
+                let mut terms = form.terms;
+                terms.push((usize::MAX, field(key)));
+                Self::tighten(state, form.constant, &terms, (least, most), touched)
+            }
         }
     }
 
@@ -398,18 +552,18 @@ impl<'r> Solver<'r> {
         constant: i128,
         form: &Form,
         touched: &mut Vec<usize>,
-    ) {
+    ) -> Result<(), Contradiction> {
         let (least, most) = lookup.table.ends();
         let (mut lo, mut hi) = (least << lookup.shift, most << lookup.shift);
         (lo, hi) = (lo - constant, hi - constant);
         let mut open = None;
         for &(wire, factor) in &form.terms {
             let Some(factor) = small(factor) else {
-                return;
+                return Ok(());
             };
             let Some(most) = state.most[wire] else {
                 if open.replace((wire, factor)).is_some() {
-                    return;
+                    return Ok(());
                 }
                 continue;
             };
@@ -425,30 +579,33 @@ impl<'r> Solver<'r> {
             if let (Ok(lo), Ok(hi)) = (u64::try_from(lo), u64::try_from(hi))
                 && hi < 1 << 60
             {
+                state.keep(wire);
                 state.least[wire] = lo;
-                Self::bound(state, wire, hi, touched);
+                Self::bound(state, wire, hi, touched)?;
             }
         }
+        Ok(())
     }
 
     /// The only unknown of a lookup, and the values that the keys leave it.
     fn left_by_a_lookup(&self, state: &State, without: Option<usize>) -> Option<(usize, Vec<Fr>)> {
         let rows = (0..self.r1cs.num_constraints()).filter(|&row| Some(row) != without);
-        rows.filter_map(|row| self.lookup(row)).find_map(|lookup| {
-            let form = Self::known(state, lookup);
-            let &[(wire, factor)] = form.terms.as_slice() else {
-                return None;
-            };
-            let inverse = factor.inverse().expect("not zero");
-            let scale = Fr::from(1_u64 << lookup.shift);
-            let key = |&key: &i128| {
-                let size = Fr::from(key.unsigned_abs());
-                if key < 0 { -size } else { size }
-            };
-            let values = lookup.table.sorted.iter().map(key);
-            let values = values.map(|key| (key * scale - form.constant) * inverse);
-            Some((wire, values.collect()))
-        })
+        let one_unknown = rows
+            .filter_map(|row| self.lookup(row))
+            .filter_map(|lookup| {
+                let form = Self::known(state, lookup);
+                let &[(wire, factor)] = form.terms.as_slice() else {
+                    return None;
+                };
+                let inverse = inverse(factor);
+                Some((lookup, wire, inverse, form.constant))
+            });
+        let (lookup, wire, inverse, constant) =
+            one_unknown.min_by_key(|found| found.0.table.sorted.len())?;
+        let scale = Fr::from(1_u64 << lookup.shift);
+        let values = lookup.table.sorted.iter().map(|&key| field(key));
+        let values = values.map(|key| (key * scale - constant) * inverse);
+        Some((wire, values.collect()))
     }
 
     fn assign(
@@ -457,9 +614,11 @@ impl<'r> Solver<'r> {
         value: Fr,
         touched: &mut Vec<usize>,
     ) -> Result<(), Contradiction> {
-        if state.most[wire].is_some_and(|most| value > Fr::from(most)) {
+        let outside = |most| value > Fr::from(most) || value < Fr::from(state.least[wire]);
+        if state.most[wire].is_some_and(outside) {
             return Err(Contradiction);
         }
+        state.keep(wire);
         state.values[wire] = Some(value);
         touched.push(wire);
         Ok(())
@@ -475,11 +634,11 @@ impl<'r> Solver<'r> {
             [] if form.constant == Fr::ZERO => Ok(()),
             [] => Err(Contradiction),
             &[(wire, value)] => {
-                let inverse = value.inverse().expect("not zero");
+                let inverse = inverse(value);
                 Self::assign(state, wire, -form.constant * inverse, touched)
             }
             terms => {
-                Self::tighten(state, form.constant, terms, touched)?;
+                Self::tighten(state, form.constant, terms, (0, 0), touched)?;
                 let ranged: Option<Vec<(usize, Fr, u64)>> = terms
                     .iter()
                     .map(|&(w, c)| state.most[w].map(|m| (w, c, m)))
@@ -512,13 +671,12 @@ impl<'r> Solver<'r> {
             b
         };
         if let &[(wire, value)] = bit.terms.as_slice() {
-            let inverse = value.inverse().expect("not zero");
+            let inverse = inverse(value);
             let roots = [-bit.constant * inverse, (Fr::ONE - bit.constant) * inverse];
             let inside = |r: &Fr| state.most[wire].is_none_or(|m| *r <= Fr::from(m));
             let left: Vec<Fr> = roots.into_iter().filter(inside).collect();
             if roots.contains(&Fr::ZERO) && roots.contains(&Fr::ONE) {
-                Self::bound(state, wire, 1, touched);
-                return Ok(());
+                return Self::bound(state, wire, 1, touched);
             }
             return match left.as_slice() {
                 [] => Err(Contradiction),
@@ -537,7 +695,7 @@ impl<'r> Solver<'r> {
                 // bit − v = 0, v in 0 ..= 1.
                 let mut extended = bit.terms.clone();
                 extended.push((usize::MAX, -Fr::ONE));
-                Self::tighten(state, bit.constant, &extended, touched)?;
+                Self::tighten(state, bit.constant, &extended, (0, 1), touched)?;
                 // bit − v = 0 with a further digit v in 0 ..= 1, which is no wire.
                 let mut ranged: Vec<(usize, Fr, u64)> = bit
                     .terms
@@ -564,24 +722,24 @@ impl<'r> Solver<'r> {
                     }
                     most += m << e;
                 }
-                Self::bound(state, wire, most, touched);
-                Ok(())
+                Self::bound(state, wire, most, touched)
             }
             _ => Ok(()),
         }
     }
 
     /// What the ranges of the others leave each wire of `Σ c·u + constant = 0`, where all are
-    /// small integers; or, of one wire without a range yet, the range that follows.
+    /// small integers; or, of one wire without a range yet, the range that follows. `ends` are
+    /// those of the unknown that is no wire, if there is one.
     fn tighten(
         state: &mut State,
         constant: Fr,
         terms: &[(usize, Fr)],
+        ends: (i128, i128),
         touched: &mut Vec<usize>,
     ) -> Result<(), Contradiction> {
-        // Some term is no wire but a bit of its own.
         let range = |state: &State, wire: usize| match state.most.get(wire) {
-            None => Some((0, 1)),
+            None => Some(ends),
             Some(most) => most.map(|most| (i128::from(state.least[wire]), i128::from(most))),
         };
         let Some(constant) = small(constant) else {
@@ -612,8 +770,9 @@ impl<'r> Solver<'r> {
                 && let (Ok(least), Ok(most)) = (u64::try_from(least), u64::try_from(most))
                 && most < 1 << 60
             {
+                state.keep(wire);
                 state.least[wire] = least;
-                Self::bound(state, wire, most, touched);
+                Self::bound(state, wire, most, touched)?;
             }
             return Ok(());
         }
@@ -639,6 +798,7 @@ impl<'r> Solver<'r> {
                 continue;
             }
             if new_least > least || new_most < most {
+                state.keep(wire);
                 state.least[wire] = u64::try_from(new_least).expect("not negative");
                 state.most[wire] = u64::try_from(new_most).ok();
                 touched.push(wire);
@@ -647,11 +807,22 @@ impl<'r> Solver<'r> {
         Ok(())
     }
 
-    fn bound(state: &mut State, wire: usize, most: u64, touched: &mut Vec<usize>) {
+    /// The wire is not above `most`.
+    fn bound(
+        state: &mut State,
+        wire: usize,
+        most: u64,
+        touched: &mut Vec<usize>,
+    ) -> Result<(), Contradiction> {
         if state.most[wire].is_none_or(|known| known > most) {
+            if state.least[wire] > most {
+                return Err(Contradiction);
+            }
+            state.keep(wire);
             state.most[wire] = Some(most);
             touched.push(wire);
         }
+        Ok(())
     }
 }
 
@@ -692,13 +863,13 @@ impl Integers<'_> {
         let by = factor.abs();
         let from = least.max(from.div_euclid(by) + i128::from(from.rem_euclid(by) != 0));
         let to = most.min(to.div_euclid(by));
-        for value in from..=to {
-            if wire == usize::MAX {
-                if self.lookup.table.contains(value) {
-                    self.solve(others, rest + factor * value, so_far);
-                }
-                continue;
+        if wire == usize::MAX {
+            for &key in self.lookup.table.between(from, to) {
+                self.solve(others, rest + factor * key, so_far);
             }
+            return;
+        }
+        for value in from..=to {
             so_far.push((wire, value.unsigned_abs()));
             self.solve(others, rest + factor * value, so_far);
             so_far.pop();
@@ -707,6 +878,35 @@ impl Integers<'_> {
             }
         }
     }
+}
+
+/// The only unknown of `a·b = 0` where both factors have it, and its values in order.
+fn roots(a: &Form, b: &Form, c: &Form) -> Option<(usize, Vec<Fr>)> {
+    let (&[(wire, x)], &[(other, y)]) = (a.terms.as_slice(), b.terms.as_slice()) else {
+        return None;
+    };
+    let zero = c.terms.is_empty() && c.constant == Fr::ZERO;
+    (zero && wire == other).then(|| {
+        let root = |form: &Form, factor: Fr| -form.constant * inverse(factor);
+        let mut values = vec![root(a, x), root(b, y)];
+        values.sort_unstable();
+        values.dedup();
+        (wire, values)
+    })
+}
+
+/// Most coefficients are 1 or −1.
+fn inverse(factor: Fr) -> Fr {
+    if factor == Fr::ONE || factor == -Fr::ONE {
+        return factor;
+    }
+    factor.inverse().expect("not zero")
+}
+
+/// A small integer in the field.
+fn field(value: i128) -> Fr {
+    let size = Fr::from(value.unsigned_abs());
+    if value < 0 { -size } else { size }
 }
 
 /// A field element as an integer of at most 60 bits and a sign.
@@ -730,12 +930,9 @@ fn digits(
     ranged: &[(usize, Fr, u64)],
     constant: Fr,
 ) -> Result<Option<Vec<(usize, Fr)>>, Contradiction> {
-    let units = [Fr::ONE, -Fr::ONE].into_iter().chain(
-        ranged
-            .iter()
-            .take(3)
-            .map(|(_, c, _)| c.inverse().expect("not zero")),
-    );
+    let units = [Fr::ONE, -Fr::ONE]
+        .into_iter()
+        .chain(ranged.iter().take(3).map(|(_, c, _)| inverse(*c)));
     for unit in units {
         let places: Option<Vec<(u32, u64, usize)>> = ranged
             .iter()
