@@ -323,6 +323,7 @@ fn boolean(cx: &mut Lowering<'_>, step: &'static str, set: bool) -> Result<Num, 
 mod tests {
     use super::*;
     use crate::circuit::{Backend, Circuit};
+    use crate::testing::{Setting, Subject};
 
     /// Some clamps of one interval, each of a combination of many wires.
     fn clamps(count: usize, terms: u32) -> Circuit {
@@ -418,5 +419,47 @@ mod tests {
         // A shift beyond the pairs' goes by classes, whatever is asked for.
         assert_eq!(forms(&[(-300, 600, 33, 5000)], Some(true)), 0);
         assert_eq!(forms(&[], None), 0);
+    }
+
+    /// The tables reach farther than the interval of any one of the clamps: the strides are the
+    /// tables', and each shift divides its own key.
+    #[test]
+    fn clamps_of_other_shifts_and_intervals_share_tables() {
+        let of = [((-300, 511), 0), ((-900, 2100), 2), ((-5, 1100), 1)];
+        let build = |cx: &mut Lowering<'_>, x: &[Num]| {
+            let clamps = x.iter().zip(of);
+            clamps
+                .map(|(x, (_, k))| Ok(clamped_shift(cx, x, k)?.to_signal(cx)))
+                .collect()
+        };
+        let expected = |x: &[i64]| {
+            let clamps = x.iter().zip(of);
+            Some(
+                clamps
+                    .map(|(x, (_, k))| Fr::from((x >> k).clamp(0, 255)))
+                    .collect(),
+            )
+        };
+        let mut subject = Subject::new("clamps", &of.map(|(x, _)| x), &build, &expected);
+        subject.settings = vec![
+            Setting::with_tables("pairs", &[8, 2], true),
+            Setting::with_tables("classes", &[8, 2], false),
+        ];
+        for (setting, step) in [(0, "requantize-pair"), (1, "requantize-class")] {
+            let steps = subject.steps_in(&subject.settings[setting]).unwrap();
+            assert_eq!(steps.get(step), Some(&of.len()));
+        }
+        for point in [
+            of.map(|((lo, _), _)| lo),
+            of.map(|((_, hi), _)| hi),
+            of.map(|(_, k)| (256 << k) - 1),
+            of.map(|(_, k)| 256 << k),
+            [-1; 3],
+            [-257, 3, 1],
+        ] {
+            let point = vec![point.to_vec()];
+            subject.check_honest(&point).unwrap();
+            assert_eq!(subject.check_all_solutions(&point).unwrap(), 1);
+        }
     }
 }
