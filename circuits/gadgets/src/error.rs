@@ -123,6 +123,14 @@ pub enum LowerError {
     /// More wires or terms than the `.r1cs` format can number (2^32).
     #[error("the circuit has more than 2^32 wires or terms")]
     TooLarge,
+    /// A range would be left without the constraints that prove it (a bug of the compiler).
+    #[error("{path}: nothing would prove a range of {bits} bits; report this model, it is a bug")]
+    RangeUnproven {
+        /// Where in the model.
+        path: String,
+        /// Bits of the range.
+        bits: u32,
+    },
     /// A step function has no encoding over its interval (a bug of the encoder: the threshold
     /// table always exists).
     #[error("{path}: {reason}")]
@@ -151,6 +159,7 @@ impl LowerError {
             Self::NotInTable { .. } => "witness-outside-table",
             Self::PoseidonArity { .. } => "poseidon-arity",
             Self::TooLarge => "circuit-too-large",
+            Self::RangeUnproven { .. } => "range-unproven",
             Self::Encoding { .. } => "requantize-encoding",
         }
     }

@@ -10,6 +10,7 @@ use ark_ff::{AdditiveGroup, Field, One};
 use crate::circuit::Backend;
 use crate::error::LowerError;
 use crate::lc::{Lc, Wire};
+use crate::logup::unproven;
 use crate::lowering::Lowering;
 use crate::num::{Num, enforce_equal};
 
@@ -239,7 +240,7 @@ fn by_lookups(
         return Ok(out);
     }
     let (Some(slot), Some(&width)) = (out.get_mut(lowest), widths.get(lowest)) else {
-        return Ok(out);
+        return Err(unproven(cx, step, total(widths)));
     };
     let limb = Num::from_limb(rest.normalised(), slot.value(), 0, slot.hi())
         .with_weight(x.weight().saturating_add(others));

@@ -6,6 +6,7 @@ use crate::circuit::Backend;
 use crate::error::LowerError;
 use crate::lc::Lc;
 use crate::limbs::{enforce_range, limbs};
+use crate::logup::unproven;
 use crate::logup::widths::price;
 use crate::lowering::Lowering;
 use crate::num::Num;
@@ -57,7 +58,7 @@ fn by_sign(cx: &mut Lowering<'_>, left: &Num, right: &Num) -> Result<Num, LowerE
     let shifted = difference.plus(cx, 1 << width)?;
     let parts = limbs(cx, "max-sign", &shifted, &[width, 1])?;
     let Some(selector) = parts.get(1) else {
-        return Ok(left.clone());
+        return Err(unproven(cx, "max-sign", 1));
     };
     let out = output(cx, left, right)?;
     if cx.emits() {
@@ -140,9 +141,10 @@ mod tests {
         for heavy in [false, true] {
             for (a, b) in [((0, 3), (0, 3)), ((-4, 3), (-2, 5)), ((0, 1), (-1, 2))] {
                 let build = |cx: &mut Lowering<'_>, x: &[Num]| {
-                    let left = match heavy {
-                        true => x[0].clone().with_weight(LONG + 1),
-                        false => x[0].clone(),
+                    let left = if heavy {
+                        x[0].clone().with_weight(LONG + 1)
+                    } else {
+                        x[0].clone()
                     };
                     Ok(vec![by_range(cx, &left, &x[1])?.to_signal(cx)])
                 };

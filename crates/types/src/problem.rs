@@ -402,6 +402,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         500,
         "Operating system gives no randomness",
     ),
+    (
+        "range-unproven",
+        500,
+        "Range of an integer would not be proven",
+    ),
     ("receipt-malformed", 422, "Receipt is malformed"),
     (
         "receipt-not-canonical",

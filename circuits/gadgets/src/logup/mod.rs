@@ -93,9 +93,24 @@ fn cut_ranges(cx: &mut Lowering<'_>) -> Result<(), LowerError> {
     );
     for RangeRequest { label, x, bits } in core::mem::take(&mut cx.requests.ranges) {
         let x = cx.requests.release(x);
-        cx.relabelled(label, |cx, step| cut_range(cx, step, &x, widths.cut(bits)))?;
+        let cut = widths.cut(bits);
+        cx.relabelled(label, |cx, step| {
+            // What is not cut to the last bit would be proven in part, or not at all.
+            if cut.is_empty() || cut.iter().sum::<u32>() != bits {
+                return Err(unproven(cx, step, bits));
+            }
+            cut_range(cx, step, &x, cut)
+        })?;
     }
     Ok(())
+}
+
+/// The error for a range that no constraint would prove.
+pub(crate) fn unproven(cx: &Lowering<'_>, step: &'static str, bits: u32) -> LowerError {
+    LowerError::RangeUnproven {
+        path: cx.path(step),
+        bits,
+    }
 }
 
 /// Proves that `x` is an integer in `0 ..= 2^Σcut − 1`, where the cut's widths are given widest
@@ -113,7 +128,7 @@ fn cut_range(
     cut: &[u32],
 ) -> Result<(), LowerError> {
     let Some((&first, others)) = cut.split_first() else {
-        return Ok(());
+        return Err(unproven(cx, step, 0));
     };
     let separate = first == 1 && x.weight() > crate::limbs::DERIVE_UP_TO;
     let (mut at, wires) = if separate { (0, cut) } else { (first, others) };
