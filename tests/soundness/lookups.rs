@@ -50,7 +50,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    fn new(mut sorted: Vec<i128>) -> Self {
+    pub(crate) fn new(mut sorted: Vec<i128>) -> Self {
         sorted.sort_unstable();
         assert!(
             sorted.windows(2).all(|pair| pair[0] < pair[1]),
@@ -100,6 +100,12 @@ pub(crate) fn integer(value: Fr) -> Option<i128> {
         _ => None,
     };
     size(value).or_else(|| size(-value).map(|v| -v))
+}
+
+/// A small integer in the field.
+pub(crate) fn field(value: i128) -> Fr {
+    let size = Fr::from(value.unsigned_abs());
+    if value < 0 { -size } else { size }
 }
 
 /// What the rows of a circuit say, and which wires the argument determines: challenge,
@@ -180,13 +186,13 @@ pub(crate) fn read(circuit: &Circuit) -> Reading {
                 .map_or(Fr::ZERO, |t| t.1)
         };
         let wires: Terms = front.iter().copied().filter(|(w, _)| *w != 0).collect();
-        match c.as_slice() {
-            &[(0, value)] if value == scale => {
+        match *c.as_slice() {
+            [(0, value)] if value == scale => {
                 let shift = (0..=62).find(|&s| scale == -Fr::from(1_u64 << s));
                 let shift = shift.unwrap_or_else(|| panic!("row {row}: a factor of {scale}"));
                 lookups.insert(row, (wires, constant(&front), shift));
             }
-            &[(m, one)] if wires.is_empty() && scale == Fr::ONE && one == Fr::ONE => {
+            [(m, one)] if wires.is_empty() && scale == Fr::ONE && one == Fr::ONE => {
                 assert!(r1cs.num_public < m && m < challenge, "row {row}");
                 assert!(multiplicities.insert(m), "a multiplicity twice");
                 let key = integer(-constant(&front)).expect("a small key");

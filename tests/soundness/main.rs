@@ -23,6 +23,7 @@ mod cases;
 mod hostile;
 mod lookups;
 mod rank;
+mod systems;
 mod unique;
 
 use ark_bn254::Fr;
@@ -48,6 +49,18 @@ const IDLE: [&str; 2] = ["requantize-inverse", "is-equal-inverse"];
 const GUESSES: usize = 100_000;
 /// Where a search has to be made for each constraint.
 const FEW: usize = 300;
+/// Where most searches end at once.
+const FEWEST: usize = 12;
+/// Of a circuit with more constraints than so many, one in [`ROWS`] is left out at a time.
+const MANY_ROWS: usize = 100;
+const ROWS: usize = 8;
+/// At so many points at most.
+const POINTS: usize = 60;
+/// So many constraints may be left of which no search finds what they are needed for, and no
+/// search is done with either.
+const UNPROVEN: usize = 4;
+/// So often may a search that follows another assignment leave it.
+const HOPS: usize = 20;
 /// One changed value in so many is also continued behind the challenge, which takes an inversion
 /// for each lookup and entry.
 const SHARE: usize = 61;
@@ -260,6 +273,10 @@ fn every_wire_occurs_in_a_constraint() {
     for (at, case) in operators().into_iter().enumerate() {
         let policies = PLAIN.into_iter().chain([HIDDEN[at % 4]]);
         for (backend, (inputs, outputs)) in on_both(policies) {
+            let hidden = inputs != Visibility::Public || outputs != Visibility::Public;
+            if hidden && !deep() && backend != BACKENDS[(at / 4 + 1) % 2] {
+                continue;
+            }
             let target = Target::new(&case, backend, inputs, outputs);
             let r1cs = &target.circuit.r1cs;
             let mut occurs = vec![false; r1cs.num_wires];
@@ -345,6 +362,10 @@ fn hidden_inputs_and_outputs_admit_one_assignment() {
     for (at, case) in operators().into_iter().enumerate() {
         let all = if deep() { 0..4 } else { at % 4..at % 4 + 1 };
         for (backend, (inputs, outputs)) in on_both(HIDDEN[all].iter().copied()) {
+            // A permutation takes longer to lower than anything else: one backend a case.
+            if !deep() && backend != BACKENDS[(at / 4) % 2] {
+                continue;
+            }
             let target = Target::new(&case, backend, inputs, outputs);
             let solver = target.solver();
             let point = points(&case, &mut random, 1).pop().expect("a point");
@@ -445,6 +466,59 @@ enum Without {
     Nothing,
 }
 
+/// A second assignment for the same inputs that breaks this row alone: close to the first one, but
+/// for one wire near the row that has another value.
+fn forged_nearby(
+    target: &Target,
+    solver: &Solver<'_>,
+    row: usize,
+    z: &[Fr],
+    in_order: bool,
+) -> bool {
+    let fixed = target.fixed(z);
+    for wire in solver.around(row, &fixed, 2) {
+        let steps = solver.steps(wire).into_iter().map(Fr::from);
+        for value in steps.flat_map(|step| [z[wire] + step, z[wire] - step]) {
+            let mut moved = fixed.clone();
+            moved[wire] = Some(value);
+            if let Some(forged) = solver.variant(&moved, row, z, in_order, HOPS) {
+                let differs = forged[wire] != z[wire];
+                assert!(differs && solver.holds_without(&forged, row), "{row}");
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Whether this row alone keeps a public input in its range.
+fn out_of_range_nearby(target: &Target, solver: &Solver<'_>, row: usize, z: &[Fr]) -> bool {
+    let fixed = target.fixed(z);
+    // Where a raw value ends, a full element, and the last one of a tensor.
+    let inputs = target.plan.layout().inputs().iter();
+    let mut ends: Vec<u64> = inputs
+        .flat_map(|tensor| {
+            let (bits, count) = (tensor.elem.bits(), tensor.shape.iter().product::<usize>());
+            let packed = proofmark_types::statement::packed_per_element(tensor.elem);
+            [1, packed, count % packed].map(|values| u64::from(bits) * values as u64)
+        })
+        .collect();
+    ends.sort_unstable();
+    ends.dedup();
+    target.input_wires().any(|wire| {
+        ends.iter().any(|&bits| {
+            let mut moved = fixed.clone();
+            moved[wire] = Some(z[wire] + Fr::from(2_u64).pow([bits]));
+            let forged = solver.variant(&moved, row, z, true, HOPS);
+            forged.is_some_and(|forged| {
+                assert!(solver.holds_without(&forged, row), "{row}");
+                true
+            })
+        })
+    })
+}
+
+/// What a search of all assignments finds, for the same inputs and for inputs out of range.
 fn without(target: &Target, solver: &Solver<'_>, row: usize, z: &[Fr]) -> Without {
     let fixed = target.fixed(z);
     match solver.count(&fixed, Some(row), FEW) {
@@ -456,48 +530,104 @@ fn without(target: &Target, solver: &Solver<'_>, row: usize, z: &[Fr]) -> Withou
         for wrong in [z[wire] + Fr::from(256_u64), z[wire] + Fr::from(1_u64 << 32)] {
             let mut moved = fixed.clone();
             moved[wire] = Some(wrong);
-            if solver.count(&moved, Some(row), FEW) != Count::None {
-                return Without::OutOfRange;
+            match solver.count(&moved, Some(row), FEW) {
+                Count::None => {}
+                Count::One { .. } | Count::Many(_) => return Without::OutOfRange,
+                Count::Open(_) => return Without::Unproven,
             }
         }
     }
     Without::Nothing
 }
 
+/// What goes wrong without a row: attempts near an honest assignment first, at ever more points.
+fn attack(
+    target: &Target,
+    solver: &Solver<'_>,
+    row: usize,
+    assignments: &mut Vec<Vec<Fr>>,
+    random: &mut Random,
+) -> Without {
+    let two = |z: &Vec<Fr>| {
+        let count = solver.count(&target.fixed(z), Some(row), FEWEST);
+        matches!(count, Count::Many(_))
+    };
+    if assignments.iter().take(8).any(two) {
+        return Without::Forged;
+    }
+    let nearby = |z: &Vec<Fr>| forged_nearby(target, solver, row, z, true);
+    if assignments.iter().any(nearby) {
+        return Without::Forged;
+    }
+    let out = |z: &Vec<Fr>| out_of_range_nearby(target, solver, row, z);
+    if assignments.iter().any(out) {
+        return Without::OutOfRange;
+    }
+    while assignments.len() < POINTS {
+        let point = target.points(random, 1).pop().expect("a point");
+        assignments.push(target.witness(&point).assignment);
+        if assignments.last().is_some_and(nearby) {
+            return Without::Forged;
+        }
+    }
+    let other = |z: &Vec<Fr>| forged_nearby(target, solver, row, z, false);
+    if assignments.iter().take(8).any(other) {
+        return Without::Forged;
+    }
+    let mut found = Without::Nothing;
+    for z in &*assignments {
+        match without(target, solver, row, z) {
+            Without::Nothing => {}
+            Without::Unproven => found = Without::Unproven,
+            decided => return decided,
+        }
+    }
+    found
+}
+
+/// How many constraints are needed because something moves without them, because there is a
+/// second assignment, because an input is out of range, and how many are not shown to be.
 fn every_constraint_is_needed(target: &Target, points: &[Vec<IntTensor>]) -> [usize; 4] {
     let mut counts = [0; 4];
     let needed = rigid(target, points);
     let solver = target.solver();
-    let assignments: Vec<Vec<Fr>> = points
+    let mut random = Random::new(11);
+    let mut assignments: Vec<Vec<Fr>> = points
         .iter()
         .map(|point| target.witness(point).assignment)
         .collect();
+    let share = if deep() || needed.len() <= MANY_ROWS {
+        1
+    } else {
+        ROWS
+    };
     for (row, moves) in needed.into_iter().enumerate() {
         // The argument's own rows are needed by its soundness; that all are there was read.
         if moves || matches!(target.reading.kinds[row], Kind::Argument) {
             counts[0] += 1;
             continue;
         }
-        let mut found = Without::Nothing;
-        for z in &assignments {
-            match without(target, &solver, row, z) {
-                Without::Nothing => {}
-                Without::Unproven => found = Without::Unproven,
-                decided => {
-                    found = decided;
-                    break;
-                }
-            }
+        // The others have their turn in a circuit with another number of rows, and in a deep run.
+        if !(row + target.circuit.r1cs.num_wires).is_multiple_of(share) {
+            continue;
         }
-        match found {
+        let label = || target.circuit.labels.constraint(row);
+        match attack(target, &solver, row, &mut assignments, &mut random) {
             Without::Forged => counts[1] += 1,
             Without::OutOfRange => counts[2] += 1,
-            Without::Unproven => counts[3] += 1,
+            Without::Unproven => {
+                println!(
+                    "{}: {row} {} is not shown to be needed",
+                    target.name,
+                    label()
+                );
+                counts[3] += 1;
+            }
             Without::Nothing => panic!(
-                "{}: {} holds nothing at {} points",
+                "{}: {row} {} holds nothing at {} points",
                 target.name,
-                target.circuit.labels.constraint(row),
-                points.len()
+                label(),
+                assignments.len()
             ),
         }
     }
@@ -522,7 +652,7 @@ fn nothing_moves_and_every_constraint_is_needed() {
     let [moves, forged, out_of_range, unproven] = total;
     println!("{moves} move, {forged} forged, {out_of_range} out of range, {unproven} unproven");
     assert!(moves > 0 && forged > 0);
-    assert!(unproven * 20 < moves + forged + out_of_range, "{total:?}");
+    assert!(unproven <= UNPROVEN, "{total:?}");
 }
 
 #[test]

@@ -20,14 +20,18 @@ use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use proofmark_gadgets::R1cs;
 
-use crate::lookups::{Kind, Lookup, Reading, integer};
+use crate::lookups::{Kind, Lookup, Reading, field, integer};
 
 /// Most values tried in one lookup.
 const TRIED: usize = 1 << 14;
+/// Sizes of ranges that are taken in the order of their wires.
+const SHORT: u64 = 1 << 10;
 /// Most guesses inside of each other: each takes a frame of the stack.
 const DEEPEST: usize = 1000;
 /// So many lookups of a wire, the shortest ones, are asked whether they allow a root.
 const ASKED: usize = 8;
+/// So many wires are taken at each distance from a row.
+const RING: usize = 10;
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,6 +95,11 @@ struct Contradiction;
 struct Search<'s> {
     /// The row that is left out.
     without: Option<usize>,
+    /// An assignment whose values are tried first; the search then ends with the first one found,
+    /// and wires that nothing leaves a few values have these.
+    like: Option<&'s [Fr]>,
+    /// Whether such a search takes the wires in their order.
+    in_order: bool,
     found: &'s mut Option<Vec<Option<Fr>>>,
     /// How many are left.
     guesses: &'s mut usize,
@@ -207,6 +216,8 @@ impl<'r> Solver<'r> {
         let mut found = None;
         let mut search = Search {
             without,
+            like: None,
+            in_order: false,
             found: &mut found,
             guesses: &mut guesses,
         };
@@ -222,6 +233,90 @@ impl<'r> Solver<'r> {
         }
     }
 
+    /// An assignment that satisfies every row but one and has some values of its own, the rest
+    /// being like another assignment as far as that goes. That none is found says nothing.
+    pub(crate) fn variant(
+        &self,
+        fixed: &[Option<Fr>],
+        without: usize,
+        like: &[Fr],
+        in_order: bool,
+        mut guesses: usize,
+    ) -> Option<Vec<Fr>> {
+        let mut state = State {
+            values: fixed.to_vec(),
+            most: vec![None; fixed.len()],
+            least: vec![0; fixed.len()],
+            trail: Vec::new(),
+        };
+        let all: Vec<u32> = (0..self.r1cs.num_constraints() as u32).collect();
+        let mut found = None;
+        let mut search = Search {
+            without: Some(without),
+            like: Some(like),
+            in_order,
+            found: &mut found,
+            guesses: &mut guesses,
+        };
+        // An end by Stop is an assignment or the end of the guesses: `found` tells.
+        let _ = self.search(&mut state, all, 0, &mut search, 0);
+        let values = found?;
+        Some(values.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    /// Wires that stand in a row and are not fixed, those that stand in some row together with
+    /// them, and so on, so many rows away; of each kind some, the nearest by number.
+    pub(crate) fn around(&self, row: usize, fixed: &[Option<Fr>], steps: usize) -> Vec<usize> {
+        let mut seen: Vec<bool> = fixed.iter().map(Option::is_some).collect();
+        let mut out: Vec<usize> = Vec::new();
+        let mut ring = Vec::new();
+        let mut rows = vec![row];
+        for _ in 0..=steps {
+            let mut next = Vec::new();
+            for &row in &rows {
+                for matrix in [&self.r1cs.a, &self.r1cs.b, &self.r1cs.c] {
+                    let wires = matrix.row(row).map(|(column, _)| column as usize);
+                    next.extend(wires.filter(|&wire| !std::mem::replace(&mut seen[wire], true)));
+                }
+            }
+            let distance = |wire: &usize| ring.iter().map(|w: &usize| wire.abs_diff(*w)).min();
+            next.sort_by_key(distance);
+            next.truncate(RING);
+            let touched = next.iter().flat_map(|&wire| &self.rows_of[wire]);
+            rows = touched.map(|&row| row as usize).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            out.extend(&next);
+            ring = next;
+        }
+        out
+    }
+
+    /// Distances at which a wire's next value may be: 1, and those of the keys that it is looked
+    /// up with.
+    pub(crate) fn steps(&self, wire: usize) -> Vec<u64> {
+        let lookups = self.lookups_of[wire].iter();
+        let mut steps: Vec<u64> = lookups.map(|lookup| 1 << lookup.shift).collect();
+        steps.push(1);
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    /// Whether every row but one holds.
+    pub(crate) fn holds_without(&self, z: &[Fr], without: usize) -> bool {
+        let lookups = self.reading.kinds.iter().enumerate();
+        let mut lookups = lookups.filter(|(row, _)| *row != without);
+        lookups.all(|(row, kind)| match kind {
+            Kind::Lookup(lookup) => lookup.holds(z),
+            Kind::Argument => true,
+            Kind::Product => {
+                let r1cs = self.r1cs;
+                r1cs.a.row_times(row, z) * r1cs.b.row_times(row, z) == r1cs.c.row_times(row, z)
+            }
+        })
+    }
+
     fn search(
         &self,
         state: &mut State,
@@ -234,12 +329,19 @@ impl<'r> Solver<'r> {
         if self.conclude(state, queue, mark, without).is_err() {
             return Ok(());
         }
-        if let Some((wire, values)) = self.guess(state, without) {
+        let earliest = || search.in_order.then(|| Self::first_range(state)).flatten();
+        let guess = earliest().or_else(|| self.guess(state, without));
+        if let Some((wire, mut values)) = guess {
+            if let Some(like) = search.like {
+                values.sort_by_key(|value| *value != like[wire]);
+            }
             for value in values {
                 if *search.guesses == 0 || depth == DEEPEST {
                     return Err(Stop::Open(vec![wire]));
                 }
-                *search.guesses -= 1;
+                if search.like.is_none_or(|like| like[wire] != value) {
+                    *search.guesses -= 1;
+                }
                 let mark = state.trail.len();
                 state.keep(wire);
                 state.values[wire] = Some(value);
@@ -259,20 +361,32 @@ impl<'r> Solver<'r> {
             }
         }
         for row in self.products(without) {
-            if let Some((a, b, c)) = self.quadratic(&state, row) {
+            if let Some((a, b, c)) = self.quadratic(state, row) {
                 open.extend(
                     [a, b, c]
                         .iter()
                         .flat_map(|form| form.terms.iter().map(|(w, _)| *w)),
                 );
             } else {
-                open.extend(self.linear(&state, row).terms.iter().map(|(w, _)| *w));
+                open.extend(self.linear(state, row).terms.iter().map(|(w, _)| *w));
             }
         }
         open.sort_unstable();
         open.dedup();
+        if let (Some(like), Some(&wire)) = (search.like, open.first()) {
+            let mark = state.trail.len();
+            state.keep(wire);
+            state.values[wire] = Some(like[wire]);
+            self.search(state, self.rows_of[wire].clone(), mark, search, depth + 1)?;
+            state.undo(mark);
+            return Ok(());
+        }
         if !open.is_empty() {
             return Err(Stop::Open(open));
+        }
+        if search.like.is_some() {
+            *search.found = Some(state.values.clone());
+            return Err(Stop::Many(Vec::new()));
         }
         match search.found {
             None => *search.found = Some(state.values.clone()),
@@ -308,6 +422,15 @@ impl<'r> Solver<'r> {
         let rows = self.factored.iter().filter(|&&row| Some(row) != without);
         rows.filter_map(|&row| self.quadratic(state, row))
             .find_map(|(a, b, c)| roots(&a, &b, &c))
+    }
+
+    /// The first unknown with a small range, and its values.
+    fn first_range(state: &State) -> Option<(usize, Vec<Fr>)> {
+        (0..state.values.len()).find_map(|wire| {
+            let (least, most) = (state.least[wire], state.most[wire]?);
+            let few = state.values[wire].is_none() && most - least < SHORT;
+            few.then(|| (wire, (least..=most).map(Fr::from).collect()))
+        })
     }
 
     /// The unknown with the smallest range, and its values.
@@ -901,12 +1024,6 @@ fn inverse(factor: Fr) -> Fr {
         return factor;
     }
     factor.inverse().expect("not zero")
-}
-
-/// A small integer in the field.
-fn field(value: i128) -> Fr {
-    let size = Fr::from(value.unsigned_abs());
-    if value < 0 { -size } else { size }
 }
 
 /// A field element as an integer of at most 60 bits and a sign.
