@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark-gadgets", 1),
     ("proofmark-verifier", 1),
     ("proofmark-ops", 2),
+    ("proofmark-ceremony", 3),
     ("proofmark-package", 3),
     ("proofmark-prover", 3),
     ("proofmark-quantizer", 3),
@@ -36,6 +37,11 @@ const SAME_FLOOR: &[(&str, &str, &str)] = &[
         "proofmark-tensor",
         "proofmark-types",
         "the tensor type is a word of the wire format",
+    ),
+    (
+        "proofmark-ceremony",
+        "proofmark-prover",
+        "a ceremony makes the keys that the prover proves under",
     ),
     (
         "proofmark-quantizer",

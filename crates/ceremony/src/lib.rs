@@ -1,0 +1,15 @@
+//! Keys from ceremonies: phase 1 (powers of tau, for any circuit), phase 2 (the key of one circuit),
+//! and snarkjs's files of both.
+//!
+//! A ceremony's key is safe when one of its contributors forgot their secret. Every file read here
+//! is taken to be hostile until it is verified.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod group;
+pub mod phase1;
+pub mod phase2;
+pub mod zkey;
+
+pub use error::CeremonyError;
+pub use phase1::{Lagrange, Phase1};

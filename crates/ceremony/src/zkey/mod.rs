@@ -1,0 +1,1 @@
+//! snarkjs's `.zkey` files.
