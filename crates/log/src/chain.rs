@@ -57,10 +57,7 @@ impl KeyChain {
         };
         // Towards the past: the latest rotation to this key before the one that was followed.
         while let Some(link) = rotations.iter().rev().find(|link| {
-            link.new == key
-                && link.index < bound
-                && !keys.contains(&link.old)
-                && first_away(link)
+            link.new == key && link.index < bound && !keys.contains(&link.old) && first_away(link)
         }) {
             before.push(*link);
             keys.push(link.old);
@@ -139,7 +136,11 @@ mod tests {
         let rotations = [link(4, 1, 2), link(9, 2, 3)];
         let whole = [(1, 0, Some(4)), (2, 5, Some(9)), (3, 10, None)];
         for pinned in 1..=3 {
-            assert_eq!(keys(&KeyChain::new([pinned; 32], &rotations)), whole, "{pinned}");
+            assert_eq!(
+                keys(&KeyChain::new([pinned; 32], &rotations)),
+                whole,
+                "{pinned}"
+            );
         }
         assert_eq!(keys(&KeyChain::new([7; 32], &rotations)), [(7, 0, None)]);
         let chain = KeyChain::new([1; 32], &rotations);

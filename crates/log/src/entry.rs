@@ -239,7 +239,10 @@ mod tests {
                 text.replace("\"kind\":\"r", "\"kind\":\"r\",\"kind\":\"r"),
                 text.replace("\"keyid\"", "\"keyid\":\"\",\"keyid\""),
             ] {
-                assert!(other == text || Entry::parse(other.as_bytes()).is_err(), "{other}");
+                assert!(
+                    other == text || Entry::parse(other.as_bytes()).is_err(),
+                    "{other}"
+                );
             }
         }
     }

@@ -36,7 +36,9 @@ pub enum LogError {
         reason: String,
     },
     /// The folder is another log's than the configuration says.
-    #[error("the folder holds log {got:?}, the configuration names {expected:?}; set one to the other")]
+    #[error(
+        "the folder holds log {got:?}, the configuration names {expected:?}; set one to the other"
+    )]
     Origin {
         /// The configured origin.
         expected: String,

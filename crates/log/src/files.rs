@@ -189,7 +189,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         let disk = Disk::open(&root, &folder.path().join("scratch")).unwrap();
-        let files = [("a".to_owned(), b"one".to_vec()), ("b/c/d".to_owned(), b"two".to_vec())];
+        let files = [
+            ("a".to_owned(), b"one".to_vec()),
+            ("b/c/d".to_owned(), b"two".to_vec()),
+        ];
         let mut steps = 0;
         loop {
             disk.fails_after.set(Some(steps));
@@ -215,7 +218,10 @@ mod tests {
         fs::write(folder.path().join("in/file"), "12345").unwrap();
         let tiles = Folder::new(folder.path().join("in"));
         for path in ["../out", "/etc/hostname", "a/../../out", "./file"] {
-            assert!(tiles.read(path, 100).map_or(true, |r| r.is_none()), "{path}");
+            assert!(
+                tiles.read(path, 100).map_or(true, |r| r.is_none()),
+                "{path}"
+            );
         }
         assert_eq!(tiles.read("file", 5).unwrap().unwrap(), b"12345");
         assert!(tiles.read("file", 4).is_err());

@@ -61,7 +61,11 @@ fn create(path: &Path) -> Result<(), LogError> {
             _ => {}
         }
         fs::remove_file(temporary)?;
-        sync_folder(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+        sync_folder(
+            path.parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new(".")),
+        )
     };
     write().map_err(|e| failed(&e))
 }
@@ -78,7 +82,10 @@ fn check_permissions(path: &Path) -> Result<(), LogError> {
     } else {
         Err(refuse(
             path,
-            format!("others may read it (mode {:o}); run chmod 600 on it", mode & 0o777),
+            format!(
+                "others may read it (mode {:o}); run chmod 600 on it",
+                mode & 0o777
+            ),
         ))
     }
 }
@@ -104,7 +111,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let first = load_or_create_key(&path).unwrap();
-        assert_eq!(load_or_create_key(&path).unwrap().to_bytes(), first.to_bytes());
+        assert_eq!(
+            load_or_create_key(&path).unwrap().to_bytes(),
+            first.to_bytes()
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         #[cfg(unix)]
         {

@@ -121,7 +121,8 @@ impl Log {
         let key_path = folder.join(KEY_FILE);
         let key = load_key(&key_path)?.ok_or_else(|| LogError::Key {
             path: key_path.clone(),
-            reason: "it is missing, though the log has entries; restore it from a backup".to_owned(),
+            reason: "it is missing, though the log has entries; restore it from a backup"
+                .to_owned(),
         })?;
         let intent = read_intent(&state)?.ok_or_else(|| LogError::Shrank {
             reason: "state/intent is missing, so that nobody knows how far the log went".to_owned(),
@@ -400,12 +401,7 @@ fn read_intent(state: &Disk) -> Result<Option<Intent>, LogError> {
 
 /// Makes the log where there is none. The key gets its name last: a folder with a key is a log that
 /// was made, and must have all that belongs to it.
-fn create(
-    folder: &Path,
-    public: &Disk,
-    state: &Disk,
-    options: &Options,
-) -> Result<bool, LogError> {
+fn create(folder: &Path, public: &Disk, state: &Disk, options: &Options) -> Result<bool, LogError> {
     let (key_path, new_key) = (folder.join(KEY_FILE), state.root().join(NEW_KEY_FILE));
     let begun = fs::exists(&new_key).unwrap_or(false);
     let there = |path: &Path| fs::exists(path).unwrap_or(true);
@@ -416,7 +412,11 @@ fn create(
         }
         return Ok(false);
     }
-    let remains = [public.root().join("tile"), public.root().join("checkpoint"), state.root().join(intent::FILE)];
+    let remains = [
+        public.root().join("tile"),
+        public.root().join("checkpoint"),
+        state.root().join(intent::FILE),
+    ];
     if !begun && remains.iter().any(|path| there(path)) {
         return Ok(false);
     }
@@ -430,7 +430,9 @@ fn create(
     if !is_key_name(&origin) {
         return Err(LogError::Key {
             path: key_path,
-            reason: format!("{origin:?} cannot be a log's name: no spaces, no plus sign, at most 255 bytes"),
+            reason: format!(
+                "{origin:?} cannot be a log's name: no spaces, no plus sign, at most 255 bytes"
+            ),
         });
     }
     let head = Checkpoint::new(&origin, 0, EMPTY_ROOT)?;
@@ -450,3 +452,365 @@ fn create(
 
 // One entry always fits into a batch.
 const _: () = assert!(MAX_ENTRY_BYTES + 2 <= intent::MAX_BYTES);
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::entry::ReceiptEntry;
+    use crate::reader::Reader;
+    use proofmark_tlog::Policy;
+    use proofmark_types::Digest;
+    use std::collections::BTreeSet;
+
+    pub(crate) fn entry(i: u64) -> Entry {
+        Entry::Receipt(ReceiptEntry {
+            receipt: Digest::of(&i.to_be_bytes()),
+            package: Digest::of(b"package"),
+            proved_at: i,
+        })
+    }
+
+    fn entries(range: core::ops::Range<u64>) -> Vec<Entry> {
+        range.map(entry).collect()
+    }
+
+    /// A plain copy of a folder.
+    pub(crate) fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for item in fs::read_dir(from).unwrap() {
+            let item = item.unwrap();
+            let target = to.join(item.file_name());
+            if item.path().is_dir() {
+                copy(&item.path(), &target);
+            } else {
+                fs::copy(item.path(), target).unwrap();
+            }
+        }
+    }
+
+    fn open(folder: &Path) -> Result<Log, LogError> {
+        Log::open(folder, &Options::default())
+    }
+
+    /// The log as a stranger reads it, entry by entry.
+    fn indices(log: &Log) -> Vec<u64> {
+        let policy = Policy::new(log.verifier_key().clone());
+        let reader = Reader::open(Folder::new(log.public_folder()), &policy).unwrap();
+        let read = reader
+            .entries(0..reader.size())
+            .map(|item| match item.unwrap().1 {
+                Entry::Receipt(receipt) => receipt.proved_at,
+                Entry::Notice(_) => panic!("no notices here"),
+            });
+        read.collect()
+    }
+
+    fn verify(log: &Log, inclusion: &Inclusion, entry: &Entry) {
+        let policy = Policy::new(log.verifier_key().clone());
+        let proof = TlogProof::parse(&inclusion.proof).unwrap();
+        assert_eq!(proof.index, inclusion.index);
+        proof.verify(&entry.to_bytes().unwrap(), &policy).unwrap();
+    }
+
+    #[test]
+    fn entries_stay_in_order_and_are_proved() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path()).unwrap();
+        assert!(log.recovery().created);
+        assert!(log.origin().starts_with("proofmark.dev/log/"));
+        let first = log.append(&entry(0)).unwrap();
+        assert_eq!((first.index, first.size), (0, 1));
+        verify(&log, &first, &entry(0));
+        let mut size = 1;
+        for count in [254, 1, 1, 300, 0, 2] {
+            let list = entries(size..size + count);
+            let places = log.append_all(&list).unwrap();
+            for (place, entry) in places.iter().zip(&list) {
+                assert_eq!(place.size, size + count);
+                verify(&log, place, entry);
+            }
+            size += count;
+            assert_eq!(log.size(), size);
+        }
+        let (origin, vkey) = (log.origin().to_owned(), log.verifier_key().clone());
+        assert_eq!(indices(&log), (0..size).collect::<Vec<_>>());
+        verify(&log, &log.prove(7, Head::Latest).unwrap(), &entry(7));
+        assert!(log.prove(size, Head::Latest).is_err());
+        assert!(log.prove(0, Head::Cosigned).is_err());
+        // What a full tile replaced is gone.
+        assert!(!log.public_folder().join("tile/0/000.p").exists());
+        drop(log);
+        let log = open(folder.path()).unwrap();
+        assert_eq!(log.recovery(), &Recovery::default());
+        assert_eq!((log.origin(), log.verifier_key()), (origin.as_str(), &vkey));
+        assert_eq!(log.append(&entry(size)).unwrap().index, size);
+    }
+
+    #[test]
+    fn many_threads_share_batches_and_each_gets_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path()).unwrap();
+        let seen = Mutex::new(BTreeSet::new());
+        std::thread::scope(|scope| {
+            for t in 0..8_u64 {
+                let (log, seen) = (&log, &seen);
+                scope.spawn(move || {
+                    for i in 0..10 {
+                        let entry = entry(t * 1000 + i);
+                        let place = log.append(&entry).unwrap();
+                        verify(log, &place, &entry);
+                        assert!(seen.lock().unwrap().insert(place.index));
+                    }
+                });
+            }
+        });
+        assert_eq!(*seen.lock().unwrap(), (0..80).collect::<BTreeSet<_>>());
+        assert_eq!(indices(&log).into_iter().collect::<BTreeSet<_>>().len(), 80);
+    }
+
+    #[test]
+    fn waiting_appends_are_taken_as_far_as_a_batch_reaches() {
+        let list = |entries: usize, bytes: usize| (0, vec![vec![0; bytes]; entries]);
+        let most = usize::from(intent::MAX_ENTRIES);
+        assert_eq!(first_batch(&[]), 0);
+        assert_eq!(first_batch(&[list(1, 1), list(2, 1)]), 2);
+        assert_eq!(first_batch(&[list(most, 1), list(1, 1)]), 1);
+        assert_eq!(
+            first_batch(&[list(64, 65_535), list(64, 65_535), list(1, 1)]),
+            1
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path()).unwrap();
+        assert!(log.append_all(&entries(0..4097)).is_err());
+        assert_eq!(log.append_all(&entries(0..4096)).unwrap().len(), 4096);
+    }
+
+    /// The process dies at every single operation on files in turn. After each death the public
+    /// folder is a whole log, and the next start has everything that was acknowledged.
+    #[test]
+    fn no_instant_of_a_batch_loses_or_forks_anything() {
+        let mut deaths = 0;
+        // Into an empty log, within a tile, over the end of a tile.
+        for before in [0, 5, 255] {
+            let start = tempfile::tempdir().unwrap();
+            let log = open(start.path()).unwrap();
+            log.append_all(&entries(0..before)).unwrap();
+            drop(log);
+            for operation in 0.. {
+                let folder = tempfile::tempdir().unwrap();
+                copy(start.path(), folder.path());
+                let log = open(folder.path()).unwrap();
+                {
+                    let writer = lock(&log.writer);
+                    writer.state.fails_after.set(Some(operation));
+                    writer
+                        .public
+                        .fails_after
+                        .set(Some(operation.saturating_sub(8)));
+                }
+                let acknowledged = log.append_all(&entries(before..before + 3)).is_ok();
+                // As a mirror would find it now.
+                let visible = indices(&log);
+                assert!(visible.len() as u64 >= before);
+                drop(log);
+                let log = open(folder.path()).unwrap();
+                let held = indices(&log);
+                assert!(held.starts_with(&visible), "what was visible stays");
+                assert!(held.len() as u64 == before || held.len() as u64 == before + 3);
+                assert!(!acknowledged || held.len() as u64 == before + 3);
+                assert_eq!(held, (0..held.len() as u64).collect::<Vec<_>>());
+                let place = log.append(&entry(held.len() as u64)).unwrap();
+                verify(&log, &place, &entry(held.len() as u64));
+                drop(log);
+                assert_eq!(
+                    open(folder.path()).unwrap().recovery(),
+                    &Recovery::default()
+                );
+                if acknowledged {
+                    break;
+                }
+                deaths += 1;
+            }
+        }
+        assert!(deaths > 60, "{deaths}");
+    }
+
+    #[test]
+    fn a_failure_that_passes_is_made_good_by_the_next_append() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path()).unwrap();
+        log.append(&entry(0)).unwrap();
+        lock(&log.writer).public.fails_after.set(Some(2));
+        let error = log.append(&entry(1)).unwrap_err();
+        assert_eq!(error.code(), "log-io");
+        assert_eq!(log.size(), 1, "nothing that is not published is shown");
+        assert!(log.append(&entry(2)).is_err(), "still failing");
+        lock(&log.writer).public.fails_after.set(None);
+        let place = log.append(&entry(3)).unwrap();
+        verify(&log, &place, &entry(3));
+        assert_eq!(indices(&log), [0, 1, 3]);
+    }
+
+    #[test]
+    fn a_log_that_was_not_made_to_the_end_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join(STATE);
+        fs::create_dir_all(&state).unwrap();
+        load_or_create_key(&state.join(NEW_KEY_FILE)).unwrap();
+        let key = fs::read(state.join(NEW_KEY_FILE)).unwrap();
+        drop(open(folder.path()).unwrap());
+        assert_eq!(fs::read(folder.path().join(KEY_FILE)).unwrap(), key);
+        // The last step alone is missing: the key's name.
+        fs::rename(folder.path().join(KEY_FILE), state.join(NEW_KEY_FILE)).unwrap();
+        let log = open(folder.path()).unwrap();
+        assert_eq!(log.size(), 0);
+        assert!(log.recovery().created);
+    }
+
+    #[test]
+    fn a_log_that_lost_something_does_not_start() {
+        let start = tempfile::tempdir().unwrap();
+        let log = open(start.path()).unwrap();
+        log.append_all(&entries(0..300)).unwrap();
+        let old = log.checkpoint().to_string().into_bytes();
+        let backup = tempfile::tempdir().unwrap();
+        copy(start.path(), backup.path());
+        log.append_all(&entries(300..700)).unwrap();
+        let newest = log.checkpoint().to_string().into_bytes();
+        drop(log);
+        let broken = |name: &str, change: &dyn Fn(&Path)| {
+            let folder = tempfile::tempdir().unwrap();
+            copy(start.path(), folder.path());
+            change(folder.path());
+            let error = open(folder.path()).map(|log| log.size()).unwrap_err();
+            assert!(!error.to_string().is_empty());
+            (name.to_owned(), error.code())
+        };
+        let replace = |what: &'static str| {
+            let backup = backup.path().to_owned();
+            move |folder: &Path| {
+                let (from, to) = (backup.join(what), folder.join(what));
+                if from.is_dir() {
+                    fs::remove_dir_all(&to).unwrap();
+                    copy(&from, &to);
+                } else {
+                    fs::copy(from, to).unwrap();
+                }
+            }
+        };
+        let spoil = |what: &'static str| {
+            move |folder: &Path| {
+                let mut bytes = fs::read(folder.join(what)).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                fs::write(folder.join(what), bytes).unwrap();
+            }
+        };
+        let found = [
+            broken("public rolled back", &replace("public")),
+            broken("state rolled back", &replace("state")),
+            broken("key lost", &|f| fs::remove_file(f.join("log_key")).unwrap()),
+            broken("intent lost", &|f| {
+                fs::remove_file(f.join("state/intent")).unwrap()
+            }),
+            broken("bundle lost", &|f| {
+                fs::remove_file(f.join("public/tile/entries/001")).unwrap()
+            }),
+            broken("all lost", &|f| {
+                fs::remove_dir_all(f.join("public")).unwrap();
+                fs::remove_dir_all(f.join("state")).unwrap();
+            }),
+            broken("entry changed", &spoil("public/tile/entries/000")),
+            broken("intent changed", &spoil("state/intent")),
+            broken("checkpoint changed", &spoil("public/checkpoint")),
+            broken("bundle cut", &|f| {
+                fs::write(f.join("public/tile/entries/000"), b"\0").unwrap()
+            }),
+            broken("another key", &|f| {
+                fs::remove_file(f.join("log_key")).unwrap();
+                load_or_create_key(&f.join("log_key")).unwrap();
+            }),
+        ];
+        let expected = [
+            ("public rolled back", "log-shrank"),
+            ("state rolled back", "log-shrank"),
+            ("key lost", "log-key"),
+            ("intent lost", "log-shrank"),
+            ("bundle lost", "log-shrank"),
+            ("all lost", "log-shrank"),
+            ("entry changed", "log-damaged"),
+            ("intent changed", "log-damaged"),
+            ("checkpoint changed", "tlog-unsigned"),
+            ("bundle cut", "log-damaged"),
+            ("another key", "tlog-unsigned"),
+        ];
+        let found: Vec<(&str, &str)> = found.iter().map(|(n, c)| (n.as_str(), *c)).collect();
+        for (found, expected) in found.iter().zip(expected) {
+            let malformed = expected.0 == "checkpoint changed" && found.1.starts_with("tlog-");
+            assert!(
+                *found == expected || malformed,
+                "{found:?} instead of {expected:?}"
+            );
+        }
+        // Everything rolled back together is noticed by who remembers a checkpoint.
+        let options = |known: &[u8]| Options {
+            origin: None,
+            known: Some(known.to_vec()),
+        };
+        let error = Log::open(backup.path(), &options(&newest)).unwrap_err();
+        assert_eq!(error.code(), "log-shrank");
+        Log::open(backup.path(), &options(&old)).unwrap();
+        Log::open(start.path(), &options(&old)).unwrap();
+        // The backup went another way: a fork.
+        let fork = open(backup.path()).unwrap();
+        fork.append_all(&entries(1000..1400)).unwrap();
+        drop(fork);
+        let error = Log::open(backup.path(), &options(&newest)).unwrap_err();
+        assert_eq!(error.code(), "tlog-inconsistent");
+    }
+
+    #[test]
+    fn derived_files_are_repaired_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path()).unwrap();
+        log.append_all(&entries(0..600)).unwrap();
+        log.append_all(&entries(600..603)).unwrap();
+        let public = log.public_folder().to_owned();
+        let held = fs::read(public.join("tile/0/000")).unwrap();
+        drop(log);
+        fs::write(public.join("tile/0/000"), b"rot").unwrap();
+        fs::remove_file(public.join("tile/1/000.p/2")).unwrap();
+        fs::remove_file(public.join("checkpoint")).unwrap();
+        let log = open(folder.path()).unwrap();
+        assert_eq!(fs::read(public.join("tile/0/000")).unwrap(), held);
+        assert_eq!(
+            log.recovery().repaired,
+            ["tile/0/000", "tile/1/000.p/2", "checkpoint"]
+        );
+        assert_eq!(indices(&log).len(), 603);
+    }
+
+    #[test]
+    fn one_writer_one_origin_one_spelling() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |origin: &str| Options {
+            origin: Some(origin.to_owned()),
+            known: None,
+        };
+        assert_eq!(
+            Log::open(folder.path(), &named("a b")).unwrap_err().code(),
+            "log-key"
+        );
+        let log = Log::open(folder.path(), &named("example.com/log")).unwrap();
+        assert_eq!(log.origin(), "example.com/log");
+        assert_eq!(open(folder.path()).unwrap_err().code(), "log-locked");
+        drop(log);
+        assert_eq!(
+            Log::open(folder.path(), &named("example.com/other"))
+                .unwrap_err()
+                .code(),
+            "log-origin-mismatch"
+        );
+        assert_eq!(open(folder.path()).unwrap().origin(), "example.com/log");
+    }
+}

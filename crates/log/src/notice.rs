@@ -24,7 +24,12 @@ const POSSESSION: &str = "proofmark/key-possession/v1";
 
 /// What a notice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "digest", rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    content = "digest",
+    rename_all = "camelCase",
+    deny_unknown_fields
+)]
 pub enum Subject {
     /// A circuit, by its digest: every package with it.
     Circuit(Digest),
@@ -113,7 +118,10 @@ impl Notice {
         new: &SigningKey,
         reason: &str,
     ) -> Result<Self, LogError> {
-        let (old, public) = (old.verifying_key().to_bytes(), new.verifying_key().to_bytes());
+        let (old, public) = (
+            old.verifying_key().to_bytes(),
+            new.verifying_key().to_bytes(),
+        );
         let proof = new.sign(&possession(log, issued_at, &old, &public));
         let notice = Self {
             log: log.to_owned(),
@@ -175,12 +183,13 @@ impl Notice {
                 }
                 let message = possession(&self.log, self.issued_at, old, new);
                 let signature = BASE64.decode(proof).ok().and_then(|s| s.try_into().ok());
-                let shown = VerifyingKey::from_bytes(new).ok().zip(signature).is_some_and(
-                    |(key, signature)| {
+                let shown = VerifyingKey::from_bytes(new)
+                    .ok()
+                    .zip(signature)
+                    .is_some_and(|(key, signature)| {
                         key.verify_strict(&message, &Signature::from_bytes(&signature))
                             .is_ok()
-                    },
-                );
+                    });
                 if !shown {
                     return Err(LogError::NoticeSignature {
                         wanted: "the new service key",
@@ -202,7 +211,10 @@ fn possession(log: &str, issued_at: u64, old: &[u8; 32], new: &[u8; 32]) -> Vec<
 }
 
 fn is_text(text: &str, limit: usize, lines: bool) -> bool {
-    text.len() <= limit && !text.chars().any(|c| c.is_control() && !(lines && c == '\n'))
+    text.len() <= limit
+        && !text
+            .chars()
+            .any(|c| c.is_control() && !(lines && c == '\n'))
 }
 
 /// A notice in its envelope. By whom it is signed is checked by [`verify`](Self::verify).

@@ -1,6 +1,5 @@
 //! Reading a log from its static files, wherever they come from.
 
-use core::fmt;
 use core::ops::Range;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,13 +10,12 @@ use proofmark_tlog::{
     Cosignature, Policy, SignedCheckpoint, Tiles, TlogError, TlogProof, Verified, VerifiedTree,
     tree,
 };
-use proofmark_types::{Digest, Receipt};
+use proofmark_types::Digest;
 
-use crate::chain::{KeyChain, Link};
 use crate::entry::Entry;
 use crate::error::LogError;
 use crate::log::COSIGNED_PATH;
-use crate::notice::{Notice, SignedNotice, Statement, Subject};
+use crate::notices::{Notices, Problem};
 
 /// A log at one checkpoint. Everything that it gives is covered by the checkpoint's root.
 #[derive(Debug)]
@@ -175,7 +173,8 @@ impl<T: Tiles> Reader<T> {
                     };
                     let first = receipts.entry(entry.receipt).or_insert(logged);
                     if (first.package, first.proved_at) != (logged.package, logged.proved_at) {
-                        let reason = format!("entry {} says something else of this receipt", first.index);
+                        let reason =
+                            format!("entry {} says something else of this receipt", first.index);
                         problems.push(Problem {
                             index,
                             error: LogError::Entry { reason },
@@ -186,7 +185,8 @@ impl<T: Tiles> Reader<T> {
                 Err(error) => problems.push(Problem { index, error }),
             }
         }
-        let notices = Notices::honoured(self.policy.log().name(), *service_key, found, &mut problems);
+        let notices =
+            Notices::honoured(self.policy.log().name(), *service_key, found, &mut problems);
         problems.sort_by_key(|problem| problem.index);
         Ok(Scan {
             size: self.size(),
@@ -218,7 +218,8 @@ impl<T: Tiles> Iterator for RawEntries<'_, T> {
             let bundle = self.next.checked_div(width).unwrap_or(0);
             match self.reader.tree.bundle(bundle) {
                 Ok(entries) => {
-                    let skip = usize::try_from(self.next % width).unwrap_or(usize::MAX);
+                    let skip = self.next.checked_rem(width).unwrap_or(0);
+                    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
                     self.ready = entries.into_iter().skip(skip).collect();
                 }
                 Err(error) => {
@@ -245,21 +246,6 @@ pub struct Logged {
     pub proved_at: u64,
 }
 
-/// An entry that a reader cannot honour.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Its index.
-    pub index: u64,
-    /// Why.
-    pub error: LogError,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "entry {}: {}", self.index, self.error)
-    }
-}
-
 /// A whole log, read once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
@@ -274,211 +260,183 @@ pub struct Scan {
     pub problems: Vec<Problem>,
 }
 
-/// A notice and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoggedNotice {
-    /// Its index.
-    pub index: u64,
-    /// What it says.
-    pub notice: Notice,
-}
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::entry::ReceiptEntry;
+    use crate::files::Folder;
+    use crate::log::tests::{copy, entry};
+    use crate::log::{Log, Options};
+    use ed25519_dalek::SigningKey;
+    use std::fs;
+    use std::path::Path;
 
-/// The notices of a log that the service signed, each with the key in force at its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notices {
-    keys: KeyChain,
-    list: Vec<LoggedNotice>,
-}
+    pub(crate) const ORIGIN: &str = "example.com/log";
 
-impl Notices {
-    fn honoured(
-        origin: &str,
-        pinned: [u8; 32],
-        found: Vec<(u64, SignedNotice)>,
-        problems: &mut Vec<Problem>,
-    ) -> Self {
-        let rotations: Vec<Link> = found
-            .iter()
-            .filter_map(|(index, signed)| match signed.notice().statement {
-                Statement::Rotation { old, new, .. }
-                    if signed.notice().log == origin && signed.verify(&old).is_ok() =>
-                {
-                    let index = *index;
-                    Some(Link { index, old, new })
-                }
-                _ => None,
-            })
+    pub(crate) fn open(folder: &Path) -> Log {
+        let options = Options {
+            origin: Some(ORIGIN.into()),
+            known: None,
+        };
+        Log::open(folder, &options).unwrap()
+    }
+
+    pub(crate) fn reader(log: &Log) -> Reader<Folder> {
+        let policy = Policy::new(log.verifier_key().clone());
+        Reader::open(Folder::new(log.public_folder()), &policy).unwrap()
+    }
+
+    fn public(seed: u8) -> [u8; 32] {
+        SigningKey::from_bytes(&[seed; 32])
+            .verifying_key()
+            .to_bytes()
+    }
+
+    #[test]
+    fn entries_are_found_proved_and_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        log.append_all(&(0..700).map(entry).collect::<Vec<_>>())
+            .unwrap();
+        let reader = reader(&log);
+        let digest = |i: u64| Digest::of(&i.to_be_bytes());
+        assert_eq!(reader.find_receipt(&digest(699)).unwrap(), Some(699));
+        assert_eq!(reader.find_receipt(&digest(700)).unwrap(), None);
+        let some: Vec<u64> = reader
+            .entries(250..520)
+            .map(|item| item.unwrap().0)
             .collect();
-        let keys = KeyChain::new(pinned, &rotations);
-        let mut list = Vec::new();
-        for (index, signed) in found {
-            match Self::check(origin, &keys, index, &signed) {
-                Ok(()) => list.push(LoggedNotice {
-                    index,
-                    notice: signed.notice().clone(),
-                }),
-                Err(error) => problems.push(Problem { index, error }),
-            }
-        }
-        Self { keys, list }
+        assert_eq!(some, (250..520).collect::<Vec<_>>());
+        assert_eq!(reader.entries(690..10_000).count(), 10);
+        assert_eq!(reader.entries(700..701).count(), 0);
+        let proof = reader.prove(300).unwrap();
+        proof
+            .verify(
+                &entry(300).to_bytes().unwrap(),
+                &Policy::new(log.verifier_key().clone()),
+            )
+            .unwrap();
+        let scan = reader.scan(&public(1)).unwrap();
+        assert_eq!(scan.receipts.len(), 700);
+        assert_eq!(scan.receipts[&digest(44)].index, 44);
+        assert!(scan.problems.is_empty());
     }
 
-    fn check(
-        origin: &str,
-        keys: &KeyChain,
-        index: u64,
-        signed: &SignedNotice,
-    ) -> Result<(), LogError> {
-        if signed.notice().log != origin {
-            return Err(LogError::notice(format!(
-                "it is for log {:?}",
-                signed.notice().log
-            )));
+    #[test]
+    fn a_mirror_is_a_plain_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        log.append_all(&(0..300).map(entry).collect::<Vec<_>>())
+            .unwrap();
+        let mirror = tempfile::tempdir().unwrap();
+        copy(log.public_folder(), mirror.path());
+        let older = log.checkpoint().to_string();
+        // The log goes on; the mirror is what it was.
+        log.append_all(&(300..900).map(entry).collect::<Vec<_>>())
+            .unwrap();
+        let policy = Policy::new(log.verifier_key().clone());
+        let at_mirror = Reader::open(Folder::new(mirror.path()), &policy).unwrap();
+        assert_eq!(
+            at_mirror.entries(0..300).filter_map(Result::ok).count(),
+            300
+        );
+        // The older checkpoint is a prefix, also where its partial tiles are gone by now.
+        reader(&log).consistent_with(older.as_bytes()).unwrap();
+        let newest = log.checkpoint().to_string();
+        let before =
+            Reader::open_at(Folder::new(log.public_folder()), &policy, older.as_bytes()).unwrap();
+        assert_eq!(before.entries(0..900).filter_map(Result::ok).count(), 300);
+        assert_eq!(
+            before
+                .consistent_with(newest.as_bytes())
+                .unwrap_err()
+                .code(),
+            "tlog-out-of-range"
+        );
+        // Copied anew over the old copy.
+        copy(log.public_folder(), mirror.path());
+        let again = Reader::open(Folder::new(mirror.path()), &policy).unwrap();
+        assert_eq!(again.entries(0..900).filter_map(Result::ok).count(), 900);
+    }
+
+    #[test]
+    fn a_split_view_is_caught_by_two_checkpoints() {
+        let one = tempfile::tempdir().unwrap();
+        let two = tempfile::tempdir().unwrap();
+        drop(open(one.path()));
+        copy(one.path(), two.path());
+        let (a, b) = (open(one.path()), open(two.path()));
+        for i in 0..5 {
+            a.append(&entry(i)).unwrap();
+            b.append(&entry(i + u64::from(i == 3))).unwrap();
         }
-        let wrong = LogError::NoticeSignature {
-            wanted: "the service key in force",
+        let seen = a.checkpoint().to_string();
+        let error = reader(&b).consistent_with(seen.as_bytes()).unwrap_err();
+        assert_eq!(error.code(), "tlog-inconsistent");
+        b.append(&entry(9)).unwrap();
+        let error = reader(&b).consistent_with(seen.as_bytes()).unwrap_err();
+        assert_eq!(error.code(), "tlog-inconsistent");
+        reader(&a).consistent_with(seen.as_bytes()).unwrap();
+        // Entries of one history under the checkpoint of the other.
+        fs::copy(
+            a.public_folder().join("checkpoint"),
+            b.public_folder().join("checkpoint"),
+        )
+        .unwrap();
+        let policy = Policy::new(a.verifier_key().clone());
+        let error = Reader::open(Folder::new(b.public_folder()), &policy).unwrap_err();
+        assert_eq!(error.code(), "tlog-tile-mismatch");
+    }
+
+    #[test]
+    fn a_forged_or_foreign_checkpoint_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        log.append(&entry(0)).unwrap();
+        let open_with = |seed: u8, name: &str| {
+            let key = proofmark_tlog::VerifierKey::new(
+                name,
+                proofmark_tlog::KeyKind::Ed25519,
+                &public(seed),
+            );
+            let policy = Policy::new(key.unwrap());
+            Reader::open(Folder::new(log.public_folder()), &policy)
+                .unwrap_err()
+                .code()
         };
-        let Some(period) = keys.at(index) else {
-            return Err(wrong);
-        };
-        signed.verify(&period.key)?;
-        // A rotation by the key in force ends its period, unless it leads nowhere.
-        let rotates = matches!(signed.notice().statement, Statement::Rotation { .. });
-        if rotates && period.until != Some(index) {
-            return Err(LogError::notice("it rotates to a key that was in force before"));
-        }
-        Ok(())
-    }
-
-    /// The service's keys with their periods.
-    pub const fn keys(&self) -> &KeyChain {
-        &self.keys
-    }
-
-    /// All notices, in the log's order.
-    pub fn list(&self) -> &[LoggedNotice] {
-        &self.list
-    }
-
-    /// What the log holds against a receipt, whose envelope has this digest and which is logged at
-    /// `index` (`None`: not logged, or unknown). Empty is good.
-    pub fn judge(&self, receipt: &Receipt, envelope: &Digest, index: Option<u64>) -> Vec<Objection> {
-        let mut objections = Vec::new();
-        match (self.keys.of(&receipt.signer), index) {
-            (None, _) => objections.push(Objection::SignerUnknown),
-            (Some(period), Some(index)) if !period.holds(index) => {
-                objections.push(Objection::SignerNotInForce {
-                    index,
-                    from: period.from,
-                    until: period.until,
-                });
-            }
-            (Some(_), _) => {}
-        }
-        for logged in &self.list {
-            match &logged.notice.statement {
-                Statement::Revocation {
-                    subject,
-                    from,
-                    reason,
-                } if subject.covers(receipt, envelope) && index.is_none_or(|i| i >= *from) => {
-                    objections.push(Objection::Revoked {
-                        notice: logged.index,
-                        subject: *subject,
-                        reason: reason.clone(),
-                    });
-                }
-                Statement::Advisory {
-                    title, subjects, ..
-                } if subjects.iter().any(|s| s.covers(receipt, envelope)) => {
-                    objections.push(Objection::Advised {
-                        notice: logged.index,
-                        title: title.clone(),
-                    });
-                }
-                _ => {}
-            }
-        }
-        objections
-    }
-}
-
-/// What a log holds against a receipt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Objection {
-    /// Its signer is no key of the service: not the pinned one, nor one that rotations lead to.
-    SignerUnknown,
-    /// It was logged when its signer's key was not in force: before it was announced, or after it
-    /// was replaced.
-    SignerNotInForce {
-        /// Where it was logged.
-        index: u64,
-        /// First index of the key's period.
-        from: u64,
-        /// Last index of the key's period.
-        until: Option<u64>,
-    },
-    /// What it rests on was revoked.
-    Revoked {
-        /// Index of the revocation.
-        notice: u64,
-        /// What is revoked.
-        subject: Subject,
-        /// Why, in the service's words.
-        reason: String,
-    },
-    /// The service has something to say of it; the receipt stays valid.
-    Advised {
-        /// Index of the advisory.
-        notice: u64,
-        /// In the service's words.
-        title: String,
-    },
-}
-
-impl Objection {
-    /// Whether the receipt is not to be relied on.
-    pub const fn is_fatal(&self) -> bool {
-        !matches!(self, Self::Advised { .. })
-    }
-
-    /// Stable kebab-case code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::SignerUnknown => "log-signer-unknown",
-            Self::SignerNotInForce { .. } => "log-signer-retired",
-            Self::Revoked { .. } => "log-revoked",
-            Self::Advised { .. } => "log-advised",
-        }
-    }
-}
-
-impl fmt::Display for Objection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SignerUnknown => f.write_str(
-                "the receipt is signed by a key that the log does not know as the service's",
+        assert_eq!(open_with(1, ORIGIN), "tlog-unsigned");
+        assert_eq!(open_with(1, "example.com/other"), "tlog-origin-mismatch");
+        let path = log.public_folder().join("tile/entries/000.p/1");
+        let bytes = fs::read(&path).unwrap();
+        for (bytes, code) in [
+            (bytes[..bytes.len() - 1].to_vec(), "tlog-malformed"),
+            ([&bytes[..], b"\0\0"].concat(), "tlog-malformed"),
+            (
+                [&bytes[..bytes.len() - 1], b"]"].concat(),
+                "tlog-tile-mismatch",
             ),
-            Self::SignerNotInForce { index, from, until } => {
-                write!(f, "the receipt was logged at {index}, its signer's key was in force from {from}")?;
-                until.map_or(Ok(()), |until| write!(f, " to {until}"))
-            }
-            Self::Revoked {
-                notice,
-                subject,
-                reason,
-            } => {
-                let (what, digest) = match subject {
-                    Subject::Circuit(digest) => ("circuit", digest),
-                    Subject::VerifyingKey(digest) => ("verifying key", digest),
-                    Subject::Package(digest) => ("package", digest),
-                    Subject::ServiceKey(digest) => ("service key", digest),
-                    Subject::Receipt(digest) => ("receipt", digest),
-                };
-                write!(f, "the {what} {digest} was revoked in entry {notice}: {reason}")
-            }
-            Self::Advised { notice, title } => write!(f, "advisory in entry {notice}: {title}"),
+            (vec![0; 70_000], "tlog-unreadable"),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let error = reader(&log).entries(0..1).next().unwrap().unwrap_err();
+            assert_eq!(error.code(), code);
+            assert!(reader(&log).scan(&public(1)).is_err());
         }
+    }
+
+    #[test]
+    fn two_stories_of_one_receipt_are_a_problem_and_two_copies_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        let other = Entry::Receipt(ReceiptEntry {
+            receipt: Digest::of(&0_u64.to_be_bytes()),
+            package: Digest::of(b"another package"),
+            proved_at: 0,
+        });
+        log.append_all(&[entry(0), entry(0), other]).unwrap();
+        let scan = reader(&log).scan(&public(1)).unwrap();
+        assert_eq!(scan.receipts.len(), 1);
+        assert_eq!(scan.problems.len(), 1);
+        assert_eq!(scan.problems[0].index, 2);
     }
 }

@@ -91,7 +91,10 @@ pub(crate) fn recover(
         .map(|bytes| SignedCheckpoint::verify(bytes, log))
         .transpose()?;
     let last = head.checkpoint().size();
-    for (what, seen) in [("the published checkpoint", published.as_ref()), ("a checkpoint seen elsewhere", known)] {
+    for (what, seen) in [
+        ("the published checkpoint", published.as_ref()),
+        ("a checkpoint seen elsewhere", known),
+    ] {
         if let Some(seen) = seen
             && seen.checkpoint().size() > last
         {
@@ -106,7 +109,11 @@ pub(crate) fn recover(
     let mut derived = Derivation {
         disk,
         tip: Tip::default(),
-        roots: published.iter().chain(known).map(|c| (c.checkpoint().size(), None)).collect(),
+        roots: published
+            .iter()
+            .chain(known)
+            .map(|c| (c.checkpoint().size(), None))
+            .collect(),
         differing: Vec::new(),
         filled: Vec::new(),
     };
@@ -137,7 +144,11 @@ pub(crate) fn recover(
     }
     // The batch's own files are written whatever is there: it may not be durable yet.
     let mut files: BTreeMap<String, Vec<u8>> = derived.differing.iter().cloned().collect();
-    files.extend(redo.files().into_iter().map(|(path, bytes)| (path.to_string(), bytes)));
+    files.extend(
+        redo.files()
+            .into_iter()
+            .map(|(path, bytes)| (path.to_string(), bytes)),
+    );
     let files: Vec<(String, Vec<u8>)> = files.into_iter().collect();
     let mut recovery = Recovery {
         created: false,
@@ -147,7 +158,11 @@ pub(crate) fn recover(
         repaired: Vec::new(),
     };
     if recovery.redone == 0 {
-        recovery.repaired = derived.differing.into_iter().map(|(name, _)| name).collect();
+        recovery.repaired = derived
+            .differing
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
     }
     disk.write(&files)?;
     // The published one may carry witnesses' cosignatures.
@@ -170,7 +185,10 @@ pub(crate) fn recover(
 /// The entries of a bundle, as far as they are below `size`.
 fn bundle(root: &Path, index: u64, size: u64) -> Result<Vec<Vec<u8>>, LogError> {
     let lost = || LogError::Shrank {
-        reason: format!("entries from {} on are missing", index.saturating_mul(u64::from(TILE_WIDTH))),
+        reason: format!(
+            "entries from {} on are missing",
+            index.saturating_mul(u64::from(TILE_WIDTH))
+        ),
     };
     let path = TilePath::in_tree(Level::Entries, index, size).ok_or_else(lost)?;
     // The full bundle may have taken the partial one's place.

@@ -139,10 +139,12 @@ impl Witness {
     }
 
     fn known(&self, disk: &Disk, origin: &str, name: &str) -> Result<Head, LogError> {
-        Ok(self.read(disk, origin, name)?.map_or(Head::EMPTY, |held| Head {
-            size: held.checkpoint().size(),
-            root: *held.checkpoint().root(),
-        }))
+        Ok(self
+            .read(disk, origin, name)?
+            .map_or(Head::EMPTY, |held| Head {
+                size: held.checkpoint().size(),
+                root: *held.checkpoint().root(),
+            }))
     }
 
     fn read(
@@ -160,7 +162,9 @@ impl Witness {
         let held = SignedCheckpoint::parse_unverified(&bytes)?;
         let ours = verify_all(held.note(), core::slice::from_ref(&self.public_key))?;
         if ours.is_empty() || held.checkpoint().origin() != origin {
-            return Err(LogError::damaged(format!("{name} is not this witness's record")));
+            return Err(LogError::damaged(format!(
+                "{name} is not this witness's record"
+            )));
         }
         Ok(Some(held))
     }
@@ -175,9 +179,9 @@ fn record(origin: &str) -> String {
 mod tests {
     use super::*;
     use crate::entry::{Entry, ReceiptEntry};
+    use crate::files::Folder;
     use crate::log::{Head as Which, Log, Options};
     use crate::reader::Reader;
-    use crate::files::Folder;
     use proofmark_tlog::{Policy, TlogProof};
 
     fn entry(i: u8) -> Entry {
@@ -207,26 +211,45 @@ mod tests {
         for i in 0..3_u8 {
             let index = log.append(&entry(i)).unwrap().index;
             let request = log.witness_request(size).unwrap();
-            let answer = witness.add_checkpoint(&request.body, 100 + u64::from(i)).unwrap();
+            let answer = witness
+                .add_checkpoint(&request.body, 100 + u64::from(i))
+                .unwrap();
             // The log goes on while the witness works.
             if i == 1 {
                 log.append(&entry(100)).unwrap();
             }
-            let given = log.add_cosignatures(&request, answer.as_bytes(), &vkey).unwrap();
+            let given = log
+                .add_cosignatures(&request, answer.as_bytes(), &vkey)
+                .unwrap();
             assert_eq!(given[0].time, 100 + u64::from(i));
             size = request.checkpoint.checkpoint().size();
             let proof = log.prove(index, Which::Cosigned).unwrap().proof;
             let proof = TlogProof::parse(&proof).unwrap();
-            let verified = proof.verify(&entry(i).to_bytes().unwrap(), &policy).unwrap();
+            let verified = proof
+                .verify(&entry(i).to_bytes().unwrap(), &policy)
+                .unwrap();
             assert_eq!(verified.cosignatures.len(), 1);
             let reader = Reader::open(Folder::new(log.public_folder()), &policy).unwrap();
             assert_eq!(reader.size(), size);
             // What it remembers survives it.
             drop(witness);
             witness = open();
-            let conflict = witness.add_checkpoint(&log.witness_request(0).unwrap().body, 5).unwrap_err();
-            assert_eq!((conflict.status(), conflict.code()), (409, "witness-conflict"));
-            assert_eq!(witness.checkpoint(log.origin()).unwrap().unwrap().checkpoint().size(), size);
+            let conflict = witness
+                .add_checkpoint(&log.witness_request(0).unwrap().body, 5)
+                .unwrap_err();
+            assert_eq!(
+                (conflict.status(), conflict.code()),
+                (409, "witness-conflict")
+            );
+            assert_eq!(
+                witness
+                    .checkpoint(log.origin())
+                    .unwrap()
+                    .unwrap()
+                    .checkpoint()
+                    .size(),
+                size
+            );
         }
         assert!(matches!(
             Witness::open(&folder.path().join("witness"), "w.example/1", vec![]),
@@ -256,13 +279,22 @@ mod tests {
         log.append(&entry(1)).unwrap();
         fork.append(&entry(2)).unwrap();
         fork.append(&entry(3)).unwrap();
-        witness.add_checkpoint(&log.witness_request(0).unwrap().body, 1).unwrap();
-        let error = witness.add_checkpoint(&fork.witness_request(1).unwrap().body, 2).unwrap_err();
-        assert_eq!((error.status(), error.code()), (422, "witness-inconsistent"));
+        witness
+            .add_checkpoint(&log.witness_request(0).unwrap().body, 1)
+            .unwrap();
+        let error = witness
+            .add_checkpoint(&fork.witness_request(1).unwrap().body, 2)
+            .unwrap_err();
+        assert_eq!(
+            (error.status(), error.code()),
+            (422, "witness-inconsistent")
+        );
         let name = record("example.com/log");
         let path = folder.path().join("witness/public").join(name);
         std::fs::write(&path, log.checkpoint().to_string()).unwrap();
-        let error = witness.add_checkpoint(&log.witness_request(1).unwrap().body, 3).unwrap_err();
+        let error = witness
+            .add_checkpoint(&log.witness_request(1).unwrap().body, 3)
+            .unwrap_err();
         assert_eq!((error.status(), error.code()), (500, "log-damaged"));
     }
 }

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn the_specifications_example_is_read() {
-        let text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+        let text =
+            "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         let checkpoint: Checkpoint = text.parse().unwrap();
         assert_eq!(checkpoint.size(), 20_852_163);
         assert_eq!(checkpoint.to_string(), text);
@@ -219,17 +220,24 @@ mod tests {
         let head = Checkpoint::new("example.com/log", 1, leaf_hash(b"x")).unwrap();
         let signed = SignedCheckpoint::sign(head, &key()).unwrap();
         let bytes = signed.to_string().into_bytes();
-        assert_eq!(SignedCheckpoint::verify(&bytes, &vkey("example.com/log")).unwrap(), signed);
+        assert_eq!(
+            SignedCheckpoint::verify(&bytes, &vkey("example.com/log")).unwrap(),
+            signed
+        );
         let error = SignedCheckpoint::verify(&bytes, &vkey("example.com/other")).unwrap_err();
         assert_eq!(error.code(), "tlog-origin-mismatch");
         let forged = SigningKey::from_bytes(&[6; 32]);
         let forged = SignedCheckpoint::sign(signed.checkpoint().clone(), &forged).unwrap();
-        let error = SignedCheckpoint::verify(forged.to_string().as_bytes(), &vkey("example.com/log"));
+        let error =
+            SignedCheckpoint::verify(forged.to_string().as_bytes(), &vkey("example.com/log"));
         assert_eq!(error.unwrap_err().code(), "tlog-unsigned");
         for i in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[i] ^= 1;
-            assert!(SignedCheckpoint::verify(&bytes, &vkey("example.com/log")).is_err(), "{i}");
+            assert!(
+                SignedCheckpoint::verify(&bytes, &vkey("example.com/log")).is_err(),
+                "{i}"
+            );
         }
     }
 }

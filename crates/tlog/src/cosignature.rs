@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn the_message_is_the_specifications() {
-        let text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+        let text =
+            "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         assert_eq!(
             message(1_679_315_147, text),
             format!("cosignature/v1\ntime 1679315147\n{text}").into_bytes()
@@ -144,19 +145,35 @@ mod tests {
         let both = verify_all(note.note(), &[a_key.clone(), b_key.clone()]).unwrap();
         assert_eq!(both.len(), 2);
         assert_eq!((both[0].time, both[1].time), (2000, 1500));
-        assert_eq!(verify_all(note.note(), core::slice::from_ref(&b_key)).unwrap().len(), 1);
-        assert!(verify_all(head.note(), core::slice::from_ref(&a_key)).unwrap().is_empty());
+        assert_eq!(
+            verify_all(note.note(), core::slice::from_ref(&b_key))
+                .unwrap()
+                .len(),
+            1
+        );
+        assert!(
+            verify_all(head.note(), core::slice::from_ref(&a_key))
+                .unwrap()
+                .is_empty()
+        );
         // One key under two names is one witness.
         let alias = cosign(text, "witness.example/c", &a, 1000).unwrap();
         let alias_key = witness(1, "witness.example/c").1;
         let note = head.with(&[by_a.clone(), alias]).unwrap();
-        assert_eq!(verify_all(note.note(), &[a_key.clone(), alias_key]).unwrap().len(), 1);
+        assert_eq!(
+            verify_all(note.note(), &[a_key.clone(), alias_key])
+                .unwrap()
+                .len(),
+            1
+        );
         // A changed time, and a cosignature of another head.
         let mut line = by_a.to_string();
         line.push('\n');
         let other = SignedNote::new("other\n".into(), vec![by_a.clone()]).unwrap();
         assert_eq!(
-            verify_all(&other, core::slice::from_ref(&a_key)).unwrap_err().code(),
+            verify_all(&other, core::slice::from_ref(&a_key))
+                .unwrap_err()
+                .code(),
             "tlog-signature-invalid"
         );
         let mut bytes = by_a.bytes().to_vec();

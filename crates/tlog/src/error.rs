@@ -13,7 +13,9 @@ pub enum TlogError {
         reason: String,
     },
     /// A known key's signature does not verify, so the whole note is refused.
-    #[error("the note carries a wrong signature by {key}; it was altered, or signed by somebody else")]
+    #[error(
+        "the note carries a wrong signature by {key}; it was altered, or signed by somebody else"
+    )]
     Signature {
         /// Name of the key.
         key: String,
@@ -61,7 +63,9 @@ pub enum TlogError {
         path: String,
     },
     /// A tile or bundle that the checkpoint demands is not there.
-    #[error("{path} is missing, though the checkpoint covers it; the log or its mirror is incomplete")]
+    #[error(
+        "{path} is missing, though the checkpoint covers it; the log or its mirror is incomplete"
+    )]
     Missing {
         /// Its path.
         path: String,

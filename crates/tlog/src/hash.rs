@@ -86,13 +86,13 @@ mod tests {
             "bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB0="
         );
         let pair = node_hash(&leaf_hash(b""), &leaf_hash(&[0]));
-        assert_eq!(
-            pair.as_bytes()[..4],
-            [0xfa, 0xc5, 0x42, 0x03],
-            "{pair}"
-        );
+        assert_eq!(pair.as_bytes()[..4], [0xfa, 0xc5, 0x42, 0x03], "{pair}");
         assert_eq!(pair.to_string().parse::<Hash>().unwrap(), pair);
-        assert!("bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB1=".parse::<Hash>().is_err());
+        assert!(
+            "bjQLnP+zepicpUTmu3gKLHiQHT+zNzh2hRGjBhevoB1="
+                .parse::<Hash>()
+                .is_err()
+        );
         assert!("bjQL".parse::<Hash>().is_err());
     }
 }

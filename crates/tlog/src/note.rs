@@ -61,7 +61,8 @@ impl VerifierKey {
         Ok(Self {
             name: name.to_owned(),
             kind,
-            key: key.ok_or_else(|| TlogError::malformed("verifier key", "no Ed25519 public key"))?,
+            key: key
+                .ok_or_else(|| TlogError::malformed("verifier key", "no Ed25519 public key"))?,
         })
     }
 
@@ -111,7 +112,13 @@ impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut material = vec![self.kind.byte()];
         material.extend_from_slice(self.key.as_bytes());
-        write!(f, "{}+{:08x}+{}", self.name, self.id(), to_base64(&material))
+        write!(
+            f,
+            "{}+{:08x}+{}",
+            self.name,
+            self.id(),
+            to_base64(&material)
+        )
     }
 }
 
@@ -132,7 +139,9 @@ impl FromStr for VerifierKey {
         let kind = [KeyKind::Ed25519, KeyKind::Cosigner]
             .into_iter()
             .find(|k| k.byte() == *kind)
-            .ok_or_else(|| refuse("its type is neither Ed25519 (1) nor a cosigner's Ed25519 (4)"))?;
+            .ok_or_else(|| {
+                refuse("its type is neither Ed25519 (1) nor a cosigner's Ed25519 (4)")
+            })?;
         let key = <&[u8; 32]>::try_from(key).map_err(|_| refuse("the key has not 32 bytes"))?;
         let key = Self::new(name, kind, key)?;
         if key.to_string() == text {
@@ -235,7 +244,10 @@ impl SignedNote {
         if Self::parse(note.to_string().as_bytes())? == note {
             Ok(note)
         } else {
-            Err(TlogError::malformed("note", "its text ends in signature lines"))
+            Err(TlogError::malformed(
+                "note",
+                "its text ends in signature lines",
+            ))
         }
     }
 
@@ -359,8 +371,12 @@ mod tests {
         let note = SignedNote::parse(NOTE.as_bytes()).unwrap();
         assert_eq!(note.to_string(), NOTE);
         note.verify(&key).unwrap();
-        let other = SignedNote::new("Another message.\n".into(), note.signatures().to_vec()).unwrap();
-        assert_eq!(other.verify(&key).unwrap_err().code(), "tlog-signature-invalid");
+        let other =
+            SignedNote::new("Another message.\n".into(), note.signatures().to_vec()).unwrap();
+        assert_eq!(
+            other.verify(&key).unwrap_err().code(),
+            "tlog-signature-invalid"
+        );
     }
 
     #[test]
@@ -380,16 +396,27 @@ mod tests {
     fn unknown_keys_are_ignored_and_wrong_signatures_are_not() {
         let key: VerifierKey = VKEY.parse().unwrap();
         let note = SignedNote::parse(NOTE.as_bytes()).unwrap();
-        let stranger = sign(note.text(), "example.com/foo", &SigningKey::from_bytes(&[1; 32])).unwrap();
+        let stranger = sign(
+            note.text(),
+            "example.com/foo",
+            &SigningKey::from_bytes(&[1; 32]),
+        )
+        .unwrap();
         let both = note.with(core::slice::from_ref(&stranger)).unwrap();
         both.verify(&key).unwrap();
         let only = SignedNote::new(note.text().to_owned(), vec![stranger]).unwrap();
         assert_eq!(only.verify(&key).unwrap_err().code(), "tlog-unsigned");
         let mut wrong = note.signatures()[0].clone();
         wrong.bytes[7] ^= 1;
-        for order in [vec![wrong.clone(), note.signatures()[0].clone()], vec![note.signatures()[0].clone(), wrong]] {
+        for order in [
+            vec![wrong.clone(), note.signatures()[0].clone()],
+            vec![note.signatures()[0].clone(), wrong],
+        ] {
             let note = SignedNote::new(note.text().to_owned(), order).unwrap();
-            assert_eq!(note.verify(&key).unwrap_err().code(), "tlog-signature-invalid");
+            assert_eq!(
+                note.verify(&key).unwrap_err().code(),
+                "tlog-signature-invalid"
+            );
         }
         // Added twice, it stands once.
         assert_eq!(note.with(note.signatures()).unwrap(), note);

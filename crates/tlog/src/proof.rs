@@ -107,7 +107,9 @@ impl fmt::Display for TlogProof {
             writeln!(f, "extra {}", to_base64(extra))?;
         }
         writeln!(f, "index {}", self.index)?;
-        self.path.iter().try_for_each(|hash| writeln!(f, "{hash}"))?;
+        self.path
+            .iter()
+            .try_for_each(|hash| writeln!(f, "{hash}"))?;
         write!(f, "\n{}", self.checkpoint)
     }
 }
@@ -133,7 +135,9 @@ mod tests {
 
     fn proof(index: u64, size: u64) -> TlogProof {
         let mut tip = Tip::default();
-        let growth = tip.append(&(0..size).map(entry).collect::<Vec<_>>()).unwrap();
+        let growth = tip
+            .append(&(0..size).map(entry).collect::<Vec<_>>())
+            .unwrap();
         let head = Checkpoint::new("example.com/log", size, tip.root()).unwrap();
         TlogProof {
             extra: None,
@@ -169,7 +173,8 @@ mod tests {
             for bit in 0..8 {
                 let mut changed = bytes.clone();
                 changed[i] ^= 1 << bit;
-                let accepted = TlogProof::parse(&changed).and_then(|p| p.verify(&entry(3), &policy()));
+                let accepted =
+                    TlogProof::parse(&changed).and_then(|p| p.verify(&entry(3), &policy()));
                 assert!(accepted.is_err(), "byte {i} bit {bit}");
             }
         }

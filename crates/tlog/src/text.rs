@@ -44,7 +44,18 @@ mod tests {
     fn numbers_have_one_spelling() {
         assert_eq!(decimal("0"), Some(0));
         assert_eq!(decimal("18446744073709551615"), Some(u64::MAX));
-        for bad in ["", "00", "01", "+1", "-1", " 1", "1 ", "1\n", "18446744073709551616", "١"] {
+        for bad in [
+            "",
+            "00",
+            "01",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "1\n",
+            "18446744073709551616",
+            "١",
+        ] {
             assert_eq!(decimal(bad), None, "{bad:?}");
         }
     }
@@ -59,7 +70,10 @@ mod tests {
 
     #[test]
     fn texts_part_at_the_first_empty_line() {
-        assert_eq!(split_at_empty_line("a\nb\n\nc\n\nd"), Some(("a\nb\n", "c\n\nd")));
+        assert_eq!(
+            split_at_empty_line("a\nb\n\nc\n\nd"),
+            Some(("a\nb\n", "c\n\nd"))
+        );
         assert_eq!(split_at_empty_line("\nc"), Some(("", "c")));
         assert_eq!(split_at_empty_line("a\nb\n"), None);
     }

@@ -11,6 +11,8 @@ use crate::text::decimal;
 pub const TILE_HEIGHT: u8 = 8;
 /// Hashes of a full tile, entries of a full bundle.
 pub const TILE_WIDTH: u16 = 256;
+/// Masks the place of a hash within its tile out of its place within its level.
+pub(crate) const TILE_MASK: u64 = 255;
 /// Bytes of a full tile.
 pub const TILE_BYTES: usize = 8192;
 /// Longest entry in bytes.
@@ -94,7 +96,9 @@ impl TilePath {
     pub fn max_bytes(&self) -> usize {
         match self.level {
             Level::Hashes(_) => usize::from(self.width).saturating_mul(HASH_BYTES),
-            Level::Entries => usize::from(self.width).saturating_mul(MAX_ENTRY_BYTES.saturating_add(2)),
+            Level::Entries => {
+                usize::from(self.width).saturating_mul(MAX_ENTRY_BYTES.saturating_add(2))
+            }
         }
     }
 }
@@ -252,7 +256,8 @@ pub fn parse_bundle(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, TlogError> {
         let Some((length, after)) = rest.split_first_chunk::<2>() else {
             return refuse("it ends before its last entry");
         };
-        let Some((entry, after)) = after.split_at_checked(u16::from_be_bytes(*length).into()) else {
+        let Some((entry, after)) = after.split_at_checked(u16::from_be_bytes(*length).into())
+        else {
             return refuse("it ends within an entry");
         };
         entries.push(entry);
@@ -270,9 +275,8 @@ pub fn parse_bundle(bytes: &[u8], width: u16) -> Result<Vec<&[u8]>, TlogError> {
 /// # Errors
 /// [`TlogError::EntryTooLong`] above [`MAX_ENTRY_BYTES`].
 pub fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), TlogError> {
-    let length = u16::try_from(entry.len()).map_err(|_| TlogError::EntryTooLong {
-        bytes: entry.len(),
-    })?;
+    let length =
+        u16::try_from(entry.len()).map_err(|_| TlogError::EntryTooLong { bytes: entry.len() })?;
     bundle.extend_from_slice(&length.to_be_bytes());
     bundle.extend_from_slice(entry);
     Ok(())
@@ -286,7 +290,10 @@ mod tests {
     #[test]
     fn paths_are_those_of_the_specification() {
         let path = |level, index, width| TilePath::new(level, index, width).unwrap().to_string();
-        assert_eq!(path(Level::Hashes(0), 1_234_067, 256), "tile/0/x001/x234/067");
+        assert_eq!(
+            path(Level::Hashes(0), 1_234_067, 256),
+            "tile/0/x001/x234/067"
+        );
         assert_eq!(path(Level::Hashes(63), 0, 1), "tile/63/000.p/1");
         assert_eq!(path(Level::Entries, 999, 255), "tile/entries/999.p/255");
         assert_eq!(path(Level::Entries, 1000, 256), "tile/entries/x001/000");
@@ -357,7 +364,12 @@ mod tests {
         push_entry(&mut bundle, b"abc").unwrap();
         assert_eq!(bundle, b"\0\0\0\x03abc");
         assert_eq!(parse_bundle(&bundle, 2).unwrap(), [&b""[..], b"abc"]);
-        for (bytes, width) in [(&bundle[..], 1), (&bundle[..], 3), (&bundle[..6], 2), (&bundle[..3], 2)] {
+        for (bytes, width) in [
+            (&bundle[..], 1),
+            (&bundle[..], 3),
+            (&bundle[..6], 2),
+            (&bundle[..3], 2),
+        ] {
             assert!(parse_bundle(bytes, width).is_err());
         }
         assert!(push_entry(&mut bundle, &[0; 65_536]).is_err());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::error::TlogError;
 use crate::hash::{Hash, leaf_hash};
 use crate::tile::{
-    Level, TILE_HEIGHT, TILE_WIDTH, TilePath, entries_at, parse_bundle, parse_tile, peaks, subtree,
+    Level, TILE_HEIGHT, TILE_MASK, TilePath, entries_at, parse_bundle, parse_tile, peaks, subtree,
 };
 use crate::tree::{Nodes, fold};
 
@@ -101,11 +101,8 @@ impl<T: Tiles> VerifiedTree<T> {
             let lowest = edge.first_key_value().map(|(level, _)| *level);
             let index = entries_at(Level::Hashes(lowest.unwrap_or(0)), size)
                 .checked_shr(u32::from(TILE_HEIGHT));
-            let path = TilePath::in_tree(
-                Level::Hashes(lowest.unwrap_or(0)),
-                index.unwrap_or(0),
-                size,
-            );
+            let path =
+                TilePath::in_tree(Level::Hashes(lowest.unwrap_or(0)), index.unwrap_or(0), size);
             return Err(TlogError::Tile {
                 path: path.map_or_else(|| "tile/".to_owned(), |p| p.to_string()),
             });
@@ -149,7 +146,10 @@ impl<T: Tiles> VerifiedTree<T> {
         }
         let hashes = read_tile(&self.tiles, path)?;
         let above = level.checked_add(1).ok_or_else(range)?;
-        let parent = self.tile(above, index.checked_shr(u32::from(TILE_HEIGHT)).unwrap_or(0))?;
+        let parent = self.tile(
+            above,
+            index.checked_shr(u32::from(TILE_HEIGHT)).unwrap_or(0),
+        )?;
         let place = usize::from(index.to_be_bytes()[7]);
         if subtree(&hashes).is_none() || subtree(&hashes).as_ref() != parent.get(place) {
             return Err(TlogError::Tile {
@@ -214,7 +214,7 @@ impl<T: Tiles> Nodes for VerifiedTree<T> {
             return Err(range);
         };
         let tile = first.checked_shr(u32::from(TILE_HEIGHT)).unwrap_or(0);
-        let start = first % u64::from(TILE_WIDTH);
+        let start = first & TILE_MASK;
         let end = start.saturating_add(run);
         let hashes = self.tile(tile_level, tile)?;
         let run = usize::try_from(start)
@@ -282,7 +282,9 @@ pub(crate) mod tests {
 
     #[test]
     fn trees_of_every_shape_are_read_back() {
-        for size in [0, 1, 2, 255, 256, 257, 511, 512, 600, 65_536, 65_793, 66_000] {
+        for size in [
+            0, 1, 2, 255, 256, 257, 511, 512, 600, 65_536, 65_793, 66_000,
+        ] {
             let (memory, tip) = grown(size);
             let paths: Vec<String> = crate::tile::tiles_of(size).map(|t| t.to_string()).collect();
             let mut wanted = paths.clone();
@@ -313,7 +315,9 @@ pub(crate) mod tests {
         let (large, _) = grown(600);
         let tree = VerifiedTree::open(&large, 300, tip.root()).unwrap();
         assert_eq!(tree.bundle(1).unwrap().len(), 44);
-        assert!(small.0.contains_key("tile/0/001.p/44") && !large.0.contains_key("tile/0/001.p/44"));
+        assert!(
+            small.0.contains_key("tile/0/001.p/44") && !large.0.contains_key("tile/0/001.p/44")
+        );
     }
 
     #[test]
@@ -352,7 +356,11 @@ pub(crate) mod tests {
 
             let mut gone = memory.clone();
             gone.0.remove(path);
-            assert_eq!(walk(&gone).unwrap_err().code(), "tlog-tile-missing", "{path}");
+            assert_eq!(
+                walk(&gone).unwrap_err().code(),
+                "tlog-tile-missing",
+                "{path}"
+            );
 
             let mut longer = memory.clone();
             longer.0.get_mut(path).unwrap().push(0);
@@ -368,6 +376,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_endless_resource_is_refused() {
+        #[derive(Debug)]
         struct Endless;
         impl Tiles for Endless {
             fn read(&self, _: &str, limit: usize) -> Result<Option<Vec<u8>>, ReadError> {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::error::TlogError;
 use crate::hash::{Hash, leaf_hash};
-use crate::tile::{Level, TILE_HEIGHT, TILE_WIDTH, TilePath, encode_tile, peaks, push_entry, subtree};
+use crate::tile::{
+    Level, TILE_HEIGHT, TILE_MASK, TILE_WIDTH, TilePath, encode_tile, peaks, push_entry, subtree,
+};
 use crate::tree::{self, Nodes, fold};
 
 /// The partial tiles and the partial bundle at the right edge of a tree.
@@ -81,7 +83,9 @@ impl Tip {
             growth.tiles.insert((level, tile), core::mem::take(hashes));
             self.levels.remove(&level);
             if level == 0 {
-                growth.bundles.insert(tile, core::mem::take(&mut self.bundle));
+                growth
+                    .bundles
+                    .insert(tile, core::mem::take(&mut self.bundle));
             }
         }
         Err(range())
@@ -144,7 +148,10 @@ impl Growth {
     /// The tiles and bundles that became full: their partial predecessors may go.
     pub fn filled(&self) -> impl Iterator<Item = TilePath> {
         let bundles = self.bundles.keys().map(|index| (Level::Entries, *index));
-        let tiles = self.tiles.keys().map(|(level, index)| (Level::Hashes(*level), *index));
+        let tiles = self
+            .tiles
+            .keys()
+            .map(|(level, index)| (Level::Hashes(*level), *index));
         bundles
             .chain(tiles)
             .filter_map(|(level, index)| TilePath::new(level, index, TILE_WIDTH))
@@ -188,7 +195,7 @@ impl Nodes for Growth {
                 .then(|| self.tip.levels.get(&tile_level))
                 .flatten()
         });
-        let start = first % u64::from(TILE_WIDTH);
+        let start = first & TILE_MASK;
         usize::try_from(start)
             .ok()
             .zip(usize::try_from(start.saturating_add(run)).ok())
@@ -222,7 +229,10 @@ mod tests {
                 for (path, bytes) in growth.files() {
                     assert!(memory.0.insert(path.to_string(), bytes).is_none(), "{path}");
                 }
-                for index in (old..tip.size()).step_by(61).chain(tip.size().checked_sub(1)) {
+                for index in (old..tip.size())
+                    .step_by(61)
+                    .chain(tip.size().checked_sub(1))
+                {
                     if index < old {
                         assert!(growth.prove(index).is_err());
                         continue;

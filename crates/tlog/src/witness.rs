@@ -73,7 +73,9 @@ impl AddCheckpoint {
 impl fmt::Display for AddCheckpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "old {}", self.old_size)?;
-        self.proof.iter().try_for_each(|hash| writeln!(f, "{hash}"))?;
+        self.proof
+            .iter()
+            .try_for_each(|hash| writeln!(f, "{hash}"))?;
         write!(f, "\n{}", self.checkpoint)
     }
 }
@@ -117,7 +119,9 @@ pub fn read_conflict(body: &[u8]) -> Result<u64, TlogError> {
         .ok()
         .and_then(|text| text.strip_suffix('\n'))
         .and_then(decimal)
-        .ok_or_else(|| TlogError::malformed("conflict", "it is not a decimal number and a line feed"))
+        .ok_or_else(|| {
+            TlogError::malformed("conflict", "it is not a decimal number and a line feed")
+        })
 }
 
 /// The latest head of a log that a witness cosigned. It must be durable before the cosignature is
@@ -220,7 +224,9 @@ pub fn receive(body: &[u8], logs: &[VerifierKey]) -> Result<AddCheckpoint, Refus
 pub fn judge(request: &AddCheckpoint, known: &Head) -> Result<Head, Refusal> {
     let checkpoint: &Checkpoint = request.checkpoint.checkpoint();
     if request.old_size > checkpoint.size() {
-        return Err(Refusal::Malformed("the old size is above the new one".into()));
+        return Err(Refusal::Malformed(
+            "the old size is above the new one".into(),
+        ));
     }
     if request.old_size != known.size {
         return Err(Refusal::Conflict { size: known.size });
@@ -275,7 +281,10 @@ mod tests {
     fn witness() -> (SigningKey, VerifierKey) {
         let key = SigningKey::from_bytes(&[9; 32]);
         let public = key.verifying_key().to_bytes();
-        (key, VerifierKey::new("w.example/1", KeyKind::Cosigner, &public).unwrap())
+        (
+            key,
+            VerifierKey::new("w.example/1", KeyKind::Cosigner, &public).unwrap(),
+        )
     }
 
     fn request(old: u64, new: u64) -> AddCheckpoint {
@@ -308,11 +317,14 @@ mod tests {
             assert_eq!(known, head(size));
             let answer = respond(&received, "w.example/1", &key, 1000 + size).unwrap();
             let checkpoint = &request(0, size).checkpoint;
-            let read = read_response(answer.as_bytes(), checkpoint, core::slice::from_ref(&vkey)).unwrap();
+            let read =
+                read_response(answer.as_bytes(), checkpoint, core::slice::from_ref(&vkey)).unwrap();
             assert_eq!(read[0].1.time, 1000 + size);
             // Not for another head, not by another witness.
             let other = request(0, size + 1).checkpoint;
-            assert!(read_response(answer.as_bytes(), &other, core::slice::from_ref(&vkey)).is_err());
+            assert!(
+                read_response(answer.as_bytes(), &other, core::slice::from_ref(&vkey)).is_err()
+            );
             assert!(read_response(answer.as_bytes(), checkpoint, &[]).is_err());
         }
         assert!(read_response(b"", &request(0, 1).checkpoint, &[vkey]).is_err());
@@ -327,15 +339,27 @@ mod tests {
         };
         let good = request(3, 7).to_string();
         assert_eq!(refuse("", &head(3)).status(), 400);
-        assert_eq!(refuse(&good.replace("old 3", "old 03"), &head(3)).status(), 400);
-        assert_eq!(refuse(&good.replace("old 3", "old 8"), &head(3)).status(), 400);
+        assert_eq!(
+            refuse(&good.replace("old 3", "old 03"), &head(3)).status(),
+            400
+        );
+        assert_eq!(
+            refuse(&good.replace("old 3", "old 8"), &head(3)).status(),
+            400
+        );
         let conflict = refuse(&good, &head(5));
-        assert_eq!((conflict.status(), conflict.body()), (409, "5\n".to_owned()));
+        assert_eq!(
+            (conflict.status(), conflict.body()),
+            (409, "5\n".to_owned())
+        );
         assert_eq!(read_conflict(conflict.body().as_bytes()).unwrap(), 5);
         assert!(read_conflict(b"5").is_err() && read_conflict(b"05\n").is_err());
         let unknown = receive(good.as_bytes(), &[]).unwrap_err();
         assert_eq!(unknown.status(), 404);
-        assert_eq!(refuse(&good.replace("\n7\n", "\n8\n"), &head(3)).status(), 403);
+        assert_eq!(
+            refuse(&good.replace("\n7\n", "\n8\n"), &head(3)).status(),
+            403
+        );
         // A proof that is cut, of the wrong tree, or there when it should not be.
         let mut cut = request(3, 7);
         cut.proof.pop();
