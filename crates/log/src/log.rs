@@ -10,7 +10,7 @@ use proofmark_tlog::note::is_key_name;
 use proofmark_tlog::tile::MAX_ENTRY_BYTES;
 use proofmark_tlog::witness::{AddCheckpoint, read_response};
 use proofmark_tlog::{
-    Checkpoint, Cosignature, EMPTY_ROOT, KeyKind, SignedCheckpoint, TlogError, TlogProof,
+    Checkpoint, Cosignature, EMPTY_ROOT, KeyKind, Policy, SignedCheckpoint, TlogError, TlogProof,
     VerifiedTree, VerifierKey, tree,
 };
 use proofmark_types::dsse::key_id;
@@ -20,6 +20,8 @@ use crate::error::LogError;
 use crate::files::{Disk, Folder, read_bounded, sync_folder, take_lock};
 use crate::intent::{self, Intent};
 use crate::key_file::{load_key, load_or_create_key};
+use crate::notice::SignedNotice;
+use crate::reader::Reader;
 use crate::recovery::{Recovery, recover};
 use crate::writer::{Batch, Writer};
 
@@ -89,6 +91,8 @@ pub struct Log {
     public: PathBuf,
     key: VerifierKey,
     queue: Mutex<Queue>,
+    /// Held while a notice is checked and added.
+    notices: Mutex<()>,
     writer: Mutex<Writer>,
     /// The published head, for those who need not wait for the writer.
     head: Mutex<SignedCheckpoint>,
@@ -149,6 +153,7 @@ impl Log {
             public,
             key: vkey,
             queue: Mutex::default(),
+            notices: Mutex::default(),
             head: Mutex::new(head.clone()),
             writer: Mutex::new(Writer {
                 public: public_disk,
@@ -167,8 +172,8 @@ impl Log {
     /// that come while another batch is being written share the next one.
     ///
     /// # Errors
-    /// [`LogError::Entry`], [`LogError::NotCanonical`], [`TlogError::EntryTooLong`]: nothing was
-    /// added. [`LogError::Io`]: the entry may appear in the log later, without anybody having an
+    /// [`LogError::Entry`], [`TlogError::EntryTooLong`], [`LogError::Notice`] for a notice, which
+    /// [`append_notice`](Self::append_notice) takes: nothing was added. [`LogError::Io`]: the entry may appear in the log later, without anybody having an
     /// answer; to add it again does no harm.
     pub fn append(&self, entry: &Entry) -> Result<Inclusion, LogError> {
         let all = self.append_all(core::slice::from_ref(entry))?;
@@ -181,6 +186,40 @@ impl Log {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_all(&self, entries: &[Entry]) -> Result<Vec<Inclusion>, LogError> {
+        if entries.iter().any(|e| matches!(e, Entry::Notice(_))) {
+            return Err(LogError::notice(
+                "it must be checked against the log; add it with append_notice",
+            ));
+        }
+        self.append_unchecked(entries)
+    }
+
+    /// Adds a notice that readers will honour: for this log, signed by the service key that is in
+    /// force at its end. One that they would not honour must never get into a log, because they
+    /// stop at it. `service_key` is a pinned key of the service, of any time. Reads the whole log.
+    ///
+    /// # Errors
+    /// [`LogError::NoticeSignature`], [`LogError::Notice`], the first problem of the log if it has
+    /// any, and as [`append`](Self::append).
+    pub fn append_notice(
+        &self,
+        notice: SignedNotice,
+        service_key: &[u8; 32],
+    ) -> Result<Inclusion, LogError> {
+        // Between the check and the append no other notice may come in.
+        let _one = lock(&self.notices);
+        let reader = Reader::open(Folder::new(&self.public), &Policy::new(self.key.clone()))?;
+        let scan = reader.scan(service_key)?;
+        if let Some(problem) = scan.problems.into_iter().next() {
+            return Err(problem.error);
+        }
+        scan.notices.would_honour(self.origin(), &notice)?;
+        let all = self.append_unchecked(&[Entry::Notice(notice)])?;
+        let none = || LogError::damaged("an append gave no place");
+        all.into_iter().next().ok_or_else(none)
+    }
+
+    pub(crate) fn append_unchecked(&self, entries: &[Entry]) -> Result<Vec<Inclusion>, LogError> {
         let entries: Vec<Vec<u8>> = entries
             .iter()
             .map(Entry::to_bytes)
@@ -457,8 +496,6 @@ const _: () = assert!(MAX_ENTRY_BYTES + 2 <= intent::MAX_BYTES);
 pub(crate) mod tests {
     use super::*;
     use crate::entry::ReceiptEntry;
-    use crate::reader::Reader;
-    use proofmark_tlog::Policy;
     use proofmark_types::Digest;
     use std::collections::BTreeSet;
 

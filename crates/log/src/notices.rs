@@ -103,6 +103,26 @@ impl Notices {
         Ok(())
     }
 
+    /// Whether a reader will honour this notice at the end of the log.
+    pub(crate) fn would_honour(&self, origin: &str, signed: &SignedNotice) -> Result<(), LogError> {
+        let Some(last) = self.keys.periods().last() else {
+            return Err(LogError::NoticeSignature {
+                wanted: "the service key in force",
+            });
+        };
+        // A rotation that is honoured would end the last period there.
+        match &signed.notice().statement {
+            Statement::Rotation { new, .. } if self.keys.of(new).is_some() => Err(
+                LogError::notice("it rotates to a key that was in force before"),
+            ),
+            _ if signed.notice().log != origin => Err(LogError::notice(format!(
+                "it is for log {:?}",
+                signed.notice().log
+            ))),
+            _ => signed.verify(&last.key),
+        }
+    }
+
     /// The service's keys with their periods.
     pub const fn keys(&self) -> &KeyChain {
         &self.keys
@@ -350,7 +370,7 @@ mod tests {
                 2,
             ), // 7
         ];
-        log.append_all(&list).unwrap();
+        log.append_unchecked(&list).unwrap();
         let statement = Statement::Advisory {
             title: "elsewhere".to_owned(),
             text: String::new(),
@@ -421,5 +441,52 @@ mod tests {
             .is_fatal()
         );
         assert!(Objection::SignerUnknown.is_fatal());
+    }
+
+    /// Nothing gets in that readers would stop at.
+    #[test]
+    fn a_log_takes_the_notices_that_readers_honour() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        let subject = Subject::Package(Digest::of(b"package"));
+        let add = |entry: Entry| {
+            assert_eq!(
+                log.append(&entry).unwrap_err().code(),
+                "log-notice-invalid",
+                "unchecked"
+            );
+            let Entry::Notice(notice) = entry else {
+                panic!("a notice");
+            };
+            log.append_notice(notice, &public(1)).map_err(|e| e.code())
+        };
+        assert_eq!(add(revocation(subject, 0, 1)).unwrap().index, 0);
+        assert_eq!(
+            add(revocation(subject, 0, 2)).unwrap_err(),
+            "log-notice-signature"
+        );
+        assert_eq!(add(rotation(1, 2)).unwrap().index, 1);
+        assert_eq!(
+            add(revocation(subject, 0, 1)).unwrap_err(),
+            "log-notice-signature"
+        );
+        assert_eq!(add(rotation(1, 3)).unwrap_err(), "log-notice-signature");
+        assert_eq!(add(rotation(2, 1)).unwrap_err(), "log-notice-invalid");
+        assert_eq!(add(revocation(subject, 0, 2)).unwrap().index, 2);
+        let statement = Statement::Revocation {
+            subject,
+            from: 0,
+            reason: "x".to_owned(),
+        };
+        let foreign = notice(statement, 2, "example.com/other");
+        assert_eq!(add(foreign).unwrap_err(), "log-notice-invalid");
+        let scan = reader(&log).scan(&public(2)).unwrap();
+        assert_eq!((scan.notices.list().len(), scan.problems.len()), (3, 0));
+        // A log with a problem takes no more.
+        log.append_unchecked(&[revocation(subject, 0, 1)]).unwrap();
+        assert_eq!(
+            add(revocation(subject, 0, 2)).unwrap_err(),
+            "log-notice-signature"
+        );
     }
 }
