@@ -30,7 +30,7 @@ use proofmark_types::manifest::{InexactRewrite, InputSpec, OutputSpec, Reference
 pub use error::{QuantizeError, UnsupportedNode};
 pub use import::{Drift, drift, import_quantized, is_quantized, measure_drift, with_int32_outputs};
 pub use samples::Samples;
-pub use validate::validate;
+pub use validate::{Classes, Comparison, compare, validate};
 
 /// Samples that the ranges of all tensors are taken from.
 #[derive(Debug, Clone, Default, PartialEq)]

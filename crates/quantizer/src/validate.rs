@@ -24,6 +24,37 @@ pub fn validate(
     quantized: &Quantized,
     samples: &Samples,
 ) -> Result<ValidationReport, QuantizeError> {
+    compare(float_model, quantized, samples).map(|comparison| comparison.report)
+}
+
+/// The classes that both models give to one sample: the index of the largest element of the first
+/// output, of equal ones the lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Classes {
+    /// Of the float model.
+    pub float: usize,
+    /// Of the integer model.
+    pub integer: usize,
+}
+
+/// What [`validate`] reports, and the samples one by one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// The report.
+    pub report: ValidationReport,
+    /// For each sample, in order.
+    pub classes: Vec<Classes>,
+}
+
+/// [`validate`], with the classes of each sample.
+///
+/// # Errors
+/// As [`validate`].
+pub fn compare(
+    float_model: &Model,
+    quantized: &Quantized,
+    samples: &Samples,
+) -> Result<Comparison, QuantizeError> {
     let refuse = |reason: String| QuantizeError::Samples { reason };
     let count = samples.check(&quantized.inputs)?;
     let original = AnySession::load(
@@ -37,6 +68,7 @@ pub fn validate(
         .zip(quantized.outputs.first())
         .and_then(|(labels, output)| no_classes(labels, output));
     let mut tally = Tally::default();
+    let mut classes = Vec::with_capacity(count);
     for sample in 0..count {
         let feed = samples.feed(&quantized.inputs, sample)?;
         let (wanted, got) = (original.run(&feed.original)?, integer.run(&feed.integers)?);
@@ -67,14 +99,19 @@ pub fn validate(
                     Value::Int(wanted) => ints(wanted),
                     Value::Float(wanted) => largest(wanted.data.iter().map(|&v| f64::from(v))),
                 };
-                tally.classes(wanted, ints(got), label.copied());
+                let pair = Classes {
+                    float: wanted,
+                    integer: ints(got),
+                };
+                tally.classes(pair, label.copied());
+                classes.push(pair);
             }
         }
     }
     let labelled = samples.labels.is_some() && unfit.is_none();
     let mut report = tally.report(count, labelled);
     report.notes.extend(unfit);
-    Ok(report)
+    Ok(Comparison { report, classes })
 }
 
 /// Why labels are no classes of an output; `None` where they are.
@@ -142,7 +179,7 @@ impl Tally {
         }
     }
 
-    fn classes(&mut self, float: usize, integer: usize, label: Option<usize>) {
+    fn classes(&mut self, Classes { float, integer }: Classes, label: Option<usize>) {
         self.same += usize::from(float == integer);
         self.float_right += usize::from(Some(float) == label);
         self.integer_right += usize::from(Some(integer) == label);
