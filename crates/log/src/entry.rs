@@ -42,10 +42,6 @@ impl ReceiptEntry {
 
 /// An entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "entries are made and read one at a time"
-)]
 pub enum Entry {
     /// A receipt was handed out.
     Receipt(ReceiptEntry),

@@ -1,5 +1,6 @@
 //! Files that appear whole or not at all, and stay.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -80,11 +81,16 @@ pub(crate) fn take_lock(folder: &Path, path: &Path) -> Result<File, LogError> {
     }
 }
 
+/// Folders whose durability is remembered; a long log has more.
+const KNOWN_FOLDERS: usize = 10_000;
+
 /// Writes files below `root`, by way of a scratch folder on the same file system.
 #[derive(Debug)]
 pub(crate) struct Disk {
     root: PathBuf,
     scratch: PathBuf,
+    /// Folders below the root whose names this process made durable.
+    durable: RefCell<BTreeSet<PathBuf>>,
     /// Operations until the next one fails, to look at every instant at which a process can die.
     #[cfg(test)]
     pub(crate) fails_after: std::cell::Cell<Option<usize>>,
@@ -106,6 +112,7 @@ impl Disk {
         Ok(Self {
             root: root.to_owned(),
             scratch: scratch.to_owned(),
+            durable: RefCell::default(),
             #[cfg(test)]
             fails_after: std::cell::Cell::new(None),
         })
@@ -116,10 +123,11 @@ impl Disk {
         &self.root
     }
 
-    /// Makes every file whole, then durable, then visible, then its name durable; the names of all
+    /// Makes every file whole, then durable, then visible, then its name durable; the names of the
     /// folders on the way as well, whoever made them.
     pub(crate) fn write<B: AsRef<[u8]>>(&self, files: &[(String, B)]) -> Result<(), LogError> {
-        let mut folders = BTreeSet::new();
+        let mut changed = BTreeSet::new();
+        let mut named = Vec::new();
         for (name, bytes) in files {
             let target = self.root.join(name);
             let failed = |error: &io::Error| LogError::io("write", &target, error);
@@ -128,17 +136,24 @@ impl Disk {
             fs::create_dir_all(folder).map_err(|e| failed(&e))?;
             self.write_one(&target, bytes.as_ref())
                 .map_err(|e| failed(&e))?;
-            let on_the_way = folder
-                .ancestors()
-                .take_while(|folder| folder.starts_with(&self.root));
-            folders.extend(on_the_way.map(Path::to_owned));
+            changed.insert(folder.to_owned());
+            let below = folder.ancestors().take_while(|f| **f != *self.root);
+            for folder in below.filter(|f| !self.durable.borrow().contains(*f)) {
+                changed.extend(folder.parent().map(Path::to_owned));
+                named.push(folder.to_owned());
+            }
         }
         // Deepest first.
-        for folder in folders.iter().rev() {
+        for folder in changed.iter().rev() {
             self.may_fail()
                 .and_then(|()| sync_folder(folder))
                 .map_err(|e| LogError::io("sync", folder, &e))?;
         }
+        let mut durable = self.durable.borrow_mut();
+        if durable.len() >= KNOWN_FOLDERS {
+            durable.clear();
+        }
+        durable.extend(named);
         Ok(())
     }
 

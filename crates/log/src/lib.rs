@@ -46,7 +46,10 @@ pub use error::LogError;
 pub use files::Folder;
 pub use key_file::load_or_create_key;
 pub use log::{Head, Inclusion, Log, Options, WitnessRequest};
-pub use notice::{NOTICE_TYPE, Notice, SignedNotice, Statement, Subject};
+pub use notice::{
+    MAX_SUBJECTS, MAX_TEXT_BYTES, MAX_TITLE_BYTES, NOTICE_TYPE, Notice, SignedNotice, Statement,
+    Subject,
+};
 pub use notices::{LoggedNotice, Notices, Objection, Problem};
 pub use proofmark_tlog as tlog;
 pub use reader::{Logged, RawEntries, Reader, Scan};

@@ -376,8 +376,8 @@ mod tests {
             text: String::new(),
             subjects: vec![Subject::Circuit(circuit)],
         };
-        log.append(&notice(statement, 2, "example.com/other"))
-            .unwrap(); // 8: for another log
+        log.append_unchecked(&[notice(statement, 2, "example.com/other")])
+            .unwrap();
         let scan = reader(&log).scan(&public(1)).unwrap();
         let by_new = reader(&log).scan(&public(2)).unwrap();
         assert_eq!(

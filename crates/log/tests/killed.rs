@@ -1,17 +1,14 @@
 //! A process that adds entries is killed at random points, again and again, over the same log.
 //! `PROOFMARK_DEEP=1`: 500 times.
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that panics has failed; its figures are shown"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use proofmark_log::tlog::{Policy, TlogProof, VerifierKey};
@@ -89,14 +86,28 @@ fn killed_at_random_points() {
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, receiver) = mpsc::channel();
         let listener = std::thread::spawn(move || {
             let lines = out.split(b'\n').map_while(Result::ok);
-            lines
-                .filter_map(|line| String::from_utf8(line).ok())
+            let texts = lines.filter_map(|line| String::from_utf8(line).ok());
+            // Nobody listens any more once the process is to be killed; the lines still count.
+            texts
+                .inspect(|line| {
+                    sender.send(line.starts_with("ok ")).ok();
+                })
                 .collect::<Vec<String>>()
         });
-        // The start takes a while itself, and is killed now and then as well.
-        std::thread::sleep(Duration::from_micros(random() % 150_000));
+        // A quarter dies around its start, the others when they have acknowledged a few.
+        let mut few = if random().is_multiple_of(4) {
+            0
+        } else {
+            1 + random() % 8
+        };
+        while few != 0 {
+            let ok = receiver.recv_timeout(Duration::from_mins(1)).unwrap();
+            few -= u64::from(ok);
+        }
+        std::thread::sleep(Duration::from_micros(random() % 40_000));
         child.kill().unwrap();
         let status = child.wait().unwrap();
         assert_eq!(status.signal(), Some(9), "it never ends by itself");

@@ -24,9 +24,7 @@
     test,
     expect(
         clippy::arithmetic_side_effects,
-        clippy::as_conversions,
         clippy::indexing_slicing,
-        clippy::string_slice,
         reason = "a test that panics has failed, which is what it is for"
     )
 )]

@@ -77,7 +77,7 @@ impl VerifierKey {
     }
 
     /// The raw public key.
-    pub const fn key_bytes(&self) -> &[u8; 32] {
+    pub fn key_bytes(&self) -> &[u8; 32] {
         self.key.as_bytes()
     }
 

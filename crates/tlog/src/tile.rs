@@ -372,8 +372,8 @@ mod tests {
         ] {
             assert!(parse_bundle(bytes, width).is_err());
         }
-        assert!(push_entry(&mut bundle, &[0; 65_536]).is_err());
-        push_entry(&mut bundle, &[0; 65_535]).unwrap();
+        assert!(push_entry(&mut bundle, &vec![0; 65_536]).is_err());
+        push_entry(&mut bundle, &vec![0; 65_535]).unwrap();
         assert_eq!(parse_bundle(&bundle, 3).unwrap()[2].len(), 65_535);
 
         let hashes: Vec<Hash> = (0..5_u8).map(|i| leaf_hash(&[i])).collect();

@@ -275,6 +275,10 @@ mod tests {
         }
     }
 
+    fn place(n: u64) -> usize {
+        usize::try_from(n).unwrap()
+    }
+
     fn leaves(n: u64) -> Leaves {
         Leaves((0..n).map(|i| leaf_hash(&i.to_be_bytes())).collect())
     }
@@ -304,7 +308,7 @@ mod tests {
     fn roots_are_those_of_the_definition() {
         let all = leaves(130);
         for n in 0..=130_u64 {
-            assert_eq!(root(n, &all).unwrap(), mth(&all.0[..n as usize]), "{n}");
+            assert_eq!(root(n, &all).unwrap(), mth(&all.0[..place(n)]), "{n}");
         }
     }
 
@@ -315,7 +319,7 @@ mod tests {
             let top = root(size, &all).unwrap();
             for index in 0..size {
                 let proof = prove_inclusion(index, size, &all).unwrap();
-                let leaf = &all.0[index as usize];
+                let leaf = &all.0[place(index)];
                 verify_inclusion(leaf, index, size, &proof, &top).unwrap();
                 for bad in altered(&proof) {
                     assert!(verify_inclusion(leaf, index, size, &bad, &top).is_err());
