@@ -5,11 +5,15 @@
 //! is taken to be hostile until it is verified.
 #![forbid(unsafe_code)]
 
+pub mod blake2b;
 pub mod error;
 pub mod group;
+mod output;
 pub mod phase1;
 pub mod phase2;
+pub mod snarkjs;
 pub mod zkey;
 
 pub use error::CeremonyError;
 pub use phase1::{Lagrange, Phase1};
+pub use proofmark_prover::{NoProgress, Progress};

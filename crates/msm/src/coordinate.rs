@@ -238,9 +238,10 @@ impl Coordinate for Fq2 {
     }
 }
 
-/// The inverses of all elements of vectors, by one inversion; `None` when one of them is zero.
+/// The inverses of all elements of vectors, by one inversion; `None` when one of them is zero. Fast
+/// inside of a kernel only.
 #[inline(always)]
-pub(crate) fn invert<F: Coordinate, L: Lanes<Field = Fq>, const N: usize>(
+pub fn invert<F: Coordinate, L: Lanes<Field = Fq>, const N: usize>(
     lanes: L,
     vectors: [F::Vector<L>; N],
 ) -> Option<[F::Vector<L>; N]> {

@@ -52,6 +52,7 @@ mod slots;
 mod sum;
 
 pub use bases::FixedBases;
+pub use coordinate::{Coordinate, invert};
 pub use curve::Curve;
 pub use error::MsmError;
 pub use shape::{Load, Shape, TableBudget};

@@ -14,14 +14,15 @@ use zeroize::{Zeroize, Zeroizing};
 /// Points that share one inversion.
 const BATCH: usize = 512;
 
-pub(crate) struct FixedBase<P: SWCurveConfig> {
+/// A point's window multiples.
+pub struct FixedBase<P: SWCurveConfig> {
     window: usize,
     table: Vec<Vec<Affine<P>>>,
 }
 
 impl<P: SWCurveConfig> FixedBase<P> {
     /// A table sized for about `count` multiplications.
-    pub(crate) fn new(base: Affine<P>, count: usize) -> Self {
+    pub fn new(base: Affine<P>, count: usize) -> Self {
         let tables = BatchMulPreprocessing::<Projective<P>>::new(base.into_group(), count);
         Self {
             window: tables.window,
@@ -30,7 +31,7 @@ impl<P: SWCurveConfig> FixedBase<P> {
     }
 
     /// `scalar · base` for each scalar, in order; `done` is told how many more are finished.
-    pub(crate) fn multiply(
+    pub fn multiply(
         &self,
         scalars: &[P::ScalarField],
         done: &(dyn Fn(usize) + Sync),

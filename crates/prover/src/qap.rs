@@ -156,7 +156,7 @@ fn lagrange_at<F: FftField + Zeroize>(
 }
 
 /// `L_i(τ)` on the domain of `size` points: what row `i` weighs. `None` when τ is in the domain.
-pub(crate) fn row_weights<F: FftField + Zeroize>(tau: F, size: usize) -> Option<Zeroizing<Vec<F>>> {
+pub fn row_weights<F: FftField + Zeroize>(tau: F, size: usize) -> Option<Zeroizing<Vec<F>>> {
     let root = F::get_root_of_unity(size as u64)?;
     lagrange_at(tau, size, F::one(), root, size, F::one())
 }

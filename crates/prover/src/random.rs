@@ -7,7 +7,10 @@ use zeroize::Zeroizing;
 use crate::error::ProverError;
 
 /// Fills `bytes` from the operating system.
-pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), ProverError> {
+///
+/// # Errors
+/// [`ProverError::Randomness`].
+pub fn fill(bytes: &mut [u8]) -> Result<(), ProverError> {
     getrandom::fill(bytes).map_err(|error| ProverError::Randomness {
         reason: error.to_string(),
     })
@@ -15,7 +18,10 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), ProverError> {
 
 /// A scalar from 64 bytes of the operating system, reduced modulo the field's order (its distance
 /// from uniform is below 2^-250). It and the bytes are wiped on drop.
-pub(crate) fn scalar() -> Result<Zeroizing<Fr>, ProverError> {
+///
+/// # Errors
+/// [`ProverError::Randomness`].
+pub fn scalar() -> Result<Zeroizing<Fr>, ProverError> {
     let mut bytes = Zeroizing::new([0_u8; 64]);
     fill(bytes.as_mut_slice())?;
     Ok(Zeroizing::new(Fr::from_le_bytes_mod_order(

@@ -27,7 +27,10 @@ const FEW: usize = 64;
 
 /// Whether all points (each on the curve) are in the subgroup; wrong with probability at most
 /// 2^-132.
-pub(crate) fn all_in_subgroup(points: &[G2Affine]) -> Result<bool, ProverError> {
+///
+/// # Errors
+/// [`ProverError::Randomness`].
+pub fn all_in_subgroup(points: &[G2Affine]) -> Result<bool, ProverError> {
     if points.len() < FEW {
         return Ok(points
             .par_iter()

@@ -1,7 +1,41 @@
 //! Phase 1: powers of a secret τ in both groups, with α and β, for any circuit up to a size; in
-//! snarkjs's `.ptau` files.
+//! snarkjs's `.ptau` files, whose format [`file`] describes.
+//!
+//! * [`Ptau`] opens a file and reads points, each checked for its group.
+//! * [`verify`] checks the whole file: that its points are powers of one τ, with one α and one β;
+//!   that every contribution changed all three by factors its contributor knew; that the Lagrange
+//!   points, where there are some, are those of the powers.
+//! * [`create`] starts with a first contribution of a fresh secret, [`contribute`] adds another.
+//! * [`prepare`] adds the Lagrange points of all domains, which making keys takes.
+//!
+//! **What a file alone does not show**: the points of earlier contributions are not in it, so that
+//! their challenges (which each proof of knowledge is bound to) are taken from the file, except the
+//! last one. Contributors compare the response hashes that they published with those that
+//! [`verify`] reports.
+
+mod contribute;
+mod contribution;
+mod create;
+pub mod file;
+mod hashing;
+mod prepare;
+mod secrets;
+mod tables;
+mod verify;
+mod writer;
 
 use ark_bn254::{G1Affine, G2Affine};
+
+pub use contribute::contribute;
+pub use contribution::{Contribution, Origin};
+pub use create::create;
+pub use file::Ptau;
+pub use prepare::prepare;
+pub use verify::{Summary, Verified, verify};
+
+/// Binary logarithm of the largest domain that a file can be for: its doubled domain is the largest
+/// that the scalar field has.
+pub const MAX_POWER: u32 = 27;
 
 /// Powers of τ, as many as a circuit with a domain of `2^power` points needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
