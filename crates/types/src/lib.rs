@@ -26,8 +26,10 @@
     )
 )]
 
+pub mod canonical;
 pub mod context;
 pub mod digest;
+pub mod dsse;
 pub mod field;
 pub mod manifest;
 mod num;
@@ -38,6 +40,8 @@ pub mod receipt;
 mod reference;
 pub mod statement;
 pub mod tensor;
+pub mod text;
+pub mod time;
 
 pub use context::Context;
 pub use digest::Digest;

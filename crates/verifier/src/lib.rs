@@ -30,6 +30,9 @@ mod challenge;
 mod groth16;
 mod inputs;
 mod key;
+mod limits;
+mod many;
+mod opening;
 mod pairing;
 mod point;
 mod proof;
@@ -44,8 +47,11 @@ pub use key::{
     COMMITTED_KEY_MAGIC, KEY_MAGIC, MAX_PUBLIC_INPUTS, VerifyingKey, check_verifying_key,
     decode_verifying_key, encode_verifying_key,
 };
+pub use limits::not_proven;
+pub use opening::check_openings;
 pub use proof::{CheckedProof, Proof, check_proof, decode_proof, encode_proof};
+pub use proofmark_types::receipt::Opening;
 pub use receipt::{
-    Expectations, Opening, Pins, SignatureVerdict, TrustedPackage, Verdict, verify_receipt,
+    Expectations, Pins, SignatureVerdict, TrustedPackage, Verdict, verify_receipt,
 };
 pub use rejection::Rejection;

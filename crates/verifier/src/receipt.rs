@@ -1,15 +1,13 @@
 //! A receipt against the package that the verifier has pinned.
 
-use ark_ff::AdditiveGroup as _;
-use proofmark_types::manifest::{Manifest, SetupKind, Visibility};
-use proofmark_types::receipt::{Envelope, Receipt, RecordValue, TensorRecord, key_id};
-use proofmark_types::statement::{
-    LayoutTensor, PublicLayout, Role, statement_digest, tensor_digest,
-};
-use proofmark_types::{Context, Digest, Fr, IntTensor};
+use proofmark_types::manifest::{Manifest, SetupKind};
+use proofmark_types::receipt::{Envelope, Opening, Receipt, TensorRecord, key_id};
+use proofmark_types::statement::{LayoutTensor, PublicLayout, Role, statement_digest};
+use proofmark_types::{Context, Digest, Fr};
 
 use crate::groth16::PreparedKey;
 use crate::key::decode_verifying_key;
+use crate::opening::check_openings;
 use crate::proof::CheckedProof;
 use crate::rejection::Rejection;
 
@@ -43,17 +41,6 @@ pub struct Expectations {
     pub signer: Option<[u8; 32]>,
     /// Values of hashed or private tensors, to be compared with their commitments.
     pub openings: Vec<Opening>,
-}
-
-/// The values behind a commitment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opening {
-    /// Name of the input or output.
-    pub name: String,
-    /// Its values.
-    pub tensor: IntTensor,
-    /// The salt of a private tensor; `None` for a hashed one.
-    pub salt: Option<Fr>,
 }
 
 /// What is known of the signature of a receipt that was accepted. A wrong signature is a
@@ -90,6 +77,14 @@ pub struct Verdict {
     pub opened: Vec<String>,
     /// The receipt.
     pub receipt: Receipt,
+}
+
+/// A receipt that passed every check but the proof's equation: what it claims is not yet proven.
+pub(crate) struct Unproven {
+    /// The verdict, should the equation hold.
+    pub(crate) claimed: Verdict,
+    /// The proof, its points checked.
+    pub(crate) proof: CheckedProof,
 }
 
 /// A package that was pinned, with everything that verifying many of its receipts shares.
@@ -174,6 +169,7 @@ impl TrustedPackage {
 
     /// Verifies a receipt: strict form, every member against the manifest, the expectations, the
     /// signature, the public inputs recomputed from its tensors, and the proof; cheap checks first.
+    /// For many receipts see [`verify_many`](Self::verify_many).
     ///
     /// # Errors
     /// The first [`Rejection`] found.
@@ -182,6 +178,17 @@ impl TrustedPackage {
         envelope: &[u8],
         expectations: &Expectations,
     ) -> Result<Verdict, Rejection> {
+        let Unproven { claimed, proof } = self.admit(envelope, expectations)?;
+        self.key.verify_checked(&claimed.public_inputs, &proof)?;
+        Ok(claimed)
+    }
+
+    /// All of [`verify`](Self::verify) but the proof's equation.
+    pub(crate) fn admit(
+        &self,
+        envelope: &[u8],
+        expectations: &Expectations,
+    ) -> Result<Unproven, Rejection> {
         let envelope = Envelope::parse(envelope)?;
         let receipt = envelope.receipt();
         self.check_members(receipt)?;
@@ -218,15 +225,10 @@ impl TrustedPackage {
                 got: receipt.proof.backend(),
             });
         }
-        let opened = expectations
-            .openings
-            .iter()
-            .map(|opening| check_opening(receipt, opening))
-            .collect::<Result<Vec<_>, _>>()?;
+        let opened = check_openings(&envelope, &expectations.openings)?;
         let public_inputs = receipt.public_inputs(&self.layout)?;
-        self.key
-            .verify_checked(&public_inputs, &CheckedProof::decode(&receipt.proof)?)?;
-        Ok(Verdict {
+        let proof = CheckedProof::decode(&receipt.proof)?;
+        let claimed = Verdict {
             receipt_id: envelope.receipt_id(),
             statement_digest: statement_digest(&self.digest, &public_inputs),
             signature,
@@ -234,7 +236,8 @@ impl TrustedPackage {
             public_inputs,
             opened,
             receipt: receipt.clone(),
-        })
+        };
+        Ok(Unproven { claimed, proof })
     }
 
     /// Every member that the manifest fixes.
@@ -322,41 +325,6 @@ fn check_tensors(
         return refuse(specs.len().min(records.len()), "presence");
     }
     Ok(())
-}
-
-fn check_opening(receipt: &Receipt, opening: &Opening) -> Result<String, Rejection> {
-    let Opening { name, tensor, salt } = opening;
-    let refuse = |reason| {
-        Err(Rejection::OpeningMismatch {
-            name: name.clone(),
-            reason,
-        })
-    };
-    let mut records = receipt.inputs.iter().chain(&receipt.outputs);
-    let Some(record) = records.find(|r| r.name == *name) else {
-        return refuse("the receipt has no tensor of this name");
-    };
-    if tensor.elem() != record.elem || tensor.shape() != record.shape {
-        return refuse("the values are not of the declared type and shape");
-    }
-    let commitment = match (&record.value, salt) {
-        (RecordValue::Public(values), None) if values == tensor => return Ok(name.clone()),
-        (RecordValue::Public(_), None) => return refuse("the values are not those of the receipt"),
-        (RecordValue::Hashed(commitment), None) | (RecordValue::Private(commitment), Some(_)) => {
-            *commitment
-        }
-        (RecordValue::Private(_), None) => return refuse("a private tensor needs its salt"),
-        (RecordValue::Public(_) | RecordValue::Hashed(_), Some(_)) => {
-            return refuse("only a private tensor has a salt");
-        }
-    };
-    if tensor_digest(tensor, salt.unwrap_or(Fr::ZERO)) != commitment {
-        return refuse(match record.visibility() {
-            Visibility::Private => "values and salt do not give the commitment",
-            Visibility::Hashed | Visibility::Public => "the values do not give the commitment",
-        });
-    }
-    Ok(name.clone())
 }
 
 /// Verifies one receipt against a pinned package. For many receipts of one package, open a

@@ -92,33 +92,61 @@ pub(crate) fn fixture() -> &'static Fixture {
     FIXTURE.get_or_init(build)
 }
 
-fn build() -> Fixture {
-    let image = IntTensor::new(
-        ElemType::Uint8,
-        vec![1, 40],
-        (0..40).map(|k| k * 6).collect(),
-    )
-    .unwrap();
-    let features = IntTensor::new(ElemType::Int8, vec![4], vec![-128, 0, 1, 127]).unwrap();
-    let logits = IntTensor::new(ElemType::Int32, vec![1, 3], vec![-70_000, 0, 70_000]).unwrap();
-    let embedding = IntTensor::new(ElemType::Int8, vec![33], (0..33).collect()).unwrap();
-    let salt = Fr::from(987_654_321);
+/// An input or output with everything that package and receipt need to know of it.
+pub(crate) struct Tensor {
+    name: &'static str,
+    tensor: IntTensor,
+    visibility: Visibility,
+    value: RecordValue,
+}
 
-    let input = |name: &str, tensor: &IntTensor, visibility| InputSpec {
-        name: name.to_owned(),
-        elem: tensor.elem(),
-        shape: tensor.shape().to_vec(),
-        visibility,
+impl Tensor {
+    pub(crate) fn new(
+        name: &'static str,
+        tensor: &IntTensor,
+        visibility: Visibility,
+        salt: Fr,
+    ) -> Self {
+        let value = match visibility {
+            Visibility::Public => RecordValue::Public(tensor.clone()),
+            Visibility::Hashed => RecordValue::Hashed(tensor_digest(tensor, Fr::from(0))),
+            Visibility::Private => RecordValue::Private(tensor_digest(tensor, salt)),
+        };
+        Self {
+            name,
+            tensor: tensor.clone(),
+            visibility,
+            value,
+        }
+    }
+
+    fn record(&self) -> TensorRecord {
+        TensorRecord {
+            name: self.name.to_owned(),
+            elem: self.tensor.elem(),
+            shape: self.tensor.shape().to_vec(),
+            value: self.value.clone(),
+        }
+    }
+}
+
+/// A package before its keys.
+pub(crate) fn draft(backend: Backend, inputs: &[Tensor], outputs: &[Tensor]) -> Manifest {
+    let input = |tensor: &Tensor| InputSpec {
+        name: tensor.name.to_owned(),
+        elem: tensor.tensor.elem(),
+        shape: tensor.tensor.shape().to_vec(),
+        visibility: tensor.visibility,
         quantizer: None,
     };
-    let output = |name: &str, tensor: &IntTensor, visibility| OutputSpec {
-        name: name.to_owned(),
-        elem: tensor.elem(),
-        shape: tensor.shape().to_vec(),
-        visibility,
+    let output = |tensor: &Tensor| OutputSpec {
+        name: tensor.name.to_owned(),
+        elem: tensor.tensor.elem(),
+        shape: tensor.tensor.shape().to_vec(),
+        visibility: tensor.visibility,
         views: Vec::new(),
     };
-    let mut manifest = Manifest {
+    Manifest {
         format: MANIFEST_FORMAT.to_owned(),
         name: "squares".to_owned(),
         version: "1".to_owned(),
@@ -127,49 +155,38 @@ fn build() -> Fixture {
         float_model: None,
         integer_model: file("integer.onnx", b"integer model"),
         runtime: RuntimePin::current(),
-        inputs: vec![
-            input("image", &image, Visibility::Public),
-            input("features", &features, Visibility::Private),
-        ],
-        outputs: vec![
-            output("logits", &logits, Visibility::Public),
-            output("embedding", &embedding, Visibility::Hashed),
-        ],
-        compiler: CompilerPin {
-            epoch: 1,
-            backend: Backend::Groth16,
-        },
+        inputs: inputs.iter().map(input).collect(),
+        outputs: outputs.iter().map(output).collect(),
+        compiler: CompilerPin { epoch: 1, backend },
         validation: ValidationReport::default(),
         translation: None,
         sealed: None,
-    };
-    let layout = manifest.layout().unwrap();
-    let key = setup(layout.len(), 11);
-    let key_bytes = encode_verifying_key(&key.vk).unwrap();
-    let sealed = Sealed {
+    }
+}
+
+/// Seals the package with this verifying key; its bytes.
+pub(crate) fn seal(manifest: &mut Manifest, key_bytes: &[u8]) -> Vec<u8> {
+    let public_inputs = manifest.layout().unwrap().len();
+    manifest.sealed = Some(Sealed {
         circuit: CircuitRecord {
             digest: Digest::of(b"circuit"),
             constraints: 7,
             wires: 15,
-            public_inputs: u64::try_from(layout.len()).unwrap(),
+            public_inputs: u64::try_from(public_inputs).unwrap(),
         },
-        verifying_key: file("verifying.key", &key_bytes),
+        verifying_key: file("verifying.key", key_bytes),
         proving_key: file("proving.zkey", b"proving key"),
         transcript: file("transcript.json", b"transcript"),
         setup_kind: SetupKind::SingleParty,
-    };
-    manifest.sealed = Some(sealed.clone());
-    let manifest_bytes = manifest.to_bytes().unwrap();
-    let package = Digest::of(&manifest_bytes);
+    });
+    manifest.to_bytes().unwrap()
+}
 
-    let hidden = |name: &str, tensor: &IntTensor, value| TensorRecord {
-        name: name.to_owned(),
-        elem: tensor.elem(),
-        shape: tensor.shape().to_vec(),
-        value,
-    };
-    let mut receipt = Receipt {
-        package,
+/// A receipt of the sealed package by the service, without its proof.
+pub(crate) fn receipt_of(manifest: &Manifest, inputs: &[Tensor], outputs: &[Tensor]) -> Receipt {
+    let sealed = manifest.sealed.clone().unwrap();
+    Receipt {
+        package: manifest.package_digest().unwrap(),
         model: ModelRef {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -187,26 +204,41 @@ fn build() -> Fixture {
             version: "0.1.0".to_owned(),
         },
         context: Context::off_chain([9; 32]),
-        inputs: vec![
-            TensorRecord::public("image", image),
-            hidden(
-                "features",
-                &features,
-                RecordValue::Private(tensor_digest(&features, salt)),
-            ),
-        ],
-        outputs: vec![
-            TensorRecord::public("logits", logits),
-            hidden(
-                "embedding",
-                &embedding,
-                RecordValue::Hashed(tensor_digest(&embedding, Fr::from(0))),
-            ),
-        ],
+        inputs: inputs.iter().map(Tensor::record).collect(),
+        outputs: outputs.iter().map(Tensor::record).collect(),
         proof: [0; 256].into(),
         proved_at: 1_764_000_000,
         signer: service_key().verifying_key().to_bytes(),
-    };
+    }
+}
+
+fn build() -> Fixture {
+    let image = IntTensor::new(
+        ElemType::Uint8,
+        vec![1, 40],
+        (0..40).map(|k| k * 6).collect(),
+    )
+    .unwrap();
+    let features = IntTensor::new(ElemType::Int8, vec![4], vec![-128, 0, 1, 127]).unwrap();
+    let logits = IntTensor::new(ElemType::Int32, vec![1, 3], vec![-70_000, 0, 70_000]).unwrap();
+    let embedding = IntTensor::new(ElemType::Int8, vec![33], (0..33).collect()).unwrap();
+    let salt = Fr::from(987_654_321);
+
+    let inputs = [
+        Tensor::new("image", &image, Visibility::Public, salt),
+        Tensor::new("features", &features, Visibility::Private, salt),
+    ];
+    let outputs = [
+        Tensor::new("logits", &logits, Visibility::Public, salt),
+        Tensor::new("embedding", &embedding, Visibility::Hashed, salt),
+    ];
+    let mut manifest = draft(Backend::Groth16, &inputs, &outputs);
+    let layout = manifest.layout().unwrap();
+    let key = setup(layout.len(), 11);
+    let key_bytes = encode_verifying_key(&key.vk).unwrap();
+    let manifest_bytes = seal(&mut manifest, &key_bytes);
+    let package = Digest::of(&manifest_bytes);
+    let mut receipt = receipt_of(&manifest, &inputs, &outputs);
     let public_inputs = receipt.public_inputs(&layout).unwrap();
     receipt.proof = encode_proof(prove(&key, &public_inputs, 12));
     let envelope = Envelope::sign(receipt.clone(), &service_key())

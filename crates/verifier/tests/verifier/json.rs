@@ -6,7 +6,7 @@ use core::ops::Range;
 /// A string, number or literal.
 #[derive(Debug, Clone)]
 pub(crate) struct Leaf {
-    /// As `predicate.inputs[0].name`.
+    /// JSON pointer, as `/predicate/inputs/0/name`.
     pub(crate) path: String,
     /// Where it stands, quotes included.
     pub(crate) span: Range<usize>,
@@ -27,15 +27,14 @@ fn value(text: &[u8], start: usize, path: &str, found: &mut Vec<Leaf>) -> usize 
                 let key_end = string_end(text, at + 1);
                 let key = core::str::from_utf8(&text[at + 2..key_end - 1]).unwrap();
                 assert_eq!(text[key_end], b':');
-                let dot = if path.is_empty() { "" } else { "." };
-                at = value(text, key_end + 1, &format!("{path}{dot}{key}"), found);
+                at = value(text, key_end + 1, &format!("{path}/{key}"), found);
             }
             at + 1
         }
         b'[' => {
             let mut index = 0;
             while text[at] != b']' {
-                at = value(text, at + 1, &format!("{path}[{index}]"), found);
+                at = value(text, at + 1, &format!("{path}/{index}"), found);
                 index += 1;
             }
             at + 1
@@ -87,11 +86,11 @@ fn finds_every_leaf() {
     assert_eq!(
         found,
         [
-            "a[0].b=\"x\\\"y\"",
-            "a[1]=-1.5",
-            "c.d=true",
-            "c.e[0]=1",
-            "c.e[1]=2"
+            "/a/0/b=\"x\\\"y\"",
+            "/a/1=-1.5",
+            "/c/d=true",
+            "/c/e/0=1",
+            "/c/e/1=2"
         ]
     );
 }

@@ -11,6 +11,7 @@ mod committed;
 mod fixture;
 mod goldens;
 mod json;
+mod openings;
 mod proofs;
 mod receipts;
 mod simulator;

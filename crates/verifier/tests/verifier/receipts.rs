@@ -6,7 +6,7 @@ use proofmark_types::receipt::{RecordValue, TensorRecord, key_id};
 use proofmark_types::statement::tensor_digest;
 use proofmark_types::{Digest, ElemType, Envelope, IntTensor, Receipt};
 use proofmark_verifier::{
-    Expectations, Opening, Pins, SignatureVerdict, decode_proof, encode_proof,
+    Expectations, Opening, Pins, SignatureVerdict, TrustedPackage, decode_proof, encode_proof,
     encode_verifying_key, verify_receipt,
 };
 
@@ -396,4 +396,48 @@ fn proof_of_another_statement() {
         tensor_digest(features, *salt),
         tensor_digest(features, Fr::from(0))
     );
+}
+
+#[test]
+fn many_receipts_get_the_verdicts_that_each_gets_alone() {
+    let f = fixture();
+    let package = TrustedPackage::open(&f.pins, &f.manifest_bytes, &f.key_bytes).unwrap();
+    let mut false_proof = f.resigned(|r| r.context.nonce = [99; 32]);
+    let cut = f.envelope.split_last().unwrap().1.to_vec();
+    let other = f.resigned(|r| r.package = Digest::of(b"another package"));
+    let mut envelopes = vec![
+        false_proof.clone(),
+        f.envelope.clone(),
+        cut,
+        f.resigned(|_| {}),
+        other,
+        f.envelope.clone(),
+    ];
+    false_proof.push(b' ');
+    envelopes.extend([false_proof, f.resigned(|r| r.context.nonce = [98; 32])]);
+    let many = package.verify_many(&envelopes, &Expectations::default());
+    let alone: Vec<_> = envelopes
+        .iter()
+        .map(|envelope| package.verify(envelope, &Expectations::default()))
+        .collect();
+    assert_eq!(many, alone);
+    let codes: Vec<&str> = many
+        .iter()
+        .map(|verdict| verdict.as_ref().map_or_else(|r| r.code(), |_| "accepted"))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "proof-invalid",
+            "accepted",
+            "receipt-malformed",
+            "accepted",
+            "package-not-pinned",
+            "accepted",
+            "receipt-not-canonical",
+            "proof-invalid"
+        ]
+    );
+    let none: [&[u8]; 0] = [];
+    assert!(package.verify_many(&none, &Expectations::default()).is_empty());
 }
