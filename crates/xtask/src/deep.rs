@@ -10,15 +10,18 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{emulation, fetch_runtime, say};
 
-/// Test targets of the package of tests that have a long version.
-const TARGETS: [&str; 6] = [
-    "exactness",
-    "fuzz",
-    "models",
-    "service",
-    "soundness",
-    "third_party",
+/// Test targets that have a long version, and the packages that they are of.
+const TARGETS: [(&str, &str); 7] = [
+    ("exactness", TESTS),
+    ("fuzz", TESTS),
+    ("killed", "proofmark-log"),
+    ("models", TESTS),
+    ("service", TESTS),
+    ("soundness", TESTS),
+    ("third_party", TESTS),
 ];
+/// The package of tests.
+const TESTS: &str = "proofmark-tests";
 /// The same programs on emulated processors.
 const EMULATION: &str = "emulation";
 /// The archive of node cases, made again by the Python that `PROOFMARK_PYTHON` names.
@@ -27,8 +30,8 @@ const NODE_CASES: &str = "node_cases";
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Only these (all without): exactness, fuzz, models, service, soundness, third_party, emulation, node_cases
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS.iter().chain([&EMULATION, &NODE_CASES])))]
+    /// Only these (all without): exactness, fuzz, killed, models, service, soundness, third_party, emulation, node_cases
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(TARGETS.iter().map(|(target, _)| target).chain([&EMULATION, &NODE_CASES])))]
     only: Vec<String>,
 }
 
@@ -42,14 +45,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         std::thread::available_parallelism()?,
     );
     let wanted = |t: &&str| options.only.is_empty() || options.only.iter().any(|only| only == t);
-    for target in TARGETS.iter().filter(|t| wanted(t)) {
+    for (target, package) in TARGETS.iter().filter(|(t, _)| wanted(t)) {
         say(&format!("{target} …"))?;
         let start = Instant::now();
         let run = Command::new("cargo")
             .args([
                 "test",
                 "--package",
-                "proofmark-tests",
+                package,
                 "--test",
                 target,
                 "--",

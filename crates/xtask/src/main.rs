@@ -7,6 +7,10 @@ mod demo;
 mod emulation;
 mod fetch_runtime;
 mod import_samples;
+mod policy;
+mod reproduce;
+mod sbom;
+mod supply;
 mod test;
 
 use std::io::Write as _;
@@ -36,6 +40,12 @@ enum Chore {
     Deep(deep::Options),
     /// Compare the runtime's integers at hand with those on emulated processors
     Emulation(emulation::Options),
+    /// Check licences, sources and bans of all dependencies against deny.toml, offline
+    Policy,
+    /// Write a bill of materials of each released program
+    Sbom(sbom::Options),
+    /// Build the released programs twice in different folders and compare
+    Reproduce(reproduce::Options),
     /// Fetch what the tests need and run them all
     Test,
 }
@@ -48,6 +58,9 @@ fn main() -> ExitCode {
         Chore::ImportSamples => import_samples::run(),
         Chore::Deep(options) => deep::run(&options),
         Chore::Emulation(options) => emulation::print(&options),
+        Chore::Policy => policy::run(),
+        Chore::Sbom(options) => sbom::run(&options),
+        Chore::Reproduce(options) => reproduce::run(&options),
         Chore::Test => test::run(),
     };
     match done {

@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{fetch_runtime, say};
 
-/// Fetches the runtime, checks for Node, builds the programs, runs every test of the workspace.
+/// Fetches the runtime, checks for Node and Go, builds the programs, runs every test of the workspace.
 pub(crate) fn run() -> Result<()> {
     say(&fetch_runtime::run()?.to_string())?;
     check_node()?;
+    check_go()?;
     // Tests that start the built programs find them beside the test binaries.
     cargo(&["build", "--workspace", "--bins"])?;
     // nextest prints the better summary; plain `cargo test` needs nothing that Rust does not bring.
@@ -51,4 +52,14 @@ fn check_node() -> Result<()> {
         Some(major) if major >= 20 => Ok(()),
         _ => bail!("node is {version:?}; {remedy}"),
     }
+}
+
+fn check_go() -> Result<()> {
+    let remedy = "Go's own transparency log reads ours in a test: install Debian's golang-go and \
+                  golang-golang-x-mod-dev";
+    let output = Command::new("go").arg("version").output();
+    if !output.context(remedy)?.status.success() {
+        bail!("go does not run; {remedy}");
+    }
+    Ok(())
 }
