@@ -1,18 +1,19 @@
 //! The service's Ed25519 key: made at first start in the data folder, readable by its owner only.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use proofmark_log::{LogError, load_or_create_key};
 use proofmark_types::Digest;
 use proofmark_types::receipt::key_id;
-use zeroize::Zeroizing;
 
 use crate::error::EngineError;
 
 /// File name of the key: 32 raw bytes, the Ed25519 seed.
 const KEY_FILE: &str = "service_key";
+/// File name of the key that a rotation announces, until it takes the other's place.
+const NEXT_KEY_FILE: &str = "service_key.next";
 
 /// The key that signs receipts. Wiped on drop.
 pub struct ServiceKey {
@@ -21,53 +22,62 @@ pub struct ServiceKey {
 }
 
 impl ServiceKey {
-    /// Loads the key from the data folder; makes it there when there is none.
+    /// Loads the key from the data folder; makes it there when there is none, whole and durable or
+    /// not at all.
     ///
     /// # Errors
     /// [`EngineError::ServiceKey`] when the file is readable by others, has another length, or
     /// cannot be read or written.
     pub fn load_or_create(data: &Path) -> Result<Self, EngineError> {
-        let path = data.join(KEY_FILE);
+        Self::of_file(data, KEY_FILE)
+    }
+
+    /// The key that is to follow this folder's: made when there is none yet.
+    ///
+    /// # Errors
+    /// As [`load_or_create`](Self::load_or_create).
+    pub fn load_or_create_next(data: &Path) -> Result<Self, EngineError> {
+        Self::of_file(data, NEXT_KEY_FILE)
+    }
+
+    /// The key that is to follow this folder's, if one was made.
+    ///
+    /// # Errors
+    /// As [`load_or_create`](Self::load_or_create).
+    pub fn next(data: &Path) -> Result<Option<Self>, EngineError> {
+        if data.join(NEXT_KEY_FILE).exists() {
+            Self::load_or_create_next(data).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Puts the key that follows in this folder's key's place, durably. The old one is gone then.
+    ///
+    /// # Errors
+    /// [`EngineError::ServiceKey`] when the folder cannot be written.
+    pub fn take_over(data: &Path) -> Result<(), EngineError> {
+        let (next, path) = (data.join(NEXT_KEY_FILE), data.join(KEY_FILE));
+        fs::rename(next, &path)
+            .and_then(|()| File::open(data)?.sync_all())
+            .map_err(|error| EngineError::ServiceKey {
+                path,
+                reason: error.to_string(),
+            })
+    }
+
+    fn of_file(data: &Path, name: &str) -> Result<Self, EngineError> {
+        let path = data.join(name);
         let refuse = |reason: String| EngineError::ServiceKey {
             path: path.clone(),
             reason,
         };
         fs::create_dir_all(data).map_err(|error| refuse(error.to_string()))?;
-        let seed = match fs::read(&path) {
-            Ok(bytes) => {
-                let bytes = Zeroizing::new(bytes);
-                check_permissions(&path).map_err(refuse)?;
-                let seed: [u8; 32] = bytes
-                    .as_slice()
-                    .try_into()
-                    .map_err(|_| refuse(format!("{} bytes instead of 32", bytes.len())))?;
-                Zeroizing::new(seed)
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let mut seed = Zeroizing::new([0_u8; 32]);
-                getrandom::fill(seed.as_mut()).map_err(|error| refuse(error.to_string()))?;
-                let mut options = OpenOptions::new();
-                // `create_new`: two services starting at once do not overwrite each other's key.
-                options.write(true).create_new(true);
-                #[cfg(unix)]
-                {
-                    use std::os::unix::fs::OpenOptionsExt as _;
-                    options.mode(0o600);
-                }
-                let mut file = options
-                    .open(&path)
-                    .map_err(|error| refuse(error.to_string()))?;
-                file.write_all(seed.as_ref())
-                    .and_then(|()| file.sync_all())
-                    .map_err(|error| refuse(error.to_string()))?;
-                seed
-            }
-            Err(error) => return Err(refuse(error.to_string())),
-        };
-        Ok(Self {
-            key: SigningKey::from_bytes(&seed),
-            path,
-        })
+        let key = load_or_create_key(&path).map_err(|error| match error {
+            LogError::Key { reason, .. } => refuse(reason),
+            error => refuse(error.to_string()),
+        })?;
+        Ok(Self { key, path })
     }
 
     /// The signing key.
@@ -89,28 +99,6 @@ impl ServiceKey {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-#[cfg(unix)]
-fn check_permissions(path: &Path) -> Result<(), String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .permissions()
-        .mode();
-    if mode.trailing_zeros() >= 6 {
-        Ok(())
-    } else {
-        Err(format!(
-            "others may read it (mode {:o}); run chmod 600 on it",
-            mode & 0o777
-        ))
-    }
-}
-
-#[cfg(not(unix))]
-fn check_permissions(_path: &Path) -> Result<(), String> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -143,6 +131,24 @@ mod tests {
         fs::set_permissions(key.path(), fs::Permissions::from_mode(0o644)).unwrap();
         let error = ServiceKey::load_or_create(data.path()).err().unwrap();
         assert_eq!(error.code(), "service-key");
+    }
+
+    #[test]
+    fn the_next_key_waits_until_it_takes_over() {
+        let data = tempfile::tempdir().unwrap();
+        let first = ServiceKey::load_or_create(data.path()).unwrap();
+        assert!(ServiceKey::next(data.path()).unwrap().is_none());
+        let next = ServiceKey::load_or_create_next(data.path()).unwrap();
+        assert_ne!(next.public(), first.public());
+        let again = ServiceKey::next(data.path()).unwrap().unwrap();
+        assert_eq!(again.public(), next.public());
+        let still = ServiceKey::load_or_create(data.path()).unwrap();
+        assert_eq!(still.public(), first.public());
+        ServiceKey::take_over(data.path()).unwrap();
+        let now = ServiceKey::load_or_create(data.path()).unwrap();
+        assert_eq!(now.public(), next.public());
+        assert!(ServiceKey::next(data.path()).unwrap().is_none());
+        assert!(ServiceKey::take_over(data.path()).is_err());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The body of a proven answer.
 
-use proofmark_types::{Context, Digest};
+use proofmark_log::Inclusion;
+use proofmark_types::Digest;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::backend::Proven;
 use crate::problem::Problem;
+use crate::publish::Checked;
 use crate::registry::Served;
 use crate::tensors::{OutputTensor, encode_outputs};
 
@@ -34,6 +35,10 @@ pub struct ResponseParameters {
     pub receipt_id: Digest,
     /// Where the receipt can be fetched again.
     pub receipt_url: String,
+    /// Index of the receipt's entry in the transparency log.
+    pub log_index: u64,
+    /// Where a proof that the receipt is logged can be fetched again, then with a later checkpoint.
+    pub tlog_proof_url: String,
     /// Digest of what was proven: the key for replay protection.
     #[schema(value_type = String)]
     pub statement_digest: Digest,
@@ -87,6 +92,10 @@ pub struct InferResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub receipt: Option<&'a RawValue>,
+    /// That the receipt is in the transparency log: a `.tlog-proof` (C2SP tlog-proof), as text. It
+    /// comes with the receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlog_proof: Option<&'a str>,
 }
 
 impl AnswerPlan {
@@ -94,10 +103,14 @@ impl AnswerPlan {
     pub(crate) fn write(
         &self,
         model: &Served,
-        proven: &Proven,
-        context: &Context,
-        statement_digest: Digest,
+        checked: &Checked,
+        inclusion: &Inclusion,
     ) -> Result<Vec<u8>, Problem> {
+        let Checked {
+            proven,
+            envelope,
+            statement_digest,
+        } = checked;
         let receipt_url = format!(
             "{}/v1/receipts/{}",
             self.public_url,
@@ -108,6 +121,8 @@ impl AnswerPlan {
             .then(|| serde_json::from_slice(&proven.receipt))
             .transpose()
             .map_err(|e| Problem::internal(format!("the engine's receipt is no JSON: {e}")))?;
+        let tlog_proof = std::str::from_utf8(&inclusion.proof)
+            .map_err(|e| Problem::internal(format!("the log's proof is no text: {e}")))?;
         let manifest = model.manifest();
         let response = InferResponse {
             model_name: &manifest.name,
@@ -116,14 +131,16 @@ impl AnswerPlan {
             parameters: ResponseParameters {
                 proof_status: "verified",
                 receipt_id: proven.receipt_id,
+                log_index: inclusion.index,
+                tlog_proof_url: format!("{receipt_url}/tlog-proof"),
                 receipt_url,
-                statement_digest,
+                statement_digest: *statement_digest,
                 package_digest: model.package,
                 model_digest: manifest.integer_model.digest,
                 circuit_digest: model.sealed.circuit.digest,
                 verifying_key_digest: model.sealed.verifying_key.digest,
                 setup_kind: model.sealed.setup_kind.name(),
-                nonce: format!("0x{}", hex::encode(context.nonce)),
+                nonce: format!("0x{}", hex::encode(envelope.receipt().context.nonce)),
             },
             outputs: encode_outputs(manifest, &proven.outputs, &self.wanted)?,
             openings: proven
@@ -135,6 +152,7 @@ impl AnswerPlan {
                 })
                 .collect(),
             receipt,
+            tlog_proof: self.inline_receipt.then_some(tlog_proof),
         };
         serde_json::to_vec(&response)
             .map_err(|e| Problem::internal(format!("the answer cannot be written: {e}")))

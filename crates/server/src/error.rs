@@ -37,6 +37,42 @@ pub enum ServerError {
         /// What a verifier says.
         source: Box<proofmark_verifier::Rejection>,
     },
+    /// The transparency log does not open.
+    #[error("the transparency log does not open: {source}")]
+    Log {
+        /// The log's reason.
+        source: Box<proofmark_log::LogError>,
+    },
+    /// The transparency log lacks a receipt that was handed out.
+    #[error(
+        "the transparency log does not hold receipt {id} at index {index}, which was handed out; restore the folder of the log that belongs to this database"
+    )]
+    LogBehind {
+        /// The receipt.
+        id: proofmark_types::Digest,
+        /// Index of its entry.
+        index: u64,
+    },
+    /// The transparency log says that the service signs with another key by now.
+    #[error(
+        "entry {until} of the transparency log retired this service key; start with the key that it announced"
+    )]
+    ServiceKeyRetired {
+        /// Index of the rotation.
+        until: u64,
+    },
+    /// A receipt of the database is none, so it cannot be logged.
+    #[error("what is stored as receipt {id} is no receipt; restore the database from a backup")]
+    StoredReceipt {
+        /// The receipt.
+        id: proofmark_types::Digest,
+    },
+    /// The database does not answer.
+    #[error("the receipts cannot be compared with the transparency log: {source}")]
+    Store {
+        /// The database's reason.
+        source: proofmark_store::StoreError,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address or stop what uses it")]
     Bind {
@@ -67,6 +103,11 @@ impl ServerError {
             Self::NotSealed { .. } => "package-not-sealed",
             Self::DuplicateModel { .. } => "duplicate-model",
             Self::Package { source, .. } => source.code(),
+            Self::Log { source } => source.code(),
+            Self::LogBehind { .. } => "log-behind-store",
+            Self::ServiceKeyRetired { .. } => "service-key-retired",
+            Self::StoredReceipt { .. } => "store-damaged",
+            Self::Store { source } => source.code(),
             Self::Bind { .. } => "listen-failed",
             Self::Thread { .. } => "thread-failed",
             Self::Listener { .. } => "listener-failed",

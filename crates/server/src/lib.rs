@@ -1,11 +1,12 @@
-//! The service: HTTP in front, a bounded queue, threads that prove, and a store that remembers
-//! every receipt before its answer leaves.
+//! The service: HTTP in front, a bounded queue, threads that prove, and a store and a transparency
+//! log that hold every receipt before its answer leaves.
 //!
 //! There is no way through this crate that serves an unproven answer: the only source of answers
-//! is [`ProvingBackend::prove`], and what it returns is stored before it is sent.
+//! is [`ProvingBackend::prove`], and what it returns is stored and logged before it is sent.
 //!
 //! A request travels `http` (id, log, body) → `routes::infer` (validation) → `queue` → `worker`
-//! (proof, store) → `answer`. Every refusal is a [`problem::Problem`].
+//! (proof) → `publish` (store, transparency log) → `answer`. Every refusal is a
+//! [`problem::Problem`].
 #![forbid(unsafe_code)]
 
 pub mod answer;
@@ -14,18 +15,24 @@ mod config;
 mod error;
 mod http;
 mod idempotency;
+pub mod inbox;
+mod journal;
 mod metrics;
 pub mod parameters;
 pub mod problem;
+mod publish;
 mod queue;
 mod registry;
 pub mod routes;
 mod service;
 pub mod tensors;
+mod witness;
 mod worker;
 
 pub use backend::ProvingBackend;
 pub use config::ServerConfig;
 pub use error::ServerError;
+pub use journal::{Cosign, OpenLog, TransparencyLog};
 pub use routes::openapi;
-pub use service::{Service, serve};
+pub use service::{Listening, Service, serve};
+pub use witness::serve_witness;

@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     proving: Seconds,
     verifying: Seconds,
     queued: Seconds,
+    logged: Seconds,
     panics: Counter,
     withdrawn: Counter,
     waiting: Gauge,
@@ -67,6 +68,7 @@ impl Metrics {
             proving: family(),
             verifying: family(),
             queued: family(),
+            logged: family(),
             panics: Counter::default(),
             withdrawn: Counter::default(),
             waiting: Gauge::default(),
@@ -85,7 +87,7 @@ impl Metrics {
         );
         registry.register(
             "proofs",
-            "Results proven, verified and stored",
+            "Results proven, verified, stored and logged",
             metrics.proofs.clone(),
         );
         registry.register(
@@ -126,6 +128,11 @@ impl Metrics {
                 "Time from acceptance to a worker",
                 &metrics.queued,
             ),
+            (
+                "logging",
+                "Time until the log's entry was durable and signed",
+                &metrics.logged,
+            ),
         ] {
             registry.register_with_unit(name, help, Unit::Seconds, family.clone());
         }
@@ -147,8 +154,8 @@ impl Metrics {
         self.problems.get_or_create(&CodeLabels { code }).inc();
     }
 
-    /// Counts a proof that was stored, with its durations.
-    pub(crate) fn proof(&self, model: &str, queued: Duration, timings: &Timings) {
+    /// Counts a proof that was stored and logged, with its durations.
+    pub(crate) fn proof(&self, model: &str, queued: Duration, timings: &Timings, logged: Duration) {
         let labels = ModelLabels {
             model: model.to_owned(),
         };
@@ -159,6 +166,7 @@ impl Metrics {
             (&self.proving, timings.proving),
             (&self.verifying, timings.verifying),
             (&self.queued, queued),
+            (&self.logged, logged),
         ] {
             family.get_or_create(&labels).observe(took.as_secs_f64());
         }

@@ -236,6 +236,16 @@ impl Problem {
         .retry_after(5)
     }
 
+    /// The transparency log cannot be written, so nothing is served.
+    pub fn log(cause: impl Into<String>) -> Self {
+        Self::service(
+            "log-unavailable",
+            "no answer is served whose receipt is not in the transparency log; try again later",
+            cause,
+        )
+        .retry_after(5)
+    }
+
     /// The service is about to stop.
     pub fn shutting_down() -> Self {
         Self::client(

@@ -1,4 +1,4 @@
-//! The service: models, queue, workers and store behind one router.
+//! The service: models, queue, workers, store and log behind one router.
 
 use std::future::{Future, IntoFuture as _};
 use std::net::SocketAddr;
@@ -15,7 +15,9 @@ use tokio::sync::{Semaphore, watch};
 use crate::backend::ProvingBackend;
 use crate::http::BODIES_AT_ONCE;
 use crate::idempotency::Keys;
+use crate::journal::{Journal, TransparencyLog};
 use crate::metrics::Metrics;
+use crate::publish::MAX_AT_ONCE;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::worker::Job;
@@ -30,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) queue: Arc<Queue<Job>>,
     pub(crate) store: Store,
+    pub(crate) log: Arc<Journal>,
+    /// Places for results that are being made durable.
+    pub(crate) publishing: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: Keys,
     /// Bytes of request bodies that may still be taken into memory.
@@ -46,15 +51,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// Checks the settings and the packages and starts the proving threads. To be called inside a
-    /// tokio runtime, which must outlive the service.
+    /// Checks the settings and the packages, opens the log, logs what is stored and not logged, and
+    /// starts the proving threads. The tokio runtime that this is awaited in must outlive the service.
     ///
     /// # Errors
-    /// [`ServerError`], before any thread is started for all but the last variant.
-    pub fn new(
+    /// [`ServerError`], before any thread is started for all but [`ServerError::Thread`].
+    pub async fn new(
         config: ServerConfig,
         backends: Vec<Arc<dyn ProvingBackend>>,
         store: Store,
+        log: TransparencyLog,
     ) -> Result<Self, ServerError> {
         config.validate()?;
         let registry = Registry::new(backends)?;
@@ -65,11 +71,14 @@ impl Service {
         ));
         let workers = config.workers;
         let room = BODIES_AT_ONCE * config.body_limit;
+        let log = Journal::start(log, store.clone()).await?;
         let shared = Arc::new(Shared {
             config,
             registry,
             queue,
             store,
+            log,
+            publishing: Arc::new(Semaphore::new(MAX_AT_ONCE)),
             metrics: Metrics::new(),
             keys: Keys::default(),
             room: Arc::new(Semaphore::new(room)),
@@ -118,11 +127,19 @@ impl Drop for Service {
     }
 }
 
+/// What a service says once it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    /// The transparency log's public key, as signed notes write it: what verifiers pin.
+    pub log_key: String,
+}
+
 /// Serves until `shutdown` completes, then finishes what was accepted, for at most the configured
 /// drain timeout; what is not done by then is answered `shutting-down`.
 ///
-/// `bound` is called once with the address that is listened on, before the first connection is
-/// accepted.
+/// `bound` is called once, before the first connection is accepted.
 ///
 /// # Errors
 /// [`ServerError`] when the service cannot start or its listener fails.
@@ -130,17 +147,21 @@ pub async fn serve(
     config: ServerConfig,
     backends: Vec<Arc<dyn ProvingBackend>>,
     store: Store,
+    log: TransparencyLog,
     shutdown: impl Future<Output = ()>,
-    bound: impl FnOnce(SocketAddr),
+    bound: impl FnOnce(Listening),
 ) -> Result<(), ServerError> {
     let address = config.listen;
     let drain_timeout = config.drain_timeout;
-    let service = Service::new(config, backends, store.clone())?;
+    let service = Service::new(config, backends, store.clone(), log).await?;
     let bind_error = |source| ServerError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind_error)?;
     let address = listener.local_addr().map_err(bind_error)?;
     tracing::info!(%address, models = service.shared.registry.classes(), "listening");
-    bound(address);
+    bound(Listening {
+        address,
+        log_key: service.shared.log.verifier_key().to_owned(),
+    });
 
     let (stop, mut stopped) = watch::channel(false);
     let server = axum::serve(listener, service.router()).with_graceful_shutdown(async move {

@@ -1,20 +1,21 @@
-//! The threads that prove. What comes out of them is proven, stored, and only then an answer.
+//! The threads that prove. What comes out of them is proven; the publisher makes it an answer.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use axum::body::Bytes;
 use axum::http::StatusCode;
-use proofmark_store::{NewAnswer, ReceiptRecord};
+use proofmark_types::Digest;
 use proofmark_types::receipt::{Envelope, RecordValue};
 use tokio::sync::oneshot;
 
 use crate::answer::AnswerPlan;
-use crate::backend::{BackendError, ErrorClass, ProveRequest, Proven, Timings};
+use crate::backend::{BackendError, ErrorClass, ProveRequest, Proven};
 use crate::idempotency::Claim;
 use crate::problem::Problem;
+use crate::publish::{Answer, Checked, Unpublished, publish};
+use crate::queue::Running;
 use crate::registry::Served;
 use crate::service::Shared;
 
@@ -31,23 +32,14 @@ pub(crate) struct Job {
     pub(crate) span: tracing::Span,
 }
 
-/// A proven and stored answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) body: Bytes,
-    /// Value of `Server-Timing`.
-    pub(crate) timing: String,
-}
-
 /// Works off the queue until it ends.
-pub(crate) fn run(shared: &Shared) {
+pub(crate) fn run(shared: &Arc<Shared>) {
     while let Some((job, running)) = shared.queue.pop() {
-        work(shared, job);
-        drop(running);
+        work(shared, job, running);
     }
 }
 
-fn work(shared: &Shared, job: Job) {
+fn work(shared: &Arc<Shared>, job: Job, running: Running<Job>) {
     let Job {
         model,
         request,
@@ -58,26 +50,26 @@ fn work(shared: &Shared, job: Job) {
         reply,
         span,
     } = job;
-    let _entered = span.entered();
+    let _entered = span.clone().entered();
     let started = Instant::now();
-    if reply.is_closed() || started >= deadline {
+    let recipient = Recipient { claim, reply };
+    if recipient.left() || started >= deadline {
         // Whoever waited has just left or been told; the proof would be for nobody.
         shared.metrics.withdrawn();
         return;
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        prove_and_store(
-            shared,
-            &model,
-            request,
-            &plan,
-            claim.as_ref(),
-            accepted,
-            started,
-        )
-    }));
+    let answerable = shared
+        .log
+        .check()
+        .and_then(|()| shared.log.check_model(&model));
+    if let Err(problem) = answerable {
+        // No proof is made for nothing.
+        recipient.tell(Err(problem));
+        return;
+    }
+    let proven = catch_unwind(AssertUnwindSafe(|| prove(&model, request)));
     shared.queue.learn(model.class, started.elapsed());
-    let outcome = outcome.unwrap_or_else(|payload| {
+    let proven = proven.unwrap_or_else(|payload| {
         shared.metrics.panic();
         Err(Problem::service(
             "proving-panicked",
@@ -85,16 +77,52 @@ fn work(shared: &Shared, job: Job) {
             format!("proving job panicked: {}", panic_text(payload.as_ref())),
         ))
     });
-    // Released before the answer leaves: a retry right after it must not be refused.
-    drop(claim);
-    if let Err(outcome) = reply.send(outcome) {
-        match outcome {
-            Ok(_) => tracing::info!("proven and stored after the client had left"),
-            Err(problem) => tracing::warn!(
-                problem.code = problem.code(),
-                problem.cause = problem.cause().unwrap_or_default(),
-                "job failed after the client had left"
-            ),
+    match proven {
+        Err(problem) => recipient.tell(Err(problem)),
+        Ok(checked) => {
+            let unpublished = Unpublished {
+                model,
+                plan,
+                checked,
+                queued: started.duration_since(accepted),
+            };
+            // The next proof begins while this one is made durable.
+            publish(shared, unpublished, recipient, running, span);
+        }
+    }
+}
+
+/// Whoever waits for a job, and what is held for it meanwhile.
+pub(crate) struct Recipient {
+    claim: Option<Claim>,
+    reply: oneshot::Sender<Result<Answer, Problem>>,
+}
+
+impl Recipient {
+    /// The idempotency key under which the answer is to be remembered, and the request's digest.
+    pub(crate) fn key(&self) -> Option<(String, Digest)> {
+        let claim = self.claim.as_ref()?;
+        Some((claim.key().to_owned(), claim.request_digest()))
+    }
+
+    fn left(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    /// Gives the outcome; the key is free from here on.
+    pub(crate) fn tell(self, outcome: Result<Answer, Problem>) {
+        let Self { claim, reply } = self;
+        // Released before the answer leaves: a retry right after it must not be refused.
+        drop(claim);
+        if let Err(outcome) = reply.send(outcome) {
+            match outcome {
+                Ok(_) => tracing::info!("proven and stored after the client had left"),
+                Err(problem) => tracing::warn!(
+                    problem.code = problem.code(),
+                    problem.cause = problem.cause().unwrap_or_default(),
+                    "job failed after the client had left"
+                ),
+            }
         }
     }
 }
@@ -108,15 +136,7 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-fn prove_and_store(
-    shared: &Shared,
-    model: &Served,
-    request: ProveRequest,
-    plan: &AnswerPlan,
-    claim: Option<&Claim>,
-    accepted: Instant,
-    started: Instant,
-) -> Result<Answer, Problem> {
+fn prove(model: &Served, request: ProveRequest) -> Result<Checked, Problem> {
     let context = request.context;
     let proven = model.backend.prove(request).map_err(backend_problem)?;
     let envelope = Envelope::parse(&proven.receipt)
@@ -131,53 +151,10 @@ fn prove_and_store(
         .receipt()
         .statement_digest()
         .map_err(|e| Problem::internal(format!("the engine's receipt: {}: {e}", e.code())))?;
-    let body = plan.write(model, &proven, &context, statement_digest)?;
-    let record = ReceiptRecord {
-        id: proven.receipt_id,
-        model: model.name().to_owned(),
-        package_digest: model.package,
+    Ok(Checked {
+        proven,
+        envelope,
         statement_digest,
-        envelope: proven.receipt,
-        created_at: unix_millis(),
-    };
-    let answer = claim.map(|claim| NewAnswer {
-        key: claim.key().to_owned(),
-        request_digest: claim.request_digest(),
-        answer: body.clone(),
-    });
-    let storing = Instant::now();
-    shared
-        .runtime
-        .block_on(shared.store.insert_receipt(&record, answer.as_ref()))
-        .map_err(|e| Problem::store(&e))?;
-    let queued = started.duration_since(accepted);
-    shared.metrics.proof(model.name(), queued, &proven.timings);
-    let Timings {
-        runtime,
-        witness,
-        proving,
-        verifying,
-    } = proven.timings;
-    let timing = [
-        ("queue", queued),
-        ("runtime", runtime),
-        ("witness", witness),
-        ("proving", proving),
-        ("verifying", verifying),
-        ("store", storing.elapsed()),
-    ]
-    .map(|(name, took)| format!("{name};dur={:.3}", took.as_secs_f64() * 1e3))
-    .join(", ");
-    tracing::info!(
-        model.name = model.name(),
-        model.version = model.version(),
-        receipt.id = %record.id,
-        timing,
-        "proven and stored"
-    );
-    Ok(Answer {
-        body: body.into(),
-        timing,
     })
 }
 
@@ -233,12 +210,4 @@ fn backend_problem(error: BackendError) -> Problem {
         .retry_after(5),
         ErrorClass::Internal => Problem::internal(format!("{code}: {detail}")),
     }
-}
-
-fn unix_millis() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .unwrap_or(0)
 }

@@ -50,6 +50,12 @@ pub enum StoreError {
         /// The identifier.
         id: Digest,
     },
+    /// A receipt that is said to be logged is not stored.
+    #[error("no receipt {id} is stored that could be logged")]
+    NotStored {
+        /// The identifier.
+        id: Digest,
+    },
     /// An answer is stored under this idempotency key already.
     #[error("an answer is already stored under idempotency key {key:?}")]
     KeyConflict {
@@ -75,6 +81,7 @@ impl StoreError {
             Self::Schema { .. } => "store-schema-unknown",
             Self::Database { .. } => "store-unavailable",
             Self::ReceiptConflict { .. } => "store-receipt-conflict",
+            Self::NotStored { .. } => "store-receipt-missing",
             Self::KeyConflict { .. } => "idempotency-key-conflict",
             Self::Damaged { .. } => "store-damaged",
         }

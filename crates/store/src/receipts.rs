@@ -21,9 +21,12 @@ pub struct ReceiptRecord {
     pub envelope: Vec<u8>,
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub created_at: i64,
+    /// Index of the receipt's entry in the transparency log, below 2^63; `None` while it is not
+    /// known to be there. A receipt without one must not be handed out.
+    pub log_index: Option<u64>,
 }
 
-/// The answer to remember under an idempotency key, stored together with its receipt.
+/// The answer to remember under an idempotency key, stored when its receipt is logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAnswer {
     /// The key, already scoped to whatever the caller tells apart.
@@ -67,17 +70,12 @@ pub struct Page {
 pub const MAX_PAGE: u32 = 1000;
 
 impl Store {
-    /// Stores a receipt, and with it the answer under an idempotency key when there is one: both
-    /// or neither. When this returns `Ok`, they are on disk.
+    /// Stores a receipt, as not logged yet. When this returns `Ok`, it is on disk.
     ///
     /// # Errors
     /// [`StoreError::ReceiptConflict`] when a different receipt has the same identifier,
-    /// [`StoreError::KeyConflict`] when the key has an answer, [`StoreError::Database`] otherwise.
-    pub async fn insert_receipt(
-        &self,
-        record: &ReceiptRecord,
-        answer: Option<&NewAnswer>,
-    ) -> Result<Stored, StoreError> {
+    /// [`StoreError::Database`] otherwise.
+    pub async fn insert_receipt(&self, record: &ReceiptRecord) -> Result<Stored, StoreError> {
         let failed = |source| StoreError::Database {
             operation: "insert a receipt",
             source,
@@ -114,16 +112,64 @@ impl Store {
                 return Err(StoreError::ReceiptConflict { id: record.id });
             }
         }
+        transaction.commit().await.map_err(failed)?;
+        Ok(if inserted == 0 {
+            Stored::Already
+        } else {
+            Stored::New
+        })
+    }
+
+    /// Remembers where a stored receipt stands in the transparency log, and with it the answer under
+    /// an idempotency key when there is one: both or neither. When this returns `Ok`, they are on
+    /// disk. A receipt that has an index already keeps it: its first entry counts.
+    ///
+    /// # Errors
+    /// [`StoreError::NotStored`] when there is no such receipt, [`StoreError::KeyConflict`] when the
+    /// key has an answer, [`StoreError::Database`] otherwise, which includes an index that another
+    /// receipt has.
+    pub async fn log_receipt(
+        &self,
+        id: &Digest,
+        index: u64,
+        answer: Option<&NewAnswer>,
+    ) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database {
+            operation: "remember that a receipt is logged",
+            source,
+        };
+        let index = i64::try_from(index).map_err(|_| StoreError::Damaged {
+            id: id.to_string(),
+            reason: "its index in the log is not below 2^63",
+        })?;
+        let mut transaction = self
+            .pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(failed)?;
+        let updated = sqlx::query(
+            "UPDATE receipts SET log_index = coalesce(log_index, ?) WHERE id = ? \
+             RETURNING created_at",
+        )
+        .bind(index)
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let Some(updated) = updated else {
+            return Err(StoreError::NotStored { id: *id });
+        };
         if let Some(answer) = answer {
+            let created_at: i64 = updated.try_get(0).map_err(failed)?;
             let inserted = sqlx::query(
                 "INSERT INTO answers (key, request_digest, receipt_id, answer, created_at) \
                  VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             )
             .bind(&answer.key)
             .bind(answer.request_digest.as_bytes().as_slice())
-            .bind(record.id.as_bytes().as_slice())
+            .bind(id.as_bytes().as_slice())
             .bind(&answer.answer)
-            .bind(record.created_at)
+            .bind(created_at)
             .execute(&mut *transaction)
             .await
             .map_err(failed)?
@@ -134,12 +180,45 @@ impl Store {
                 });
             }
         }
-        transaction.commit().await.map_err(failed)?;
-        Ok(if inserted == 0 {
-            Stored::Already
-        } else {
-            Stored::New
-        })
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Receipts that are stored and not known to be logged, in the order of insertion, at most
+    /// `limit` (1 … [`MAX_PAGE`], clamped).
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Damaged`].
+    pub async fn not_logged(&self, limit: u32) -> Result<Vec<ReceiptRecord>, StoreError> {
+        sqlx::query("SELECT * FROM receipts WHERE log_index IS NULL ORDER BY seq LIMIT ?")
+            .bind(i64::from(limit.clamp(1, MAX_PAGE)))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| StoreError::Database {
+                operation: "list receipts that are not logged",
+                source,
+            })?
+            .iter()
+            .map(record_of)
+            .collect()
+    }
+
+    /// The receipt with the highest index in the log.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::Damaged`].
+    pub async fn last_logged(&self) -> Result<Option<ReceiptRecord>, StoreError> {
+        sqlx::query(
+            "SELECT * FROM receipts WHERE log_index IS NOT NULL ORDER BY log_index DESC LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|source| StoreError::Database {
+            operation: "find the last receipt that is logged",
+            source,
+        })?
+        .as_ref()
+        .map(record_of)
+        .transpose()
     }
 
     /// The receipt with this identifier.
@@ -234,6 +313,15 @@ fn record_of(row: &SqliteRow) -> Result<ReceiptRecord, StoreError> {
         statement_digest: digest_of(row, "statement_digest")?,
         envelope: row.try_get("envelope").map_err(failed)?,
         created_at: row.try_get("created_at").map_err(failed)?,
+        log_index: row
+            .try_get::<Option<i64>, _>("log_index")
+            .map_err(failed)?
+            .map(u64::try_from)
+            .transpose()
+            .map_err(|_| StoreError::Damaged {
+                id: "log_index".to_owned(),
+                reason: "the index in the log is negative",
+            })?,
     })
 }
 
@@ -262,6 +350,7 @@ mod tests {
             statement_digest: Digest::of(b"statement"),
             envelope,
             created_at: 1_700_000_000_000 + i64::from(k),
+            log_index: None,
         }
     }
 
@@ -279,35 +368,54 @@ mod tests {
         let mut record = record("digits", 1);
         record.envelope = (0..=255).collect();
         assert_eq!(store.receipt(&record.id).await.unwrap(), None);
-        assert_eq!(
-            store.insert_receipt(&record, None).await.unwrap(),
-            Stored::New
-        );
+        assert_eq!(store.insert_receipt(&record).await.unwrap(), Stored::New);
         assert_eq!(
             store.receipt(&record.id).await.unwrap(),
             Some(record.clone())
         );
         assert_eq!(
-            store.insert_receipt(&record, None).await.unwrap(),
+            store.insert_receipt(&record).await.unwrap(),
             Stored::Already
         );
         record.envelope.push(0);
-        let error = store.insert_receipt(&record, None).await.unwrap_err();
+        let error = store.insert_receipt(&record).await.unwrap_err();
         assert_eq!(error.code(), "store-receipt-conflict");
+    }
+
+    #[tokio::test]
+    async fn what_is_logged_keeps_its_first_index() {
+        let (_folder, store) = store().await;
+        let all: Vec<_> = (0..3).map(|k| record("digits", k)).collect();
+        for record in &all {
+            store.insert_receipt(record).await.unwrap();
+        }
+        assert_eq!(store.last_logged().await.unwrap(), None);
+        assert_eq!(store.not_logged(10).await.unwrap(), all);
+        assert_eq!(store.not_logged(2).await.unwrap(), all[..2]);
+        for (k, index) in [(1, 7), (0, 5), (1, 9)] {
+            store.log_receipt(&all[k].id, index, None).await.unwrap();
+        }
+        assert_eq!(store.not_logged(10).await.unwrap(), all[2..]);
+        let last = store.last_logged().await.unwrap().unwrap();
+        assert_eq!((last.id, last.log_index), (all[1].id, Some(7)));
+        for (id, index, code) in [
+            // Another receipt's entry.
+            (all[2].id, 7, "store-unavailable"),
+            (record("digits", 9).id, 8, "store-receipt-missing"),
+            (all[2].id, u64::MAX, "store-damaged"),
+        ] {
+            let error = store.log_receipt(&id, index, None).await.unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+        }
+        assert_eq!(store.not_logged(10).await.unwrap(), all[2..]);
     }
 
     #[tokio::test]
     async fn pages_neither_skip_nor_repeat() {
         let (_folder, store) = store().await;
         for k in 0..7 {
-            store
-                .insert_receipt(&record("digits", k), None)
-                .await
-                .unwrap();
-            store
-                .insert_receipt(&record("lenet", k), None)
-                .await
-                .unwrap();
+            store.insert_receipt(&record("digits", k)).await.unwrap();
+            store.insert_receipt(&record("lenet", k)).await.unwrap();
         }
         let mut seen = Vec::new();
         let mut after = None;
@@ -333,15 +441,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn receipt_and_answer_are_stored_together_or_not_at_all() {
+    async fn index_and_answer_are_stored_together_or_not_at_all() {
         let (_folder, store) = store().await;
         let answer = NewAnswer {
             key: "digits/abc".to_owned(),
             request_digest: Digest::of(b"request"),
             answer: b"{}".to_vec(),
         };
-        let first = record("digits", 1);
-        store.insert_receipt(&first, Some(&answer)).await.unwrap();
+        let (first, second) = (record("digits", 1), record("digits", 2));
+        for record in [&first, &second] {
+            store.insert_receipt(record).await.unwrap();
+        }
+        assert_eq!(store.answer("digits/abc").await.unwrap(), None);
+        store
+            .log_receipt(&first.id, 0, Some(&answer))
+            .await
+            .unwrap();
         let found = store.answer("digits/abc").await.unwrap().unwrap();
         assert_eq!(
             found,
@@ -351,13 +466,12 @@ mod tests {
                 answer: b"{}".to_vec()
             }
         );
-        let second = record("digits", 2);
         let error = store
-            .insert_receipt(&second, Some(&answer))
+            .log_receipt(&second.id, 1, Some(&answer))
             .await
             .unwrap_err();
         assert_eq!(error.code(), "idempotency-key-conflict");
-        assert_eq!(store.receipt(&second.id).await.unwrap(), None);
+        assert_eq!(store.not_logged(10).await.unwrap(), [second]);
         assert_eq!(store.answer("digits/abd").await.unwrap(), None);
     }
 
@@ -367,7 +481,7 @@ mod tests {
         let tasks: Vec<_> = (0..64)
             .map(|k| {
                 let store = store.clone();
-                tokio::spawn(async move { store.insert_receipt(&record("digits", k), None).await })
+                tokio::spawn(async move { store.insert_receipt(&record("digits", k)).await })
             })
             .collect();
         for task in tasks {
@@ -382,7 +496,7 @@ mod tests {
         let (_folder, store) = store().await;
         store.close().await;
         let error = store
-            .insert_receipt(&record("digits", 1), None)
+            .insert_receipt(&record("digits", 1))
             .await
             .unwrap_err();
         assert_eq!(error.code(), "store-unavailable");

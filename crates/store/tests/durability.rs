@@ -24,6 +24,7 @@ fn record(k: u32) -> ReceiptRecord {
         statement_digest: Digest::of(b"statement"),
         envelope,
         created_at: i64::from(k),
+        log_index: None,
     }
 }
 
@@ -39,7 +40,7 @@ fn write_for_ever(path: &Path) {
     runtime().block_on(async {
         let store = Store::open(path).await.unwrap();
         for k in 0.. {
-            store.insert_receipt(&record(k), None).await.unwrap();
+            store.insert_receipt(&record(k)).await.unwrap();
             println!("acknowledged {k}");
         }
     });
@@ -140,7 +141,7 @@ fn only_this_user_can_read_the_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("receipts.db");
         let store = Store::open(&path).await.unwrap();
-        store.insert_receipt(&record(1), None).await.unwrap();
+        store.insert_receipt(&record(1)).await.unwrap();
         for name in ["receipts.db", "receipts.db-wal"] {
             let mode = std::fs::metadata(folder.path().join(name))
                 .unwrap()

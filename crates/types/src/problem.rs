@@ -31,12 +31,14 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         500,
         "Witness does not fit the circuit",
     ),
+    ("audit-failed", 422, "Audit found what does not hold"),
     (
         "backend-unsupported",
         422,
         "Proof system is not supported here",
     ),
     ("bad-table", 500, "Lookup table is malformed"),
+    ("beacon-unusable", 400, "Beacon of a ceremony is not usable"),
     ("body-timeout", 408, "Request body did not arrive in time"),
     ("body-too-large", 413, "Request body is too large"),
     (
@@ -53,6 +55,36 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "calibration-not-finite",
         422,
         "Calibration data hold NaN or an infinity",
+    ),
+    (
+        "ceremony-io",
+        500,
+        "Ceremony's file cannot be read or written",
+    ),
+    (
+        "ceremony-key-mismatch",
+        422,
+        "Key is not what circuit and phase 1 give",
+    ),
+    (
+        "ceremony-mismatch",
+        422,
+        "Files of a ceremony do not belong together",
+    ),
+    (
+        "ceremony-name-invalid",
+        400,
+        "Contributor's name cannot stand in a file",
+    ),
+    (
+        "ceremony-no-contribution",
+        422,
+        "Key has no contribution of phase 2",
+    ),
+    (
+        "ceremony-query-mismatch",
+        422,
+        "Points of the key were replaced",
     ),
     (
         "challenge-pole",
@@ -87,6 +119,26 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "context-mismatch",
         422,
         "Receipt is bound to another context",
+    ),
+    (
+        "contribution-invalid",
+        422,
+        "Contribution to a key is invalid",
+    ),
+    (
+        "contribution-malformed",
+        422,
+        "Contribution's file is malformed",
+    ),
+    (
+        "contribution-missing",
+        422,
+        "Contribution is not part of the key",
+    ),
+    (
+        "contribution-place",
+        400,
+        "No place given for a contribution",
     ),
     (
         "deadline-exceeded",
@@ -191,6 +243,67 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("labels-mismatch", 422, "Labels do not fit the outputs"),
     ("listen-failed", 500, "Address cannot be listened on"),
     ("listener-failed", 500, "Connections cannot be accepted"),
+    ("log-advised", 422, "An advisory concerns the receipt"),
+    (
+        "log-behind-store",
+        500,
+        "Transparency log lacks a receipt that was handed out",
+    ),
+    ("log-damaged", 500, "Log is damaged"),
+    ("log-entry-malformed", 422, "Log entry is malformed"),
+    (
+        "log-entry-not-canonical",
+        422,
+        "Log entry is not in its canonical encoding",
+    ),
+    (
+        "log-evidence-missing",
+        400,
+        "Log's key is given without anything to check",
+    ),
+    ("log-io", 500, "Log's files cannot be read or written"),
+    ("log-key", 500, "Log's key is not usable"),
+    (
+        "log-key-invalid",
+        400,
+        "Key of a log or witness does not fit",
+    ),
+    ("log-key-missing", 400, "Log's key is not given"),
+    ("log-locked", 500, "Log is in use by another process"),
+    ("log-missing", 400, "Folder holds no log of a service"),
+    (
+        "log-not-cosigned",
+        404,
+        "No witness has cosigned the log that far",
+    ),
+    (
+        "log-notice-invalid",
+        422,
+        "Advisory, revocation or rotation is not valid",
+    ),
+    (
+        "log-notice-signature",
+        422,
+        "Advisory, revocation or rotation is not signed by the service key in force",
+    ),
+    (
+        "log-origin-mismatch",
+        500,
+        "Folder holds another log than configured",
+    ),
+    ("log-revoked", 422, "What the receipt rests on was revoked"),
+    ("log-shrank", 500, "Log has lost entries"),
+    (
+        "log-signer-retired",
+        422,
+        "Receipt was logged when its signer's key was not in force",
+    ),
+    (
+        "log-signer-unknown",
+        422,
+        "Receipt's signer is no key of the service",
+    ),
+    ("log-unavailable", 503, "Transparency log cannot be written"),
     (
         "manifest-invalid",
         422,
@@ -235,6 +348,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Model asked for is not that of the pinned package",
     ),
     ("model-refused", 422, "Runtime refuses the model"),
+    (
+        "model-revoked",
+        410,
+        "What the model's answers rest on was revoked",
+    ),
     (
         "model-type",
         422,
@@ -381,6 +499,18 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Proving engine cannot take the request now",
     ),
     (
+        "ptau-contribution-invalid",
+        422,
+        "Contribution to the powers of tau is invalid",
+    ),
+    (
+        "ptau-inconsistent",
+        422,
+        "Powers of tau contradict each other",
+    ),
+    ("ptau-malformed", 422, "Powers-of-tau file is malformed"),
+    ("ptau-unsuitable", 422, "Powers-of-tau file does not serve"),
+    (
         "public-input-count",
         500,
         "Circuit has another number of public inputs",
@@ -397,6 +527,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Input quantizer does not fit the input",
     ),
     ("queue-full", 429, "Too much proving work is waiting"),
+    ("r1cs-malformed", 422, ".r1cs file is malformed"),
     (
         "randomness-unavailable",
         500,
@@ -414,6 +545,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Receipt is not in its canonical encoding",
     ),
     (
+        "receipt-not-logged",
+        422,
+        "Receipt is not in the transparency log",
+    ),
+    (
         "receipt-subject-mismatch",
         422,
         "Receipt subject is not the list of outputs",
@@ -428,6 +564,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "receipt-unsupported",
         422,
         "Receipt is of an unknown type or version",
+    ),
+    (
+        "report-folder-not-empty",
+        400,
+        "Folder for the report is not empty",
     ),
     (
         "requantize-encoding",
@@ -510,6 +651,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
     ("service-key", 500, "Key of the service cannot be used"),
     (
+        "service-key-missing",
+        400,
+        "Data folder holds no service key",
+    ),
+    (
+        "service-key-retired",
+        500,
+        "Transparency log retired the service key",
+    ),
+    (
         "service-refused",
         502,
         "Service refused without giving a code",
@@ -546,6 +697,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         500,
         "Store holds another receipt under this id",
     ),
+    ("store-receipt-missing", 500, "Store has no such receipt"),
     (
         "store-schema-unknown",
         500,
@@ -570,6 +722,46 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "A value is outside the element type",
     ),
     ("thread-failed", 500, "Thread cannot be started"),
+    (
+        "tlog-entry-too-long",
+        422,
+        "Entry is longer than a log can hold",
+    ),
+    ("tlog-inclusion-invalid", 422, "Entry is not in the log"),
+    ("tlog-inconsistent", 422, "Log's history was changed"),
+    (
+        "tlog-malformed",
+        422,
+        "Note, checkpoint, proof or tile of a log is malformed",
+    ),
+    ("tlog-origin-mismatch", 422, "Checkpoint is of another log"),
+    ("tlog-out-of-range", 422, "Index is outside the log"),
+    (
+        "tlog-signature-invalid",
+        422,
+        "Checkpoint carries a wrong signature",
+    ),
+    (
+        "tlog-tile-mismatch",
+        422,
+        "Tile is not what the checkpoint covers",
+    ),
+    (
+        "tlog-tile-missing",
+        422,
+        "Tile that the checkpoint covers is missing",
+    ),
+    ("tlog-unreadable", 500, "Tile cannot be read"),
+    (
+        "tlog-unsigned",
+        422,
+        "Checkpoint is not signed by the pinned key",
+    ),
+    (
+        "tlog-witnesses-missing",
+        422,
+        "Too few pinned witnesses cosigned the checkpoint",
+    ),
     ("transcript-malformed", 422, "Setup transcript is malformed"),
     (
         "transcript-mismatch",
@@ -634,6 +826,22 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Visibility of a tensor is given twice",
     ),
     (
+        "witness-conflict",
+        409,
+        "Witness cosigned the log at another size",
+    ),
+    (
+        "witness-inconsistent",
+        422,
+        "Tree does not contain the one cosigned before",
+    ),
+    (
+        "witness-log-unknown",
+        404,
+        "Witness does not follow this log",
+    ),
+    ("witness-missing", 400, "No witness is given"),
+    (
         "witness-outside-interval",
         500,
         "An intermediate value left its interval",
@@ -644,10 +852,28 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Witness looks up a value outside the table",
     ),
     (
+        "witness-quorum-invalid",
+        400,
+        "Quorum of witnesses cannot be met",
+    ),
+    ("witness-refused", 500, "Witness does not cosign"),
+    (
+        "witness-request-malformed",
+        400,
+        "Request to the witness is malformed",
+    ),
+    (
+        "witness-signature-invalid",
+        403,
+        "Checkpoint is not signed by the log's key",
+    ),
+    (
         "witness-unsatisfied",
         500,
         "Witness does not satisfy the circuit",
     ),
+    ("zkey-malformed", 422, ".zkey file is malformed"),
+    ("zkey-unsupported", 422, "Key cannot be written as .zkey"),
 ];
 
 /// The HTTP status and title of a code; `None` for a code that is not in the list.

@@ -72,15 +72,15 @@ pub(crate) struct Ready {
     tag = "operation",
     responses(
         (status = OK, body = Ready),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`", content_type = "application/problem+json", body = ProblemBody<'static>)
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
 pub(crate) async fn get_ready(State(shared): State<Arc<Shared>>) -> Result<Json<Ready>, Problem> {
-    if shared.queue.phase() == Phase::Open {
-        Ok(Json(Ready { ready: true }))
-    } else {
-        Err(Problem::shutting_down())
+    if shared.queue.phase() != Phase::Open {
+        return Err(Problem::shutting_down());
     }
+    shared.log.check()?;
+    Ok(Json(Ready { ready: true }))
 }
 
 /// Counters and durations in OpenMetrics text.

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use proofmark_types::Manifest;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -18,11 +19,12 @@ use crate::idempotency::{self, Known};
 use crate::metrics::Metrics;
 use crate::parameters::RequestParameters;
 use crate::problem::{Fault, Problem, ProblemBody, echo};
+use crate::publish::Answer;
 use crate::queue::{Refusal, Ticket};
 use crate::registry::Served;
 use crate::service::Shared;
 use crate::tensors::{RequestInput, decode_inputs, output_metadata};
-use crate::worker::{Answer, Job};
+use crate::worker::Job;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -50,7 +52,7 @@ pub(crate) struct RequestedOutput {
     name: String,
 }
 
-/// Runs the model, proves the run, verifies the proof, and answers.
+/// Runs the model, proves the run, verifies the proof, logs the receipt, and answers.
 ///
 /// Headers: `Request-Timeout` (seconds), `Idempotency-Key`. The answer's `Server-Timing` tells
 /// what took how long, in milliseconds.
@@ -68,6 +70,7 @@ pub(crate) struct RequestedOutput {
         (status = OK, description = "A proven answer", body = InferResponse<'static>),
         (status = BAD_REQUEST, description = "`json-malformed`, `input-…`, `output-unknown`, `tensor-…`, `parameter-invalid`, `request-invalid`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = NOT_FOUND, description = "`model-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = GONE, description = "`model-revoked`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = REQUEST_TIMEOUT, description = "`body-timeout`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = CONFLICT, description = "`idempotency-key-in-use`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = PAYLOAD_TOO_LARGE, description = "`body-too-large`", content_type = "application/problem+json", body = ProblemBody<'static>),
@@ -75,7 +78,7 @@ pub(crate) struct RequestedOutput {
         (status = UNPROCESSABLE_ENTITY, description = "`idempotency-key-reused`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = TOO_MANY_REQUESTS, description = "`queue-full`, with `Retry-After`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = INTERNAL_SERVER_ERROR, description = "`internal`, `proving-panicked`", content_type = "application/problem+json", body = ProblemBody<'static>),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `proving-unavailable`, `overloaded`", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `log-unavailable`, `proving-unavailable`, `overloaded`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = GATEWAY_TIMEOUT, description = "`deadline-exceeded`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
@@ -113,18 +116,33 @@ pub(crate) async fn infer_version(
     answer(&shared, model, request).await
 }
 
+/// Reads a body as the handler does, for whoever tests that with bytes of any origin.
+///
+/// # Errors
+/// The [`Problem`] that the client would get.
+pub fn decode_infer(manifest: &Manifest, body: &[u8]) -> Result<(), Problem> {
+    let request: InferRequest = parse_json(body)?;
+    request.parameters.inline_receipt()?;
+    wanted(manifest, request.outputs)?;
+    request.parameters.context()?;
+    decode_inputs(manifest, &request.inputs).map(drop)
+}
+
 async fn answer(
     shared: &Arc<Shared>,
     model: Arc<Served>,
     request: Request,
 ) -> Result<Response, Problem> {
     let accepted = Instant::now();
+    shared.log.check_model(&model)?;
     let (parts, body) = request.into_parts();
     let patience = deadline_of(&shared.config, &parts.headers)?;
     let key = idempotency::key_of(&parts.headers)?;
     if key.is_none() {
-        // A full queue is said before megabytes are read. With a key the answer may be there.
+        // What stands in the way is said before megabytes are read. With a key the answer may be
+        // there.
         shared.queue.would_accept().map_err(refusal)?;
+        shared.log.check()?;
     }
     let body = read_json_body(shared, &parts.headers, body).await?;
     let claim = match key {
@@ -146,9 +164,10 @@ async fn answer(
     };
     let request: InferRequest = parse_json(&body.bytes)?;
     drop(body);
+    shared.log.check()?;
     let plan = AnswerPlan {
         inline_receipt: request.parameters.inline_receipt()?,
-        wanted: wanted(&model, request.outputs)?,
+        wanted: wanted(model.manifest(), request.outputs)?,
         id: request.id,
         public_url: shared.config.public_url.clone(),
     };
@@ -255,8 +274,8 @@ fn refusal(refusal: Refusal) -> Problem {
     }
 }
 
-fn wanted(model: &Served, outputs: Vec<RequestedOutput>) -> Result<Vec<String>, Problem> {
-    let known = output_metadata(model.manifest());
+fn wanted(manifest: &Manifest, outputs: Vec<RequestedOutput>) -> Result<Vec<String>, Problem> {
+    let known = output_metadata(manifest);
     let faults: Vec<_> = outputs
         .iter()
         .enumerate()
@@ -267,7 +286,7 @@ fn wanted(model: &Served, outputs: Vec<RequestedOutput>) -> Result<Vec<String>, 
             detail: format!(
                 "the model has no output {}; GET /v2/models/{} lists all of them",
                 echo(&output.name),
-                model.name()
+                manifest.name
             ),
         })
         .collect();

@@ -3,6 +3,7 @@
 
 mod health;
 mod infer;
+mod log;
 mod models;
 mod receipts;
 mod verify;
@@ -14,6 +15,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,6 +25,9 @@ use crate::http::{caught, observe};
 use crate::problem::{Fault, Problem, ProblemBody};
 use crate::service::Shared;
 
+pub use infer::decode_infer;
+pub use verify::decode_verify;
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -30,10 +35,13 @@ use crate::service::Shared;
         description = "Inference whose every answer carries a proof that ONNX Runtime computed exactly this. \
                        Errors are RFC 9457 problems with stable codes."
     ),
+    // A tile's path has slashes, which no template of OpenAPI covers: documented here, routed below.
+    paths(log::get_tile),
     tags(
         (name = "inference", description = "Open Inference Protocol v2"),
         (name = "packages", description = "What a verifier needs of a served model"),
         (name = "receipts", description = "Receipts and their verification"),
+        (name = "log", description = "The transparency log that holds every receipt handed out"),
         (name = "operation", description = "For whoever runs the service")
     ),
     components(schemas(ProblemBody<'static>, Fault))
@@ -57,7 +65,11 @@ fn documented() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(models::get_manifest))
         .routes(routes!(models::get_verifying_key))
         .routes(routes!(receipts::get_receipt))
+        .routes(routes!(log::get_tlog_proof))
         .routes(routes!(verify::verify))
+        .routes(routes!(log::get_log))
+        .routes(routes!(log::get_checkpoint))
+        .routes(routes!(log::get_cosigned_checkpoint))
         .routes(routes!(health::get_metrics))
         .routes(routes!(get_openapi))
 }
@@ -76,6 +88,7 @@ pub(crate) fn openapi_json() -> String {
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let (router, _) = documented().split_for_parts();
     router
+        .route("/tile/{*path}", get(log::get_tile))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(CatchPanicLayer::custom(caught))

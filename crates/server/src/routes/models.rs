@@ -128,6 +128,8 @@ fn readiness(
     if shared.queue.phase() != Phase::Open {
         return Err(Problem::shutting_down());
     }
+    shared.log.check()?;
+    shared.log.check_model(model)?;
     Ok(Json(ModelReady {
         name: model.name().to_owned(),
         ready: true,
@@ -143,7 +145,7 @@ fn readiness(
     responses(
         (status = OK, body = ModelReady),
         (status = NOT_FOUND, description = "`model-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`", content_type = "application/problem+json", body = ProblemBody<'static>)
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
 pub(crate) async fn get_model_ready(
@@ -162,7 +164,7 @@ pub(crate) async fn get_model_ready(
     responses(
         (status = OK, body = ModelReady),
         (status = NOT_FOUND, description = "`model-unknown`, `version-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`", content_type = "application/problem+json", body = ProblemBody<'static>)
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
 pub(crate) async fn get_model_version_ready(

@@ -116,6 +116,16 @@ pub(crate) async fn verify(
     Ok(Json(answer(digest, verdict)))
 }
 
+/// Reads a body as the handler does, for whoever tests that with bytes of any origin.
+///
+/// # Errors
+/// The [`Problem`] that the client would get.
+pub fn decode_verify(body: &[u8]) -> Result<(), Problem> {
+    let request: VerifyRequest = parse_json(body)?;
+    request.nonce.as_deref().map(nonce).transpose()?;
+    envelope_bytes(&request.receipt).map(drop)
+}
+
 fn answer(package_digest: Digest, verdict: Result<Verdict, Rejection>) -> VerifyResponse {
     let verdict = match verdict {
         Ok(verdict) => verdict,

@@ -13,10 +13,25 @@ async fn a_proven_answer() {
     assert_eq!(reply.header("content-type"), "application/json");
     assert_eq!(reply.header("x-request-id"), "test");
     let timing = reply.header("server-timing");
-    for part in ["queue;dur=", "runtime;dur=", "proving;dur=", "store;dur="] {
+    for part in [
+        "queue;dur=",
+        "runtime;dur=",
+        "proving;dur=",
+        "store;dur=",
+        "log;dur=",
+    ] {
         assert!(timing.contains(part), "{timing}");
     }
-    insta::assert_json_snapshot!(reply.json());
+    let mut answer = reply.json();
+    // The log's key is drawn at its first start.
+    let proof = answer["tlog_proof"].take();
+    assert!(
+        proof
+            .as_str()
+            .unwrap()
+            .starts_with("c2sp.org/tlog-proof@v1\nindex 0\n\n")
+    );
+    insta::assert_json_snapshot!(answer);
 }
 
 #[tokio::test]
@@ -96,6 +111,9 @@ async fn only_the_outputs_that_are_wanted_and_only_a_link() {
         json!({"name":"logits:label","datatype":"BYTES","shape":[1],"data":["dog"]})
     );
     assert_eq!(answer.get("receipt"), None);
+    assert_eq!(answer.get("tlog_proof"), None);
+    let url = answer["parameters"]["tlog_proof_url"].as_str().unwrap();
+    assert_eq!(app.get(url).await.status, 200);
     assert_eq!(answer.get("id"), None);
     let url = answer["parameters"]["receipt_url"].as_str().unwrap();
     assert_eq!(app.get(url).await.status, 200);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{Engine, config, request};
+use crate::support::{Engine, config, open_log, request};
 use proofmark_server::{ServerConfig, ServerError, Service, serve};
 use proofmark_store::Store;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,6 +25,7 @@ async fn start(drain_timeout: Duration) -> Running {
     let store = Store::open(&folder.path().join("receipts.db"))
         .await
         .unwrap();
+    let log = open_log(folder.path());
     let engine = Engine::new("toy", "1");
     let config = ServerConfig {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -37,8 +38,8 @@ async fn start(drain_timeout: Duration) -> Running {
     let backend = engine.clone();
     let server = tokio::spawn(async move {
         let shutdown = async move { stopped.await.unwrap() };
-        serve(config, vec![backend], store, shutdown, |address| {
-            tell.send(address).unwrap();
+        serve(config, vec![backend], store, log, shutdown, |listening| {
+            tell.send(listening.address).unwrap();
         })
         .await
     });
@@ -156,15 +157,24 @@ async fn what_does_not_start() {
     let toy = || Engine::new("toy", "1");
     let in_use = ServerConfig { listen, ..config() };
     let never = std::future::pending::<()>();
-    let error = serve(in_use, vec![toy()], store.clone(), never, |_| ())
-        .await
-        .unwrap_err();
+    let log = open_log(folder.path());
+    let error = serve(
+        in_use,
+        vec![toy()],
+        store.clone(),
+        log.clone(),
+        never,
+        |_| (),
+    )
+    .await
+    .unwrap_err();
     assert_eq!(error.code(), "listen-failed");
-    let code = |config, backends| {
-        let error = Service::new(config, backends, store.clone()).err();
-        error.map(|e| e.code())
+    let code = async |config, backends| {
+        let started = Service::new(config, backends, store.clone(), log.clone()).await;
+        started.err().map(|e| e.code())
     };
-    assert_eq!(code(config(), vec![toy(), toy()]), Some("duplicate-model"));
+    let twice = code(config(), vec![toy(), toy()]).await;
+    assert_eq!(twice, Some("duplicate-model"));
     for bad in [
         ServerConfig {
             workers: 0,
@@ -191,7 +201,7 @@ async fn what_does_not_start() {
             ..config()
         },
     ] {
-        assert_eq!(code(bad, vec![toy()]), Some("server-config"));
+        assert_eq!(code(bad, vec![toy()]).await, Some("server-config"));
     }
 }
 
@@ -202,7 +212,10 @@ async fn the_last_version_given_answers_by_default() {
         .await
         .unwrap();
     let (old, new) = (Engine::new("toy", "1"), Engine::new("toy", "2"));
-    let service = Service::new(config(), vec![old.clone(), new.clone()], store).unwrap();
+    let log = open_log(folder.path());
+    let service = Service::new(config(), vec![old.clone(), new.clone()], store, log)
+        .await
+        .unwrap();
     let send = async |path: &str| {
         let request = crate::support::post(path, &[], request());
         let response = tower::ServiceExt::oneshot(service.router(), request).await;

@@ -4,6 +4,7 @@
 //! key's trapdoor is known here, and whoever knows it can simulate a proof of any statement. So
 //! receipts of these tests pass the real verifier, while nothing is said about proving.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -15,8 +16,9 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use ed25519_dalek::SigningKey;
+use proofmark_log::{Log, Options};
 use proofmark_server::backend::{BackendError, ProveRequest, Proven, ProvingBackend, Timings};
-use proofmark_server::{ServerConfig, Service};
+use proofmark_server::{ServerConfig, Service, TransparencyLog};
 use proofmark_store::Store;
 use proofmark_types::manifest::{
     Backend, CircuitRecord, CompilerPin, InputQuantizer, InputSpec, MANIFEST_FORMAT, ModelFile,
@@ -271,7 +273,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) service: Service,
     pub(crate) router: Router,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -314,14 +316,27 @@ pub(crate) async fn app_with(config: ServerConfig) -> App {
         .await
         .unwrap();
     let engine = Engine::new("toy", "1");
-    let service = Service::new(config, vec![engine.clone()], store.clone()).unwrap();
+    let log = open_log(folder.path());
+    let service = Service::new(config, vec![engine.clone()], store.clone(), log)
+        .await
+        .unwrap();
     let router = service.router();
     App {
         engine,
         store,
         service,
         router,
-        _folder: folder,
+        folder,
+    }
+}
+
+/// The log in a data folder.
+pub(crate) fn open_log(data: &Path) -> TransparencyLog {
+    let folder = data.join("log");
+    TransparencyLog {
+        open: Arc::new(move || Log::open(&folder, &Options::default())),
+        service_key: signing_key().verifying_key().to_bytes(),
+        cosign: None,
     }
 }
 
