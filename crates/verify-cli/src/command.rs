@@ -6,11 +6,12 @@ use clap::Args;
 use proofmark_types::Digest;
 use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
-use proofmark_verifier::{Expectations, Opening, Pins, TrustedPackage, Verdict};
+use proofmark_verifier::{Expectations, Opening, Pins, SignatureVerdict, TrustedPackage, Verdict};
 
 use crate::failure::Failure;
 use crate::files::{MAX_KEY_BYTES, read_bounded};
 use crate::hex::bytes_from_hex;
+use crate::logged::{LogArgs, Logged};
 use crate::opening::read_openings;
 use crate::report::Report;
 
@@ -30,6 +31,9 @@ pub struct VerifyArgs {
     /// Nonce that the receipt must answer: 0x and 64 hex digits
     #[arg(long, value_name = "NONCE", value_parser = bytes32)]
     pub nonce: Option<[u8; 32]>,
+    /// What is asked of the transparency log.
+    #[command(flatten)]
+    pub log: LogArgs,
     /// Values (and salts) of hidden tensors, to be compared with their commitments
     #[arg(long, value_name = "FILE")]
     pub openings: Option<PathBuf>,
@@ -61,12 +65,15 @@ pub struct Verified {
     pub verdict: Verdict,
     /// The openings that were compared.
     pub openings: Vec<Opening>,
+    /// The receipt's place in the transparency log, if that was looked at.
+    pub logged: Option<Logged>,
 }
 
 impl Verified {
     /// What was found, for people and for programs.
     pub fn report(&self) -> Report<'_> {
         Report::new(self.package, &self.manifest, &self.verdict, &self.openings)
+            .with_log(self.logged.as_ref())
     }
 }
 
@@ -86,7 +93,8 @@ pub fn verify(request: &Request<'_>) -> Result<Verified, Failure> {
     let expectations = Expectations {
         context: None,
         nonce: args.nonce,
-        signer: args.service_key,
+        // With the whole log the key may be one that rotations lead to from the pinned one.
+        signer: args.service_key.filter(|_| args.log.log.is_none()),
         openings: match &args.openings {
             Some(path) => read_openings(path)?,
             None => Vec::new(),
@@ -94,11 +102,18 @@ pub fn verify(request: &Request<'_>) -> Result<Verified, Failure> {
     };
     let pins = Pins::package(args.package_digest);
     let package = TrustedPackage::open(&pins, &manifest, &verifying_key)?;
-    let verdict = package.verify(&receipt, &expectations)?;
+    let mut verdict = package.verify(&receipt, &expectations)?;
+    let logged = args.log.check(&receipt, args.service_key.as_ref())?;
+    if let (SignatureVerdict::ValidUnpinned { key_id }, Some(_)) =
+        (verdict.signature, &args.log.log)
+    {
+        verdict.signature = SignatureVerdict::ValidPinned { key_id };
+    }
     Ok(Verified {
         package: args.package_digest,
         manifest: package.manifest().clone(),
         verdict,
         openings: expectations.openings,
+        logged,
     })
 }

@@ -1,17 +1,16 @@
 //! An accepted receipt in plain language: what is proven, and what is not.
 
 use proofmark_types::field::fr_to_hex;
-use proofmark_types::manifest::{Manifest, SetupKind, View, ViewValue, Visibility};
+use proofmark_types::manifest::{Manifest, View, ViewValue, Visibility};
 use proofmark_types::receipt::{RecordValue, TensorRecord};
+use proofmark_types::time::utc;
 use proofmark_types::{Digest, IntTensor};
-use proofmark_verifier::{Opening, SignatureVerdict, Verdict};
+use proofmark_verifier::{Opening, SignatureVerdict, Verdict, not_proven};
 use serde_json::{Map, Value, json};
 
 use crate::hex::bytes_to_hex;
-use crate::time::utc;
-
-/// Values of a tensor that are shown to people; programs get all of them.
-const SHOWN_VALUES: usize = 12;
+use crate::logged::Logged;
+use crate::text::numbers;
 
 /// What a verification found.
 #[derive(Debug, Clone)]
@@ -20,6 +19,7 @@ pub struct Report<'a> {
     manifest: &'a Manifest,
     verdict: &'a Verdict,
     openings: &'a [Opening],
+    logged: Option<&'a Logged>,
 }
 
 impl<'a> Report<'a> {
@@ -36,7 +36,15 @@ impl<'a> Report<'a> {
             manifest,
             verdict,
             openings,
+            logged: None,
         }
+    }
+
+    /// With the receipt's place in the transparency log, when that was looked at.
+    #[must_use]
+    pub const fn with_log(mut self, logged: Option<&'a Logged>) -> Self {
+        self.logged = logged;
+        self
     }
 
     /// The values of a tensor: from the receipt when it is public, else from its opening.
@@ -75,29 +83,12 @@ impl<'a> Report<'a> {
                 "tensor {name:?} holds the values that you compared it with"
             ));
         }
+        proven.extend(self.logged.map(Logged::proven).unwrap_or_default());
         proven
     }
 
     /// What is not proven, a sentence each.
     pub fn not_proven(&self) -> Vec<String> {
-        let mut open = Vec::new();
-        if self.verdict.setup_kind == SetupKind::SingleParty {
-            open.push(
-                "that nobody kept the setup's secret: the setup was single-party, so whoever made \
-                 the keys could have forged this proof unless they wiped the secret as the software \
-                 does"
-                    .to_owned(),
-            );
-        }
-        open.push(
-            "that the model is right, fair or fit for a purpose: only what it computed is proven"
-                .to_owned(),
-        );
-        open.push(
-            "floats: the proof binds the integers; reading them as probability or class is \
-             recomputed here from the manifest's views"
-                .to_owned(),
-        );
         let receipt = &self.verdict.receipt;
         let records = receipt.inputs.iter().chain(&receipt.outputs);
         let hidden: Vec<&str> = records
@@ -105,24 +96,8 @@ impl<'a> Report<'a> {
             .map(|r| r.name.as_str())
             .filter(|name| !self.verdict.opened.iter().any(|opened| opened == name))
             .collect();
-        if !hidden.is_empty() {
-            open.push(format!(
-                "what {} holds: the receipt shows a commitment only; whoever knows the values can \
-                 open it",
-                hidden.join(", ")
-            ));
-        }
-        open.push(match self.verdict.signature {
-            SignatureVerdict::ValidPinned { .. } => {
-                "when it was proven, and by which software: the service that you pinned says so"
-                    .to_owned()
-            }
-            SignatureVerdict::ValidUnpinned { .. } => {
-                "who signed, when, and with which software: the signature is valid, but its key was \
-                 not given with --service-key"
-                    .to_owned()
-            }
-        });
+        let mut open = not_proven(self.verdict.setup_kind, self.verdict.signature, &hidden);
+        open.extend(self.logged.map(Logged::not_proven).unwrap_or_default());
         open
     }
 
@@ -151,6 +126,7 @@ impl<'a> Report<'a> {
             "inputs": receipt.inputs.iter().map(|r| self.record_json(r, &[])).collect::<Vec<_>>(),
             "outputs": self.outputs().map(|(r, views)| self.record_json(r, views)).collect::<Vec<_>>(),
             "opened": self.verdict.opened,
+            "log": self.logged.map(Logged::json),
             "proven": self.proven(),
             "not_proven": self.not_proven(),
         })
@@ -176,6 +152,7 @@ impl<'a> Report<'a> {
             format!("signed by  {key_id} ({pinned})"),
             format!("proved at  {} (the signer's claim)", utc(receipt.proved_at)),
         ];
+        lines.extend(self.logged.map(Logged::lines).unwrap_or_default());
         for record in &receipt.inputs {
             lines.push(format!("input      {}", self.record_text(record)));
         }
@@ -264,18 +241,6 @@ fn views_json(tensor: &IntTensor, views: &[View]) -> Value {
         object.insert(name.to_owned(), value);
     }
     Value::Object(object)
-}
-
-fn numbers(values: &[i32]) -> String {
-    let mut shown: Vec<String> = values
-        .iter()
-        .take(SHOWN_VALUES)
-        .map(ToString::to_string)
-        .collect();
-    if values.len() > SHOWN_VALUES {
-        shown.push(format!("… {} in all", values.len()));
-    }
-    format!("[{}]", shown.join(", "))
 }
 
 /// The class of each row with its share, one line a row; nothing for an output without classes.

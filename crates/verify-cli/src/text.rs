@@ -1,16 +1,21 @@
-//! Text of others on a terminal.
+//! Text for people.
 
-/// The text with what could steer a terminal or reorder it replaced: control characters but the
-/// line feed, and the characters that override the direction of writing. Names in a model and the
-/// words of a service are chosen by others.
-pub fn printable(text: &str) -> String {
-    let replace = |c: char| match c {
-        '\n' => c,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    text.chars().map(replace).collect()
+pub use proofmark_types::text::printable;
+
+/// Values of a tensor that are shown to people; programs get all of them.
+const SHOWN_VALUES: usize = 12;
+
+/// The first values of a tensor, and how many there are.
+pub(crate) fn numbers(values: &[i32]) -> String {
+    let mut shown: Vec<String> = values
+        .iter()
+        .take(SHOWN_VALUES)
+        .map(ToString::to_string)
+        .collect();
+    if values.len() > SHOWN_VALUES {
+        shown.push(format!("… {} in all", values.len()));
+    }
+    format!("[{}]", shown.join(", "))
 }
 
 #[cfg(test)]
@@ -18,13 +23,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_is_replaced() {
-        let plain = "µs … 3 %\nnext";
-        assert_eq!(printable(plain), plain);
-        for steering in ["\u{1b}[2J", "a\rb", "a\u{202e}b", "a\u{9b}1m", "a\u{7}"] {
-            let shown = printable(steering);
-            assert!(shown.contains(char::REPLACEMENT_CHARACTER), "{steering:?}");
-            assert!(!shown.chars().any(char::is_control), "{steering:?}");
-        }
+    fn people_see_the_first_values() {
+        assert_eq!(numbers(&[1, -2]), "[1, -2]");
+        assert_eq!(
+            numbers(&[0; 13]),
+            "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, … 13 in all]"
+        );
     }
 }
