@@ -8,6 +8,8 @@ mod crash;
 mod hostile;
 mod infer;
 mod limits;
+mod log;
+mod notices;
 mod shutdown;
 mod start;
 mod swap;
@@ -16,6 +18,7 @@ mod visibility;
 use std::path::Path;
 
 use proofmark_tests::service::{Public, Reply, Service, Start};
+use proofmark_tlog::TlogProof;
 use proofmark_types::IntTensor;
 use proofmark_types::receipt::{Envelope, RecordValue};
 use serde_json::Value;
@@ -57,6 +60,12 @@ fn envelope(service: &Service, reply: &Reply) -> (Vec<u8>, Envelope) {
     let envelope = Envelope::parse(&bytes).unwrap();
     assert_eq!(envelope.receipt_id().to_string(), reply.receipt_id());
     (bytes, envelope)
+}
+
+/// The proof of logging that an answer carries. Unverified.
+fn tlog_proof(reply: &Reply) -> TlogProof {
+    let answer = reply.json();
+    TlogProof::parse(answer["tlog_proof"].as_str().unwrap().as_bytes()).unwrap()
 }
 
 /// The values of a tensor of an answer.

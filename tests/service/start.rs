@@ -6,6 +6,7 @@ use std::path::Path;
 
 use proofmark_tests::service::{Ended, SERVED, Start, copy_package, only, proofmark, run, seal};
 use proofmark_types::Digest;
+use proofmark_types::manifest::SetupKind;
 use serde_json::Value;
 
 use crate::{DIGITS, RISK};
@@ -182,6 +183,29 @@ fn keys_of_another_model() {
     let data = tempfile::tempdir().unwrap();
     let ended = serve(folder.path(), data.path(), &[]);
     ended.refused(1, "transcript-mismatch");
+}
+
+/// A transcript that admits that everybody knows the trapdoor, under a manifest that does not; and
+/// one of a single party under a manifest that names a ceremony.
+#[test]
+fn a_key_that_everyone_can_forge_with() {
+    refused("manifest-mismatch", &["kind of setup"], |package| {
+        let path = package.join("transcript.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let dev = text.replace("\"single-party\"", "\"unsafe-dev\"");
+        assert_ne!(dev, text);
+        fs::write(&path, &dev).unwrap();
+        forged(package, |manifest| {
+            let transcript = &mut manifest.sealed.as_mut().unwrap().transcript;
+            transcript.digest = Digest::of(dev.as_bytes());
+            transcript.bytes = u64::try_from(dev.len()).unwrap();
+        });
+    });
+    refused("manifest-mismatch", &["kind of setup"], |package| {
+        forged(package, |manifest| {
+            manifest.sealed.as_mut().unwrap().setup_kind = SetupKind::Ceremony;
+        });
+    });
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn a_private_input_appears_nowhere_and_its_opening_goes_to_the_caller() {
         let mut values = integers.data().to_vec();
         values[0] = first;
         json!({
+            "format": "proofmark/openings/v1",
             "openings": [
                 {
                     "tensor": input.name,

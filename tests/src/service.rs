@@ -364,6 +364,7 @@ impl Reply {
 pub struct Service {
     child: Child,
     url: String,
+    log_key: String,
     log: PathBuf,
     agent: ureq::Agent,
 }
@@ -415,11 +416,12 @@ impl Service {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let event: Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(url) = event["listening"].as_str() {
-                    sender.send(url.to_owned()).ok();
+                    let log_key = event["log_key"].as_str().unwrap_or_default();
+                    sender.send((url.to_owned(), log_key.to_owned())).ok();
                 }
             }
         });
-        let Ok(url) = receiver.recv_timeout(Duration::from_secs(60)) else {
+        let Ok((url, log_key)) = receiver.recv_timeout(Duration::from_secs(60)) else {
             child.kill().ok();
             child.wait().ok();
             let log = fs::read_to_string(&log).unwrap_or_default();
@@ -433,6 +435,7 @@ impl Service {
         Self {
             child,
             url,
+            log_key,
             log,
             agent,
         }
@@ -441,6 +444,11 @@ impl Service {
     /// Its address, `http://…`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The public key of its transparency log, as `--log-key` takes it.
+    pub fn log_key(&self) -> &str {
+        &self.log_key
     }
 
     /// What it logged.

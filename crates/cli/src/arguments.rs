@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proofmark_engine::BackendChoice;
+use proofmark_tlog::VerifierKey;
 use proofmark_types::Digest;
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
-use proofmark_verify::{VerifyArgs, bytes_from_hex};
+use proofmark_verify::{LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
+
+use crate::commands::ceremony::CeremonyArgs;
+use crate::commands::log::{LogArgs, LogFiles, WitnessList};
 
 /// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is
 /// made and verified, and only then is the result given out.
@@ -31,10 +35,18 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Make the keys of a draft and seal it as a package
     Setup(SetupArgs),
+    /// Make keys together with others: forging takes all of you
+    Ceremony(CeremonyArgs),
     /// Prove one inference on this machine
     Prove(ProveArgs),
     /// Verify a receipt against a package that you pin
     Verify(VerifyPackageArgs),
+    /// Work with a receipt that you have
+    Receipt(ReceiptArgs),
+    /// Work with a service's transparency log, or be a witness of one
+    Log(LogArgs),
+    /// Derive everything again from a package and its receipts, without the service that made them
+    Audit(AuditArgs),
     /// Serve proven inference over HTTP
     Serve(ServeArgs),
     /// Ask a running service and verify its answer before showing it
@@ -159,7 +171,8 @@ pub(crate) struct ProveArgs {
     /// Where to write the receipt
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: PathBuf,
-    /// Where to write values and salts of hidden tensors; for you alone
+    /// Where to write values and salts of hidden tensors; for you alone (default with a private
+    /// tensor: beside the receipt, RECEIPT.openings)
     #[arg(long, value_name = "FILE")]
     pub(crate) openings: Option<PathBuf>,
     /// Folder of the signing key, made at first use (default: a key for this receipt only)
@@ -200,6 +213,86 @@ pub(crate) struct VerifyPackageArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReceiptArgs {
+    #[command(subcommand)]
+    pub(crate) command: ReceiptCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReceiptCommand {
+    /// Show that hidden tensors hold certain values: compare them with the receipt's commitments
+    Open(OpenArgs),
+    /// Print a JSON Schema (draft 2020-12) that receipts, or files of openings, keep to
+    Schema(SchemaArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Of what
+    #[arg(value_enum, default_value = "statement")]
+    pub(crate) of: SchemaOf,
+}
+
+/// What a JSON Schema is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The signed envelope
+    Envelope,
+    /// The statement in the envelope, with the predicate
+    Statement,
+    /// A file of openings
+    Openings,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// The package's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) package: PathBuf,
+    /// Digest of the package that you mean, from a source that you trust
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) package_digest: Option<Digest>,
+    /// Public key of a service that you trust: 0x and 64 hex digits; may be repeated
+    #[arg(long, value_name = "KEY", value_parser = bytes32)]
+    pub(crate) service_key: Vec<[u8; 32]>,
+    /// Receipts: files, and folders whose *.json files are receipts; may be repeated
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) receipts: Vec<PathBuf>,
+    /// Public key of the transparency log, NAME+ID+KEY, from a source that you trust
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) log_key: Option<VerifierKey>,
+    /// Copies of the log, whole: what it says of the receipts is honoured; may be repeated
+    #[arg(long, value_name = "DIR", requires = "log_key")]
+    pub(crate) log: Vec<PathBuf>,
+    /// Proofs that receipts are logged: files and folders; may be repeated
+    #[arg(long, value_name = "PATH", requires = "log_key", num_args = 1..)]
+    pub(crate) tlog_proof: Vec<PathBuf>,
+    /// Older checkpoints of the log that were kept: it must still contain them; may be repeated
+    #[arg(long, value_name = "FILE", requires = "log_key")]
+    pub(crate) checkpoint: Vec<PathBuf>,
+    /// How many receipts to compute again in ONNX Runtime and in the integer evaluator
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) samples: usize,
+    /// What chooses the samples: 0x and 64 hex digits (default: drawn at random, so that nobody
+    /// can foresee it)
+    #[arg(long, value_name = "SEED", value_parser = bytes32)]
+    pub(crate) seed: Option<[u8; 32]>,
+    /// Data of your own that float and integer model are compared on (.npz, .npy or .json); labels
+    /// under `y`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// The float model (default: the package's)
+    #[arg(long, value_name = "MODEL.onnx", requires = "data")]
+    pub(crate) float: Option<PathBuf>,
+    /// Accuracy, 0 to 1, that the integer model may lose against the float model
+    #[arg(long, value_name = "SHARE", default_value_t = proofmark_audit::DEFAULT_ACCURACY_LOSS, value_parser = share)]
+    pub(crate) accuracy_loss: f64,
+    /// Folder for report.json and report.html; new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// Folder whose subfolders are the sealed packages
     #[arg(long, value_name = "DIR")]
@@ -207,6 +300,10 @@ pub(crate) struct ServeArgs {
     /// Folder for the receipts' database and the service's signing key
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) log: LogFiles,
+    #[command(flatten)]
+    pub(crate) witnesses: WitnessList,
     /// Address to listen on; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
@@ -249,9 +346,17 @@ pub(crate) struct InferArgs {
     /// Where to write the receipt
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Option<PathBuf>,
-    /// Where to write values and salts of hidden tensors; for you alone
+    /// Where to write values and salts of hidden tensors; for you alone (default with a private
+    /// tensor: beside the receipt, RECEIPT.openings)
     #[arg(long, value_name = "FILE")]
     pub(crate) openings: Option<PathBuf>,
+    /// The transparency log that must hold the receipt.
+    #[command(flatten)]
+    pub(crate) log: LogKeyArgs,
+    /// Where to write the proof that the receipt is logged (default: beside the receipt,
+    /// RECEIPT.tlog-proof)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tlog_proof: Option<PathBuf>,
     /// Seconds to wait for the answer
     #[arg(long, value_name = "S", default_value_t = 120)]
     pub(crate) timeout: u64,
@@ -278,6 +383,11 @@ pub(crate) struct BenchArgs {
 
 fn bytes32(text: &str) -> Result<[u8; 32], String> {
     bytes_from_hex(text).ok_or_else(|| "it must be 0x and 64 hex digits".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
 }
 
 fn reference(text: &str) -> Result<ReferenceLevel, String> {

@@ -1,6 +1,7 @@
 //! `proofmark infer`: asks a running service and shows its answer only after verifying it.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proofmark_package::{MAX_FILE_BYTES, read_bounded};
@@ -9,14 +10,14 @@ use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Visibility};
 use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
 use proofmark_types::{IntTensor, Manifest};
 use proofmark_verifier::{Expectations, Opening, Pins, TrustedPackage};
-use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex, write_openings};
+use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex, check_proof};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::arguments::InferArgs;
-use crate::commands::prove::hidden;
-use crate::commands::{check_secret, package_files, random_bytes, write, write_secret};
+use crate::commands::prove::{hidden, openings_file, openings_line, save_openings};
+use crate::commands::{check_secret, package_files, random_bytes, write};
 use crate::failures::OrFail as _;
 use crate::inputs::{self, Input, Reading};
 use crate::output::Output;
@@ -33,6 +34,8 @@ struct Answer<'a> {
     openings: Vec<Salt>,
     #[serde(borrow)]
     receipt: &'a RawValue,
+    #[serde(default)]
+    tlog_proof: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +49,7 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
     let (manifest, verifying_key) = package_files(&args.files)?;
     let manifest = read_bounded(&manifest, MAX_MANIFEST_BYTES as u64).or_fail()?;
     let verifying_key = read_bounded(&verifying_key, MAX_FILE_BYTES).or_fail()?;
+    let policy = args.log.policy()?;
     let pins = Pins::package(args.package_digest);
     let package = TrustedPackage::open(&pins, &manifest, &verifying_key)?;
     let manifest = package.manifest();
@@ -65,6 +69,8 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         Some(nonce) => nonce,
         None => random_bytes()?,
     };
+    let openings_path = openings_file(manifest, args.openings.as_deref(), args.receipt.as_deref());
+    check_secret(openings_path.as_deref())?;
 
     let bars = output.bars();
     let spinner = bars.spinner("waiting for a proven answer");
@@ -86,23 +92,35 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         openings,
     };
     let verdict = package.verify(receipt, &expectations)?;
+    let logged = match (&policy, &answer.tlog_proof) {
+        (None, _) => None,
+        (Some(policy), Some(proof)) => Some(check_proof(policy, proof.as_bytes(), receipt)?),
+        (Some(_), None) => {
+            let message = "the answer carries no proof that its receipt is logged";
+            return Err(Failure::new(Exit::Rejected, "answer-malformed", message)
+                .hint("without --log-key it is not asked for"));
+        }
+    };
     let verified = Verified {
         package: args.package_digest,
         manifest: manifest.clone(),
         verdict,
         openings: expectations.openings,
+        logged,
     };
-    if let Some(path) = &args.openings {
-        let hidden: Vec<Opening> = verified
-            .openings
-            .iter()
-            .filter(|opening| is_hidden(manifest, &opening.name))
-            .cloned()
-            .collect();
-        write_secret(path, write_openings(&hidden).as_bytes())?;
-    }
+    let hidden: Vec<Opening> = verified
+        .openings
+        .iter()
+        .filter(|opening| is_hidden(manifest, &opening.name))
+        .cloned()
+        .collect();
+    save_openings(openings_path.as_deref(), &hidden)?;
     if let Some(path) = &args.receipt {
         write(path, receipt)?;
+    }
+    let proof_path = answer.tlog_proof.as_ref().and(proof_file(args));
+    if let (Some(path), Some(proof)) = (&proof_path, &answer.tlog_proof) {
+        write(path, proof.as_bytes())?;
     }
     let report = verified.report();
     let mut object = report.json();
@@ -113,7 +131,32 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         }
         lines.push(format!("receipt written to {}", path.display()));
     }
+    if let Some(path) = &proof_path {
+        if let Value::Object(members) = &mut object {
+            members.insert("tlog_proof_file".to_owned(), json!(path));
+        }
+        lines.push(format!("proof of logging written to {}", path.display()));
+    }
+    if let Some(path) = &openings_path {
+        if let Value::Object(members) = &mut object {
+            members.insert("openings_file".to_owned(), json!(path));
+        }
+        lines.push(openings_line(path));
+    } else if hidden.iter().any(|opening| opening.salt.is_some()) {
+        output.note(
+            "note: the salts of private tensors are lost without --openings FILE or --receipt FILE",
+        );
+    }
     output.result(&object, &lines.join("\n"))
+}
+
+/// Where the proof of logging is written: where asked, or beside the receipt.
+fn proof_file(args: &InferArgs) -> Option<PathBuf> {
+    args.tlog_proof.clone().or_else(|| {
+        let mut name = args.receipt.as_ref()?.clone().into_os_string();
+        name.push(".tlog-proof");
+        Some(name.into())
+    })
 }
 
 fn is_hidden(manifest: &Manifest, name: &str) -> bool {
@@ -129,8 +172,13 @@ fn openings(
     inputs: &[Input],
     answer: &Answer<'_>,
 ) -> Result<Vec<Opening>, Failure> {
+    // A tensor that the service opens twice is opened by neither: the caller would keep one.
     let salt = |name: &str| {
-        let salt = answer.openings.iter().find(|salt| salt.tensor == name)?;
+        let mut salts = answer.openings.iter().filter(|salt| salt.tensor == name);
+        let salt = salts.next()?;
+        if salts.next().is_some() {
+            return None;
+        }
         fr_from_hex(&salt.salt).ok()
     };
     let mut outputs = Vec::new();

@@ -1,10 +1,14 @@
 //! One file a command.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod ceremony;
 pub(crate) mod import;
 pub(crate) mod infer;
 pub(crate) mod inspect;
+pub(crate) mod log;
 pub(crate) mod prove;
+pub(crate) mod receipt;
 pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod verify;

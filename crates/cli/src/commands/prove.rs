@@ -1,12 +1,15 @@
 //! `proofmark prove`: one inference, proven on this machine.
 
+use std::path::{Path, PathBuf};
+
 use ed25519_dalek::SigningKey;
 use proofmark_engine::{Engine, ProveRequest, ServiceKey, Timings};
-use proofmark_types::Context;
 use proofmark_types::field::fr_from_bytes;
 use proofmark_types::manifest::Visibility;
+use proofmark_types::receipt::write_openings;
+use proofmark_types::{Context, Fr, IntTensor, Manifest};
 use proofmark_verifier::{Expectations, Opening, Pins, verify_receipt};
-use proofmark_verify::{Failure, Verified, bytes_to_hex, write_openings};
+use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -22,6 +25,12 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
     let spinner = bars.spinner("loading and checking the package");
     let engine = Engine::load(&args.package, args.package_digest).or_fail()?;
     drop(spinner);
+    let openings = openings_file(
+        engine.manifest(),
+        args.openings.as_deref(),
+        Some(&args.receipt),
+    );
+    check_secret(openings.as_deref())?;
     let reading = Reading {
         sample: args.input.sample,
         quantized: args.input.quantized,
@@ -75,17 +84,17 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
         manifest: engine.manifest().clone(),
         verdict,
         openings: expectations.openings,
+        logged: None,
     };
     // First what cannot be had again.
-    if let Some(path) = &args.openings {
-        write_secret(path, write_openings(&verified.openings).as_bytes())?;
-    }
+    save_openings(openings.as_deref(), &verified.openings)?;
     write(&args.receipt, &proven.bytes)?;
 
     let report = verified.report();
     let mut object = report.json();
     if let Value::Object(members) = &mut object {
         members.insert("receipt_file".to_owned(), json!(args.receipt));
+        members.insert("openings_file".to_owned(), json!(openings));
         members.insert("timings".to_owned(), timings(&proven.timings));
     }
     let mut lines = vec![
@@ -104,20 +113,66 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
             bytes_to_hex(&signer.verifying_key().to_bytes())
         ));
     }
-    if args.openings.is_none() && verified.openings.iter().any(|o| o.salt.is_some()) {
-        output.note("note: the salts of private tensors are lost without --openings FILE");
+    match &openings {
+        Some(path) => lines.push(openings_line(path)),
+        None if args.openings.is_some() => {
+            output.note("note: nothing is hidden, so no openings were written");
+        }
+        None => {}
     }
     lines.push(String::new());
     lines.push(report.text());
     output.result(&object, &lines.join("\n"))
 }
 
+/// Where openings are written: where the user says, else beside the receipt when there is a salt
+/// that would be lost. Nowhere when nothing is hidden.
+pub(crate) fn openings_file(
+    manifest: &Manifest,
+    chosen: Option<&Path>,
+    receipt: Option<&Path>,
+) -> Option<PathBuf> {
+    let inputs = manifest.inputs.iter().map(|spec| spec.visibility);
+    let all = || {
+        inputs
+            .clone()
+            .chain(manifest.outputs.iter().map(|spec| spec.visibility))
+    };
+    if all().all(|visibility| visibility == Visibility::Public) {
+        return None;
+    }
+    if let Some(chosen) = chosen {
+        return Some(chosen.to_owned());
+    }
+    let receipt = receipt.filter(|_| all().any(|visibility| visibility == Visibility::Private))?;
+    let mut path = receipt.as_os_str().to_owned();
+    path.push(".openings");
+    Some(path.into())
+}
+
+/// Writes openings for their owner alone.
+pub(crate) fn save_openings(path: Option<&Path>, openings: &[Opening]) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    let bytes = write_openings(openings)
+        .map_err(|error| Failure::of(Exit::Environment, error.code(), &error))?;
+    write_secret(path, &bytes)
+}
+
+/// Where the openings are, for people.
+pub(crate) fn openings_line(path: &Path) -> String {
+    format!(
+        "values and salts of hidden tensors written to {}; keep it, and show it to nobody who must \
+         not know them",
+        path.display()
+    )
+}
+
 /// Openings of every hidden tensor: a private one with its salt.
 pub(crate) fn hidden(
-    manifest: &proofmark_types::Manifest,
+    manifest: &Manifest,
     inputs: &[Input],
-    outputs: &[(String, proofmark_types::IntTensor)],
-    salt: impl Fn(&str) -> Option<proofmark_types::Fr>,
+    outputs: &[(String, IntTensor)],
+    salt: impl Fn(&str) -> Option<Fr>,
 ) -> Vec<Opening> {
     let of_inputs = manifest.inputs.iter().filter_map(|spec| {
         let input = inputs.iter().find(|input| input.name == spec.name)?;

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proofmark_engine::{Engine, EngineError, EngineOptions, ServiceKey};
+use proofmark_log::Log;
 use proofmark_package::Package;
 use proofmark_server::backend::{BackendError, ErrorClass, Opening, ProveRequest, Proven, Timings};
-use proofmark_server::{ProvingBackend, ServerConfig, ServerError, serve};
+use proofmark_server::{Cosign, ProvingBackend, ServerConfig, ServerError, TransparencyLog, serve};
 use proofmark_store::Store;
 use proofmark_types::manifest::MANIFEST_FILE;
 use proofmark_types::{Digest, Manifest};
-use proofmark_verify::{Exit, Failure, bytes_to_hex};
+use proofmark_verify::{Exit, Failure, bytes_to_hex, log_failure};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::ServeArgs;
+use crate::commands::log::{WitnessList, ask_all, finish_rotation, open_free};
 use crate::commands::now;
 use crate::failures::{Fail as _, OrFail as _};
 use crate::output::{Output, line};
@@ -94,7 +96,9 @@ fn backend_error(error: &EngineError) -> BackendError {
 pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
     log(output);
     let folders = packages(&args.packages)?;
-    let key = Arc::new(ServiceKey::load_or_create(&args.data).or_fail()?);
+    let log_folder = args.log.folder(&args.data);
+    let key = Arc::new(service_key(&args.data, &log_folder)?);
+    args.witnesses.check()?;
     let options = EngineOptions {
         table_bytes: args.table_memory.saturating_mul(1 << 20),
         table_folder: Some(args.data.join("tables")),
@@ -132,6 +136,12 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
         public_url: args.public_url.trim_end_matches('/').to_owned(),
         ..defaults
     };
+    let log_options = args.log.options();
+    let transparency_log = TransparencyLog {
+        open: Arc::new(move || Log::open(&log_folder, &log_options)),
+        service_key: key.public(),
+        cosign: cosign(&args.witnesses),
+    };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
         Failure::environment("thread-failed", "cannot start the service's threads")
             .hint(error.to_string())
@@ -141,19 +151,74 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::of(Exit::Environment, error.code(), &error))?;
         let stopped = stop_signal()?;
-        serve(config, backends, store, stopped, |address| {
-            let url = format!("http://{address}");
-            let text = if output.json {
-                json!({ "listening": url, "service_key": bytes_to_hex(&key.public()) }).to_string()
-            } else {
-                format!("listening on {url}; stop with Ctrl-C")
-            };
-            // Whoever started us closed stdout; the service is for others.
-            drop(line(&text));
-        })
+        serve(
+            config,
+            backends,
+            store,
+            transparency_log,
+            stopped,
+            |listening| {
+                let url = format!("http://{}", listening.address);
+                let service_key = bytes_to_hex(&key.public());
+                output.note(&format!("log key {}", listening.log_key));
+                let text = if output.json {
+                    json!({
+                        "listening": url,
+                        "service_key": service_key,
+                        "log_key": listening.log_key,
+                    })
+                    .to_string()
+                } else {
+                    format!("listening on {url}; stop with Ctrl-C")
+                };
+                // Whoever started us closed stdout; the service is for others.
+                drop(line(&text));
+            },
+        )
         .await
         .map_err(|error| server_failure(&error))
     })
+}
+
+/// The service key, after a rotation that was cut off behind its entry is finished.
+fn service_key(data: &Path, log_folder: &Path) -> Result<ServiceKey, Failure> {
+    if ServiceKey::next(data).or_fail()?.is_some()
+        && let Some(log) = open_free(log_folder)?
+        && finish_rotation(data, &log)?
+    {
+        tracing::info!("the key that the log announced is the service key from here on");
+    }
+    ServiceKey::load_or_create(data).or_fail()
+}
+
+/// Has witnesses cosign while the service runs.
+fn cosign(witnesses: &WitnessList) -> Option<Cosign> {
+    if witnesses.witness.is_empty() {
+        return None;
+    }
+    let witnesses = witnesses.clone();
+    Some(Arc::new(move |log: &Log| {
+        let mut all = true;
+        for (url, answer) in ask_all(log, &witnesses) {
+            match answer {
+                Ok(cosignatures) => tracing::info!(
+                    witness.url = url,
+                    witness.count = cosignatures.len(),
+                    "a witness cosigned the log"
+                ),
+                Err(failure) => {
+                    all = false;
+                    tracing::warn!(
+                        witness.url = url,
+                        witness.cause = failure.message,
+                        witness.code = failure.code,
+                        "a witness did not cosign the log"
+                    );
+                }
+            }
+        }
+        all
+    }))
 }
 
 fn server_failure(error: &ServerError) -> Failure {
@@ -161,13 +226,14 @@ fn server_failure(error: &ServerError) -> Failure {
         ServerError::Config { .. }
         | ServerError::NotSealed { .. }
         | ServerError::DuplicateModel { .. } => Exit::Usage,
+        ServerError::Log { source } => return log_failure(source),
         _ => Exit::Environment,
     };
     Failure::of(exit, error.code(), error)
 }
 
 /// Structured logs on stderr: JSON under `--json`, else for people. `RUST_LOG` chooses what.
-fn log(output: Output) {
+pub(crate) fn log(output: Output) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -211,7 +277,7 @@ fn packages(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Completes at Ctrl-C or, on Unix, SIGTERM.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::environment(
             "signals-failed",
