@@ -212,6 +212,87 @@ fn hidden_tensors_open_to_their_owner() {
         .ended(3, "file-unwritable");
     assert!(!fs::exists(sealed.file("other.json")).unwrap());
     assert_eq!(fs::read_to_string(&openings).unwrap(), text);
+    commitments_open_without_the_package(&sealed, &openings, &wrong_path);
+}
+
+/// `receipt open`, by whoever has receipt and opening alone.
+fn commitments_open_without_the_package(sealed: &Sealed, openings: &str, wrong: &str) {
+    let receipt = sealed.file("r.json");
+    let open = |receipt: &str, opening: &str| {
+        json(&[
+            "receipt",
+            "open",
+            "--receipt",
+            receipt,
+            "--opening",
+            opening,
+        ])
+    };
+    let opened = open(&receipt, openings).ended(0, "").json();
+    let verified = sealed
+        .verify("r.json", &["--openings", openings])
+        .ended(0, "")
+        .json();
+    assert_eq!(opened["verdict"], "opened");
+    assert_eq!(opened["receipt_id"], verified["receipt_id"]);
+    assert_eq!(opened["tensors"][0]["visibility"], "private");
+    assert_eq!(
+        opened["tensors"][0]["values"],
+        verified["inputs"][0]["values"]
+    );
+    assert_eq!(opened["tensors"][1]["visibility"], "hashed");
+    assert_eq!(opened["closed"], serde_json::json!([]));
+    assert!(
+        opened["not_proven"]
+            .to_string()
+            .contains("a model computed anything")
+    );
+    open(&receipt, wrong).ended(1, "opening-mismatch");
+    open(&receipt, &receipt).ended(2, "openings-malformed");
+    open(&sealed.file("nothing.json"), openings).ended(3, "file-unreadable");
+
+    // One of two: the other stays closed. One twice: refused.
+    let mut one: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(openings).unwrap()).unwrap();
+    let list = one["openings"].as_array_mut().unwrap();
+    let hashed = list.pop().unwrap();
+    let path = sealed.file("one.json");
+    fs::write(&path, one.to_string()).unwrap();
+    let opened = open(&receipt, &path).ended(0, "").json();
+    assert_eq!(opened["closed"], serde_json::json!(["logits"]));
+    one["openings"]
+        .as_array_mut()
+        .unwrap()
+        .extend([hashed.clone(), hashed]);
+    fs::write(&path, one.to_string()).unwrap();
+    open(&receipt, &path).ended(2, "openings-malformed");
+
+    // A receipt that was touched opens nothing.
+    let bytes = fs::read(&receipt).unwrap();
+    let mut touched = bytes.clone();
+    let last = touched.len() - 10;
+    touched[last] = if touched[last] == b'A' { b'B' } else { b'A' };
+    let path = sealed.file("touched.json");
+    fs::write(&path, touched).unwrap();
+    open(&path, openings).ended(1, "signature-invalid");
+
+    // Without --openings the salts are kept beside the receipt, and they are another receipt's.
+    let proven = sealed.prove("1", "next.json", &[]).ended(0, "").json();
+    let beside = sealed.file("next.json.openings");
+    assert_eq!(proven["openings_file"], beside);
+    open(&sealed.file("next.json"), &beside).ended(0, "");
+    open(&receipt, &beside).ended(1, "opening-mismatch");
+    fs::remove_file(sealed.file("next.json")).unwrap();
+    sealed
+        .prove("1", "next.json", &[])
+        .ended(3, "file-unwritable");
+    assert!(!fs::exists(sealed.file("next.json")).unwrap());
+
+    let schema = json(&["receipt", "schema", "openings"]).ended(0, "").json();
+    assert_eq!(
+        schema["properties"]["format"]["const"],
+        "proofmark/openings/v1"
+    );
 }
 
 #[test]
