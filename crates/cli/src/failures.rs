@@ -1,5 +1,6 @@
 //! Which exit code an error of the parts below stands for.
 
+use proofmark_ceremony::CeremonyError;
 use proofmark_engine::EngineError;
 use proofmark_onnx::OnnxError;
 use proofmark_ops::OpsError;
@@ -140,6 +141,17 @@ impl Fail for OpsError {
                 return unsupported(self.code(), parts);
             }
             Self::Input { .. } | Self::InputCount { .. } => Exit::Usage,
+            _ => Exit::Rejected,
+        };
+        Failure::of(exit, self.code(), self)
+    }
+}
+
+impl Fail for CeremonyError {
+    fn fail(&self) -> Failure {
+        let exit = match self.code() {
+            "ceremony-io" | "key-io" | "randomness-unavailable" => Exit::Environment,
+            "ceremony-name-invalid" | "beacon-unusable" => Exit::Usage,
             _ => Exit::Rejected,
         };
         Failure::of(exit, self.code(), self)

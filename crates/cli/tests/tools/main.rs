@@ -8,6 +8,7 @@
 
 mod import;
 mod inspect;
+mod phase1;
 mod prove;
 mod service;
 mod support;
