@@ -8,7 +8,7 @@ use ark_ec::short_weierstrass::Affine;
 use ark_ff::{BigInt, PrimeField};
 
 /// A point with a fixed-length encoding.
-pub(crate) trait Encoded: AffineRepr + Send + Sync {
+pub trait Encoded: AffineRepr + Send + Sync {
     /// Length in bytes.
     const BYTES: usize;
 
@@ -17,6 +17,9 @@ pub(crate) trait Encoded: AffineRepr + Send + Sync {
 
     /// Decodes a point that is on its curve; whether it is in the subgroup is for the caller to
     /// check where the curve is larger (G2).
+    ///
+    /// # Errors
+    /// What is wrong, in words.
     fn decode(bytes: &[u8]) -> Result<Self, &'static str>;
 }
 

@@ -47,7 +47,7 @@ impl ProvingKey {
     /// # Errors
     /// [`ProverError::KeyMismatch`]; [`ProverError::KeyBackend`] when one of the two has a
     /// commitment and the other has not.
-    pub(crate) fn check_shape(&self, shape: &Shape) -> Result<(), ProverError> {
+    pub fn check_shape(&self, shape: &Shape) -> Result<(), ProverError> {
         if self.committed.is_some() != shape.challenge.is_some() {
             return Err(ProverError::KeyBackend {
                 backend: shape.backend.name(),

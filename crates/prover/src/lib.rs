@@ -10,8 +10,9 @@
 //! which add what a commitment needs.
 #![forbid(unsafe_code)]
 
+pub mod ceremony;
 pub mod commitment;
-mod encoding;
+pub mod encoding;
 pub mod error;
 mod evaluator;
 pub mod fixed_base;
@@ -24,15 +25,15 @@ pub mod prover;
 pub mod qap;
 mod query;
 pub mod random;
-mod shape;
+pub mod shape;
 pub mod snarkjs;
 pub mod stock;
 pub mod subgroup;
 pub mod transcript;
 mod trapdoor;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use ark_bn254::{Bn254, Fr};
 pub use commitment::{Commitment, Committer};

@@ -15,17 +15,21 @@ use crate::qap::{QuotientForm, domain_size};
 
 /// The classes of a circuit's wires and the size of its domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(crate) backend: Backend,
-    pub(crate) num_wires: usize,
+pub struct Shape {
+    /// Proof system that the circuit is lowered for.
+    pub backend: Backend,
+    /// All wires, the constant included.
+    pub num_wires: usize,
     /// Public inputs of the statement: neither the constant nor the challenge.
-    pub(crate) num_public: usize,
-    pub(crate) num_constraints: usize,
+    pub num_public: usize,
+    /// Rows of the matrices.
+    pub num_constraints: usize,
     /// The wire that carries the challenge.
-    pub(crate) challenge: Option<usize>,
-    pub(crate) form: QuotientForm,
+    pub challenge: Option<usize>,
+    /// How C is accounted for.
+    pub form: QuotientForm,
     /// Size of the domain.
-    pub(crate) size: usize,
+    pub size: usize,
 }
 
 impl Shape {
@@ -33,7 +37,7 @@ impl Shape {
     ///
     /// # Errors
     /// [`ProverError::CircuitMalformed`] and [`ProverError::CircuitTooLarge`].
-    pub(crate) fn new(circuit: &Circuit, form: QuotientForm) -> Result<Self, ProverError> {
+    pub fn new(circuit: &Circuit, form: QuotientForm) -> Result<Self, ProverError> {
         let r1cs = &circuit.r1cs;
         check_matrices(r1cs)?;
         let challenge = challenge_wire(circuit)?;
@@ -54,23 +58,23 @@ impl Shape {
 
     /// The wires that the verifier knows, in the order of IC. The i-th stands alone in A of row
     /// `num_constraints + i`.
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = usize> {
+    pub fn inputs(&self) -> impl Iterator<Item = usize> {
         (0..=self.num_public).chain(self.challenge)
     }
 
     /// How many [`inputs`](Self::inputs) there are.
-    pub(crate) fn num_inputs(&self) -> usize {
+    pub fn num_inputs(&self) -> usize {
         self.num_public + 1 + usize::from(self.challenge.is_some())
     }
 
     /// The wires committed to; none without a challenge.
-    pub(crate) fn committed(&self) -> Range<usize> {
+    pub fn committed(&self) -> Range<usize> {
         let first = self.num_public + 1;
         first..self.challenge.unwrap_or(first)
     }
 
     /// The other wires that the verifier does not know.
-    pub(crate) fn private(&self) -> Range<usize> {
+    pub fn private(&self) -> Range<usize> {
         let first = self
             .challenge
             .map_or(self.num_public + 1, |challenge| challenge + 1);

@@ -1,4 +1,8 @@
-//! Circuits and randomness for tests.
+//! Circuits and randomness for tests, of this crate and of those above.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
 
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field, PrimeField};
@@ -8,10 +12,11 @@ use proofmark_gadgets::{Backend, Challenger, Circuit, Lc, LowerError, Lowering, 
 use proofmark_types::Digest;
 
 /// A reproducible source of scalars and integers.
-pub(crate) struct Seeded([u8; 32]);
+pub struct Seeded([u8; 32]);
 
 impl Seeded {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The source of this seed.
+    pub fn new(seed: u64) -> Self {
         Self(*Digest::of(&seed.to_le_bytes()).as_bytes())
     }
 
@@ -20,11 +25,13 @@ impl Seeded {
         self.0
     }
 
-    pub(crate) fn scalar(&mut self) -> Fr {
+    /// An element of the scalar field.
+    pub fn scalar(&mut self) -> Fr {
         Fr::from_le_bytes_mod_order(&self.next())
     }
 
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    /// An integer below a bound.
+    pub fn below(&mut self, bound: usize) -> usize {
         let bytes = self.next();
         let word = u64::from_le_bytes(bytes[..8].try_into().unwrap());
         usize::try_from(word % bound as u64).unwrap()
@@ -33,7 +40,7 @@ impl Seeded {
 
 /// A circuit of squares of the public inputs, multiplication gates over random linear combinations
 /// and bits, and an assignment that satisfies it. Every wire is constrained.
-pub(crate) fn random_circuit(seed: u64, public: usize, gates: usize) -> (Circuit, Vec<Fr>) {
+pub fn random_circuit(seed: u64, public: usize, gates: usize) -> (Circuit, Vec<Fr>) {
     let mut random = Seeded::new(seed);
     let mut lowering = Lowering::shape(Backend::Plain, public).unwrap();
     let mut wires = vec![Wire::ONE];
@@ -95,7 +102,7 @@ pub(crate) fn random_circuit(seed: u64, public: usize, gates: usize) -> (Circuit
 }
 
 /// The matrices of a circuit in `ark-relations`' form.
-pub(crate) fn stock_matrices(circuit: &Circuit) -> Vec<Vec<Vec<(Fr, usize)>>> {
+pub fn stock_matrices(circuit: &Circuit) -> Vec<Vec<Vec<(Fr, usize)>>> {
     let r1cs = &circuit.r1cs;
     [&r1cs.a, &r1cs.b, &r1cs.c]
         .map(|matrix| {
@@ -133,14 +140,17 @@ fn lower_committed(cx: &mut Lowering<'_>, public: usize, values: &[i64]) -> Resu
 }
 
 /// A circuit with a challenge: `values` private integers are below 8.
-pub(crate) fn committed_circuit(public: usize, values: usize) -> Circuit {
+pub fn committed_circuit(public: usize, values: usize) -> Circuit {
     let mut cx = Lowering::shape(Backend::Committed, public).unwrap();
     lower_committed(&mut cx, public, &vec![0; values]).unwrap();
     cx.into_circuit(1, Vec::new()).unwrap()
 }
 
 /// What a prover of [`committed_circuit`] computes.
-pub(crate) fn committed_assignment(
+///
+/// # Errors
+/// Those of the challenger.
+pub fn committed_assignment(
     public: &[Fr],
     values: &[i64],
     challenger: &mut dyn Challenger,

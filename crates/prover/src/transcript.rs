@@ -2,6 +2,8 @@
 //!
 //! A single-party transcript is the maker's word and no more: it names circuit, proving key and
 //! verifying key, and says that whoever made them could forge. No later contribution repairs that.
+//! The transcript of a ceremony also holds what its contributors proved, from which anyone can verify
+//! the proving key with the circuit and the powers of tau (`proofmark ceremony verify`).
 //! Its bytes have one form: [`Transcript::parse`] refuses everything that it would not itself have
 //! written.
 
@@ -11,14 +13,17 @@ use proofmark_types::Digest;
 use proofmark_verifier::encode_verifying_key;
 use serde::{Deserialize, Serialize};
 
+use crate::ceremony::CeremonyRecord;
 use crate::error::ProverError;
 use crate::generator::GENERATOR;
 use crate::key_file::{self, LoadedKey};
 
 /// Value of the member `format`.
 pub const TRANSCRIPT_FORMAT: &str = "proofmark/setup-transcript/v1";
-/// Longest transcript that is read, in bytes.
-const MAX_BYTES: usize = 1 << 16;
+/// Name and version of how keys of ceremonies are derived.
+pub const CEREMONY_GENERATOR: &str = "proofmark-ceremony-bn254/1";
+/// Longest transcript that is read, in bytes: that of some thousand contributions.
+const MAX_BYTES: usize = 1 << 22;
 
 /// How a key was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -26,6 +31,8 @@ const MAX_BYTES: usize = 1 << 16;
 pub enum SetupRecord {
     /// One party drew the trapdoor from its operating system and wiped it.
     SingleParty,
+    /// Many contributed; the key is safe if one of them forgot their factors.
+    Ceremony,
     /// The trapdoor is derived from a seed: everyone can forge. For tests only.
     UnsafeDev,
 }
@@ -35,12 +42,13 @@ impl SetupRecord {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SingleParty => "single-party",
+            Self::Ceremony => "ceremony",
             Self::UnsafeDev => "unsafe-dev",
         }
     }
 }
 
-/// The transcript of a setup by one party.
+/// The transcript of a setup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transcript {
@@ -56,9 +64,30 @@ pub struct Transcript {
     pub proving_key: Digest,
     /// SHA-256 of the verifying key file.
     pub verifying_key: Digest,
+    /// What the contributors proved; of a ceremony, and of nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceremony: Option<CeremonyRecord>,
 }
 
 impl Transcript {
+    /// The transcript of a key that a ceremony made.
+    pub fn of_ceremony(
+        ceremony: CeremonyRecord,
+        circuit: Digest,
+        proving_key: Digest,
+        verifying_key: Digest,
+    ) -> Self {
+        Self {
+            format: TRANSCRIPT_FORMAT.to_owned(),
+            kind: SetupRecord::Ceremony,
+            generator: CEREMONY_GENERATOR.to_owned(),
+            circuit,
+            proving_key,
+            verifying_key,
+            ceremony: Some(ceremony),
+        }
+    }
+
     /// The transcript of a key just made by this generator.
     pub fn new(
         kind: SetupRecord,
@@ -73,6 +102,7 @@ impl Transcript {
             circuit,
             proving_key,
             verifying_key,
+            ceremony: None,
         }
     }
 
@@ -102,6 +132,11 @@ impl Transcript {
                 "format {:?}, this software reads {TRANSCRIPT_FORMAT:?}",
                 transcript.format
             )));
+        }
+        if (transcript.kind == SetupRecord::Ceremony) != transcript.ceremony.is_some() {
+            return Err(refuse(
+                "a ceremony's transcript has its contributions, and no other has".to_owned(),
+            ));
         }
         if transcript.to_bytes() != bytes {
             return Err(refuse("not in its one encoding".to_owned()));
@@ -171,6 +206,7 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ceremony::{BeaconRecord, ContributionRecord, HexBytes, ShareRecord};
 
     fn sample() -> Transcript {
         Transcript::new(
@@ -199,7 +235,8 @@ mod tests {
             ("no newline", text.trim_end().to_owned()),
             ("more after it", text.clone() + "\n"),
             ("compact", text.replace('\n', "").replace("  ", "")),
-            ("unknown kind", text.replace("single-party", "ceremony")),
+            ("unknown kind", text.replace("single-party", "two-party")),
+            ("no ceremony", text.replace("single-party", "ceremony")),
             ("unknown member", text.replace("{\n", "{\n  \"x\": 1,\n")),
             (
                 "twice",
@@ -216,6 +253,52 @@ mod tests {
                 text.replace("  \"kind\": \"single-party\",\n", ""),
             ),
             ("too long", text.clone() + &" ".repeat(MAX_BYTES)),
+        ] {
+            assert_ne!(other, text, "{what}");
+            let error = Transcript::parse(other.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "transcript-malformed", "{what}");
+        }
+    }
+
+    #[test]
+    fn a_ceremony_tells_its_contributions() {
+        let share = || ShareRecord {
+            after: HexBytes(vec![1; 64]),
+            s: HexBytes(vec![2; 64]),
+            sx: HexBytes(vec![3; 64]),
+            spx: HexBytes(vec![4; 128]),
+        };
+        let record = CeremonyRecord {
+            phase1: Digest::of(b"powers"),
+            initial_key: HexBytes(vec![5; 64]),
+            last_file: Some(Digest::of(b"file")),
+            contributions: vec![ContributionRecord {
+                name: "one".to_owned(),
+                statement: String::new(),
+                previous: None,
+                delta: share(),
+                delta_committed: Some(share()),
+                beacon: Some(BeaconRecord {
+                    value: HexBytes(vec![6]),
+                    iterations_log2: 10,
+                }),
+            }],
+        };
+        let [circuit, key] = [Digest::of(b"circuit"), Digest::of(b"key")];
+        let transcript = Transcript::of_ceremony(record, circuit, key, key);
+        let bytes = transcript.to_bytes();
+        assert_eq!(Transcript::parse(&bytes), Ok(transcript));
+        let text = String::from_utf8(bytes).unwrap();
+        for (what, other) in [
+            (
+                "of one party",
+                text.replacen("\"ceremony\"", "\"single-party\"", 1),
+            ),
+            ("upper case", text.replacen("05", "0A", 1)),
+            (
+                "unknown member",
+                text.replacen("\"s\":", "\"t\": \"\",\n\"s\":", 1),
+            ),
         ] {
             assert_ne!(other, text, "{what}");
             let error = Transcript::parse(other.as_bytes()).unwrap_err();
