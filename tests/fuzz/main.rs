@@ -1,7 +1,14 @@
 //! Differential fuzzing: random graphs of every operator of the dialect, with parameters from
 //! sane to hostile and inputs that favour the ends, through ONNX Runtime, the integer evaluator
 //! and the circuit. A seed names a graph on every machine. `PROOFMARK_DEEP=1` takes more.
+//!
+//! Beside it the corpus of the byte fuzzers is replayed ([`replay`]).
 
+#[expect(
+    unreachable_pub,
+    reason = "the fuzz targets are another crate, which includes the file"
+)]
+mod decoders;
 mod generators;
 mod growing;
 mod import;
@@ -12,7 +19,9 @@ mod movers;
 mod mutate;
 mod order;
 mod original;
+mod replay;
 mod run;
+mod seeds;
 mod shrink;
 mod tables;
 mod thresholds;

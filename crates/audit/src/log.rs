@@ -221,7 +221,7 @@ impl<'r> Log<'r> {
     }
 
     /// Where a receipt is logged, if it is.
-    fn place(&self, accepted: &Accepted) -> Result<u64, (&'static str, String)> {
+    fn place(&self, accepted: &Accepted) -> Place {
         let receipt = &accepted.verdict.receipt;
         if let Some(logged) = self
             .scan
@@ -230,18 +230,22 @@ impl<'r> Log<'r> {
         {
             let same = (logged.package, logged.proved_at) == (receipt.package, receipt.proved_at);
             return if same {
-                Ok(logged.index)
+                Place::At(logged.index)
             } else {
                 let reason = format!("entry {} states another package or time", logged.index);
-                Err(("log-entry-mismatch", reason))
+                Place::Wrong("log-entry-mismatch", reason)
             };
         }
         let path = Path::new(&accepted.source);
         let names = [path.file_stem(), path.file_name()];
         let names = names.into_iter().flatten().filter_map(|name| name.to_str());
         let Some(proof) = names.filter_map(|name| self.proofs.get(name)).next() else {
-            let reason = "it is not in the log, and no proof of it was given".to_owned();
-            return Err(("log-entry-missing", reason));
+            return if self.scan.is_some() {
+                let reason = "it is not in the log, and no proof of it was given".to_owned();
+                Place::Wrong("log-entry-missing", reason)
+            } else {
+                Place::Unknown
+            };
         };
         let entry = Entry::Receipt(ReceiptEntry {
             receipt: accepted.envelope,
@@ -252,7 +256,29 @@ impl<'r> Log<'r> {
             proof.verify(&bytes, &self.policy)?;
             Ok(proof.index)
         });
-        verified.map_err(|error| (error.code(), error.to_string()))
+        match verified {
+            Ok(index) => Place::At(index),
+            Err(error) => Place::Wrong(error.code(), error.to_string()),
+        }
+    }
+}
+
+/// Where a receipt is logged.
+enum Place {
+    /// At this index.
+    At(u64),
+    /// Nowhere, or as something else: code and reason.
+    Wrong(&'static str, String),
+    /// There is no copy of the log and no proof to tell.
+    Unknown,
+}
+
+impl Place {
+    const fn index(&self) -> Option<u64> {
+        match self {
+            Self::At(index) => Some(*index),
+            Self::Wrong(..) | Self::Unknown => None,
+        }
     }
 }
 
@@ -285,7 +311,7 @@ pub(crate) fn check(
     };
     findings.add(signatures(log));
     findings.add(consistency(log));
-    let places: Vec<(&Accepted, Result<u64, (&'static str, String)>)> = receipts
+    let places: Vec<(&Accepted, Place)> = receipts
         .accepted
         .iter()
         .map(|accepted| (accepted, log.place(accepted)))
@@ -372,7 +398,7 @@ fn consistency(log: &Log<'_>) -> Finding {
     }
 }
 
-type Places<'a> = [(&'a Accepted, Result<u64, (&'static str, String)>)];
+type Places<'a> = [(&'a Accepted, Place)];
 
 fn of(accepted: &Accepted, code: &str, reason: &str) -> Culprit {
     Culprit {
@@ -390,18 +416,16 @@ fn inclusion(places: &Places<'_>) -> Finding {
             "give receipts with --receipts",
         );
     }
-    let missing = places.iter().filter_map(|(accepted, place)| {
-        let (code, reason) = place.as_ref().err()?;
-        Some(of(accepted, code, reason))
+    let missing = places.iter().filter_map(|(accepted, place)| match place {
+        Place::Wrong(code, reason) => Some(of(accepted, code, reason)),
+        Place::At(_) | Place::Unknown => None,
     });
     let missing: Vec<Culprit> = missing.collect();
-    let logged = places.len() - missing.len();
-    if missing.is_empty() {
-        Finding::pass(
-            check,
-            "Every receipt that verifies stands in the log, with its package and time.",
-        )
-    } else {
+    let logged = places
+        .iter()
+        .filter(|(_, place)| place.index().is_some())
+        .count();
+    if !missing.is_empty() {
         Finding::fail(
             check,
             "These receipts are not in the log, although a service hands out none before it is \
@@ -410,6 +434,18 @@ fn inclusion(places: &Places<'_>) -> Finding {
         )
         .remedy("ask the operator why these answers are not in its log")
         .culprits(missing)
+    } else if logged < places.len() {
+        Finding::not_checked(
+            check,
+            "There is no copy of the log that can be read, and not for every receipt a proof that \
+             it is logged.",
+            "give a copy of the log with --log, or the missing proofs with --tlog-proof",
+        )
+    } else {
+        Finding::pass(
+            check,
+            "Every receipt that verifies stands in the log, with its package and time.",
+        )
     }
     .evidence("receipts in the log", logged)
 }
@@ -472,9 +508,9 @@ fn order(log: &Log<'_>, package: Digest, places: &Places<'_>) -> Finding {
         }
     }
     for (accepted, place) in places {
-        if let Ok(index) = place {
+        if let Some(index) = place.index() {
             let proved_at = accepted.verdict.receipt.proved_at;
-            timeline.insert(*index, (proved_at, accepted.source.clone()));
+            timeline.insert(index, (proved_at, accepted.source.clone()));
         }
     }
     if timeline.len() < 2 {
@@ -542,9 +578,11 @@ fn revocations(request: &Request, log: &Log<'_>, places: &Places<'_>) -> Finding
     let damaged = !culprits.is_empty();
     let mut advised = Vec::new();
     for (accepted, place) in places {
-        let index = place.as_ref().ok().copied();
         let receipt = &accepted.verdict.receipt;
-        for objection in scan.notices.judge(receipt, &accepted.envelope, index) {
+        for objection in scan
+            .notices
+            .judge(receipt, &accepted.envelope, place.index())
+        {
             let text = objection.to_string();
             if objection.is_fatal() {
                 culprits.push(of(accepted, objection.code(), &text));

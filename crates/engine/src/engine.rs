@@ -199,10 +199,12 @@ impl Engine {
             &sealed.proving_key.digest,
             &sealed.verifying_key.digest,
         )?;
-        // A key of a known seed is for tests; a manifest that calls it single-party is a lie.
-        if (transcript.kind, sealed.setup_kind)
-            != (SetupRecord::SingleParty, SetupKind::SingleParty)
-        {
+        // A key of a known seed is for tests; a manifest that calls it anything else is a lie.
+        if !matches!(
+            (transcript.kind, sealed.setup_kind),
+            (SetupRecord::SingleParty, SetupKind::SingleParty)
+                | (SetupRecord::Ceremony, SetupKind::Ceremony)
+        ) {
             return Err(EngineError::ManifestMismatch {
                 what: "the kind of setup".to_owned(),
             });

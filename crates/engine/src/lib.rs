@@ -18,4 +18,7 @@ pub use error::EngineError;
 pub use identity::ServiceKey;
 pub use import::{ImportOptions, import};
 pub use proofmark_prover::{NoProgress, Prediction, Progress};
-pub use seal::{BackendChoice, circuit_backend, policy_of, predict, seal};
+pub use seal::{
+    BackendChoice, circuit_backend, compile_folder, plan_package, policy_of, predict, seal,
+    seal_ceremony,
+};

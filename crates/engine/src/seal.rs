@@ -8,7 +8,11 @@ use proofmark_package::{
     Contents, FLOAT_MODEL_FILE, PROVING_KEY_FILE, Package, TRANSCRIPT_FILE, TRANSLATION_FILE,
     VERIFYING_KEY_FILE, describe,
 };
-use proofmark_prover::{Prediction, Progress, SetupRecord, Transcript, key_file, setup};
+use proofmark_prover::ceremony::CeremonyRecord;
+use proofmark_prover::shape::Shape;
+use proofmark_prover::{
+    Prediction, Progress, ProvingKey, SetupRecord, Transcript, key_file, setup,
+};
 use proofmark_types::Digest;
 use proofmark_types::manifest::{
     Backend, CircuitRecord, CompilerPin, Manifest, ModelFile, Sealed, SetupKind,
@@ -80,7 +84,11 @@ pub fn policy_of(manifest: &Manifest) -> Policy {
 
 /// Reads the integer model of a package and plans it under the manifest's policy, checking that
 /// manifest and model describe the same tensors.
-pub(crate) fn plan_package(package: &Package) -> Result<(Plan, Vec<u8>), EngineError> {
+///
+/// # Errors
+/// [`EngineError`] when the model is not the manifest's, cannot be read or planned, or has other
+/// tensors than the manifest says.
+pub fn plan_package(package: &Package) -> Result<(Plan, Vec<u8>), EngineError> {
     let bytes = package.integer_model()?;
     let model = proofmark_onnx::parse(&bytes, &proofmark_onnx::Limits::default())?;
     let manifest = package.manifest();
@@ -112,6 +120,23 @@ pub(crate) fn translation(manifest: &mut Manifest, model: &[u8]) -> Result<Vec<u
     Ok(bytes)
 }
 
+/// Compiles the circuit of a draft or package: for the backend that is asked for, or for the one that
+/// the manifest names.
+///
+/// # Errors
+/// [`EngineError`] when the model cannot be read or compiled.
+pub fn compile_folder(
+    folder: &Path,
+    backend: Option<BackendChoice>,
+) -> Result<Circuit, EngineError> {
+    let package = Package::open(folder)?;
+    let (plan, _) = plan_package(&package)?;
+    match backend {
+        Some(choice) => compile(&plan, choice),
+        None => Ok(plan.circuit_for(circuit_backend(package.manifest().compiler.backend))?),
+    }
+}
+
 /// Copies a draft into a new folder and seals it there with a single-party setup for a proof
 /// system. The draft is not changed. The translation is validated again: a draft's own report says what another machine
 /// found, or nothing at all.
@@ -124,6 +149,34 @@ pub fn seal(
     out: &Path,
     backend: BackendChoice,
     progress: &dyn Progress,
+) -> Result<Package, EngineError> {
+    let make = |circuit: &Circuit| Ok((setup(circuit, progress)?, None));
+    seal_with(draft, out, backend, make)
+}
+
+/// As [`seal`], with the key of a ceremony, which the caller verified against the circuit that
+/// [`compile_folder`] gives, phase 1 and all contributions.
+///
+/// # Errors
+/// As [`seal`]; [`EngineError::Prover`] for a key of other dimensions than the circuit's.
+pub fn seal_ceremony(
+    draft: &Path,
+    out: &Path,
+    backend: BackendChoice,
+    key: ProvingKey,
+    record: CeremonyRecord,
+) -> Result<Package, EngineError> {
+    seal_with(draft, out, backend, |circuit| {
+        key.check_shape(&Shape::new(circuit, key.form)?)?;
+        Ok((key, Some(record)))
+    })
+}
+
+fn seal_with(
+    draft: &Path,
+    out: &Path,
+    backend: BackendChoice,
+    make: impl FnOnce(&Circuit) -> Result<(ProvingKey, Option<CeremonyRecord>), EngineError>,
 ) -> Result<Package, EngineError> {
     let source = Package::open(draft)?;
     if source.manifest().sealed.is_some() {
@@ -159,19 +212,35 @@ pub fn seal(
     };
     let package = Package::write_draft(out, manifest, &contents)?;
 
-    let key = setup(&circuit, progress)?;
+    let (key, ceremony) = make(&circuit)?;
     let verifying_key = proofmark_verifier::encode_verifying_key(key.verifying_key())
         .map_err(EngineError::Rejected)?;
     let key_path = package.path_of(PROVING_KEY_FILE);
     let proving_key_digest = key_file::write(&key_path, &circuit_digest, &key)?;
     let proving_key_bytes = package.file_bytes(PROVING_KEY_FILE)?;
-    let transcript = Transcript::new(
-        SetupRecord::SingleParty,
-        circuit_digest,
-        proving_key_digest,
-        Digest::of(&verifying_key),
-    )
-    .to_bytes();
+    let verifying_key_digest = Digest::of(&verifying_key);
+    let (setup_kind, transcript) = match ceremony {
+        None => {
+            let record = SetupRecord::SingleParty;
+            let transcript = Transcript::new(
+                record,
+                circuit_digest,
+                proving_key_digest,
+                verifying_key_digest,
+            );
+            (SetupKind::SingleParty, transcript)
+        }
+        Some(record) => {
+            let transcript = Transcript::of_ceremony(
+                record,
+                circuit_digest,
+                proving_key_digest,
+                verifying_key_digest,
+            );
+            (SetupKind::Ceremony, transcript)
+        }
+    };
+    let transcript = transcript.to_bytes();
     let sealed = Sealed {
         circuit: CircuitRecord {
             digest: circuit_digest,
@@ -186,7 +255,7 @@ pub fn seal(
             bytes: proving_key_bytes,
         },
         transcript: describe(TRANSCRIPT_FILE, &transcript),
-        setup_kind: SetupKind::SingleParty,
+        setup_kind,
     };
     Ok(package.seal(sealed, &verifying_key, &transcript)?)
 }

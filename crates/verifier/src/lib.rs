@@ -51,7 +51,5 @@ pub use limits::not_proven;
 pub use opening::check_openings;
 pub use proof::{CheckedProof, Proof, check_proof, decode_proof, encode_proof};
 pub use proofmark_types::receipt::Opening;
-pub use receipt::{
-    Expectations, Pins, SignatureVerdict, TrustedPackage, Verdict, verify_receipt,
-};
+pub use receipt::{Expectations, Pins, SignatureVerdict, TrustedPackage, Verdict, verify_receipt};
 pub use rejection::Rejection;

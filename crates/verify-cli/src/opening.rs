@@ -107,7 +107,7 @@ impl Opened {
                     "name": opening.name,
                     "elem": opening.tensor.elem(),
                     "shape": opening.tensor.shape(),
-                    "visibility": record.map(|record| record.visibility()),
+                    "visibility": record.map(proofmark_types::receipt::TensorRecord::visibility),
                     "commitment": commitment,
                     "values": opening.tensor.data(),
                 })

@@ -11,6 +11,7 @@
 mod fixture;
 mod forged;
 mod honest;
+mod log;
 mod package;
 mod receipts;
 mod speed;

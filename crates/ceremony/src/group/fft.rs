@@ -109,7 +109,7 @@ fn transform<C: Group>(
     let factors = powers_of(root, Fr::ONE, (size / 2).max(1));
     for level in 0..size.trailing_zeros() {
         let level = Level {
-            level,
+            number: level,
             half: size >> (level + 1),
             factors: &factors,
             scale,
@@ -149,10 +149,10 @@ fn transform<C: Group>(
         .collect()
 }
 
-/// One level of a transform: `2^level` blocks of `half` butterflies, numbered so that those with one
+/// One level of a transform: `2^number` blocks of `half` butterflies, numbered so that those with one
 /// factor are neighbours.
 struct Level<'a> {
-    level: u32,
+    number: u32,
     half: usize,
     /// `root^i`.
     factors: &'a [Fr],
@@ -162,7 +162,7 @@ struct Level<'a> {
 impl Level<'_> {
     /// Block, and butterfly in it.
     fn split(&self, number: usize) -> (usize, usize) {
-        let blocks = 1 << self.level;
+        let blocks = 1 << self.number;
         (number % blocks, number / blocks)
     }
 
@@ -176,7 +176,7 @@ impl Level<'_> {
     /// What a butterfly's difference is multiplied by, unless by one.
     fn factor(&self, number: usize) -> Option<Fr> {
         let (block, within) = self.split(number);
-        let factor = (within > 0).then(|| self.factors[within << self.level]);
+        let factor = (within > 0).then(|| self.factors[within << self.number]);
         match (factor, self.scale) {
             (Some(factor), Some(scale)) if block == 0 => Some(factor * scale),
             (None, scale) if block == 0 => scale,

@@ -24,7 +24,7 @@ use rayon::prelude::*;
 
 use crate::error::CeremonyError;
 
-pub use fft::{Transforms, lagrange, odd_lagrange};
+pub use fft::{Done, Transforms, lagrange, odd_lagrange};
 
 /// G1 or G2 of BN254, with an endomorphism.
 pub trait Group: Curve {

@@ -90,7 +90,7 @@ fn write(mut magnitude: u128, negative: bool, half: usize, digits: &mut Digits) 
         let below = step > 0 && window < 16;
         let size = if below { 16 - window } else { window & 15 };
         magnitude = (magnitude >> 4) | 1;
-        let sign = if below != negative { NEGATIVE } else { 0 };
+        let sign = if below == negative { 0 } else { NEGATIVE };
         digits[step][half] = ((size - 1) / 2) | sign;
     }
 }

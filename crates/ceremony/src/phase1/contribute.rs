@@ -76,7 +76,7 @@ pub fn contribute(
     };
     drop(secrets);
     let mut bytes = from.contribution_bytes()?;
-    let (mut writer, contribution) = response.finish(points, key, name, &mut bytes, progress)?;
+    let (mut writer, contribution) = response.finish(&points, &key, name, &mut bytes, progress)?;
     writer.contributions(&bytes)?;
     writer.finish()?;
     Ok(contribution)
@@ -109,22 +109,22 @@ impl Response {
     /// The record of the contribution, which is added to those before it. All points were written.
     pub(super) fn finish(
         self,
-        points: State,
-        key: Key,
+        points: &State,
+        key: &Key,
         name: &str,
         contributions: &mut Vec<u8>,
         progress: &dyn Progress,
     ) -> Result<(Writer, Contribution), CeremonyError> {
         let partial = self.hasher.to_partial();
-        let response_hash = response_hash(&partial, &key).unwrap_or([0; 64]);
+        let response_hash = response_hash(&partial, key).unwrap_or([0; 64]);
         let next_challenge = next_challenge(&self.writer.view()?, &response_hash, progress)?;
         let contribution = Contribution {
             name: Some(name.to_owned()).filter(|name| !name.is_empty()),
             origin: Origin::Person,
             response_hash,
             next_challenge,
-            points,
-            key,
+            points: *points,
+            key: *key,
             partial,
         };
         let (count, _) = contributions

@@ -155,7 +155,7 @@ impl Contribution {
         for point in &mut g2 {
             *point = reader.point()?;
         }
-        let key = Key::from_points(g1, g2);
+        let key = Key::from_points(&g1, &g2);
         let partial = reader.array()?;
         let response_hash = response_hash(&partial, &key)
             .ok_or_else(|| malformed(PART, "a hasher's state is impossible".to_owned()))?;

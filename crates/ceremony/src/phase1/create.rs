@@ -87,7 +87,7 @@ pub fn create(
         beta_g2: first_of_g2(beta),
     };
     let mut bytes = 0_u32.to_le_bytes().to_vec();
-    let (mut writer, contribution) = response.finish(points, key, name, &mut bytes, progress)?;
+    let (mut writer, contribution) = response.finish(&points, &key, name, &mut bytes, progress)?;
     writer.contributions(&bytes)?;
     if prepared {
         maker.lagrange(LAGRANGE_G1, &maker.g1, &one, &mut writer)?;

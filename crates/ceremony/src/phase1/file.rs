@@ -51,6 +51,9 @@ pub(super) const BLOCK: usize = 1 << 20;
 /// Points decoded by one thread at a time.
 const DECODED: usize = 1 << 10;
 
+/// Takes a block of bytes, and how many there were up to its end.
+pub(super) type Take<'a> = &'a mut dyn FnMut(&[u8], u64) -> Result<(), CeremonyError>;
+
 /// Where a section's contents are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
@@ -351,11 +354,7 @@ impl Ptau {
     }
 
     /// Hands an extent's bytes on, block by block, with how many there were.
-    pub(super) fn blocks(
-        &self,
-        extent: Extent,
-        take: &mut dyn FnMut(&[u8], u64) -> Result<(), CeremonyError>,
-    ) -> Result<(), CeremonyError> {
+    pub(super) fn blocks(&self, extent: Extent, take: Take<'_>) -> Result<(), CeremonyError> {
         let mut buffer = vec![0; BLOCK];
         let mut done = 0;
         while done < extent.length {

@@ -131,9 +131,9 @@ impl Key {
     }
 
     /// The reverse of [`Key::points`].
-    pub(super) fn from_points(g1: [G1Affine; 6], g2: [G2Affine; 3]) -> Self {
-        let [tau_s, tau_sx, alpha_s, alpha_sx, beta_s, beta_sx] = g1;
-        let [tau_spx, alpha_spx, beta_spx] = g2;
+    pub(super) fn from_points(g1: &[G1Affine; 6], g2: &[G2Affine; 3]) -> Self {
+        let [tau_s, tau_sx, alpha_s, alpha_sx, beta_s, beta_sx] = *g1;
+        let [tau_spx, alpha_spx, beta_spx] = *g2;
         let knowledge = |s, sx, spx| Knowledge { s, sx, spx };
         Self {
             tau: knowledge(tau_s, tau_sx, tau_spx),
@@ -194,6 +194,6 @@ mod tests {
         assert!(!holds(&key.tau, Which::Alpha, &challenge));
         assert!(!holds(&key.tau, Which::Tau, &[8; 64]));
         let (g1, g2) = key.points();
-        assert_eq!(Key::from_points(g1, g2), key);
+        assert_eq!(Key::from_points(&g1, &g2), key);
     }
 }

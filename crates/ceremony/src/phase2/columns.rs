@@ -348,7 +348,7 @@ mod tests {
             (40, 1, 64),
         ] {
             let coefficient = |row: usize| {
-                let magnitude = (row as u64 * 0x9e37_79b9_7f4a_7c15) >> (64 - bits);
+                let magnitude = (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits);
                 let value = Fr::from(magnitude) * half.pow([scale]);
                 if row % 3 == 0 { -value } else { value }
             };

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 const REMEDY: &str = "install Node ≥ 20 with npm and see to it that both are on the PATH";
 
 /// Runs a program that a test needs.
-pub fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     match command.output() {
         Ok(output) => output,
         Err(error) => panic!("cannot run {command:?}: {error}; {REMEDY}"),
@@ -16,7 +16,7 @@ pub fn run(command: &mut Command) -> Output {
 
 /// snarkjs's command line; its packages are installed once a lock file, whichever test process comes
 /// first.
-pub fn installed() -> PathBuf {
+pub(crate) fn installed() -> PathBuf {
     let version = run(Command::new("node").arg("--version"));
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let major: Option<u32> = version

@@ -273,7 +273,7 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) service: Service,
     pub(crate) router: Router,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) _folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -326,7 +326,7 @@ pub(crate) async fn app_with(config: ServerConfig) -> App {
         store,
         service,
         router,
-        folder,
+        _folder: folder,
     }
 }
 

@@ -439,5 +439,9 @@ fn many_receipts_get_the_verdicts_that_each_gets_alone() {
         ]
     );
     let none: [&[u8]; 0] = [];
-    assert!(package.verify_many(&none, &Expectations::default()).is_empty());
+    assert!(
+        package
+            .verify_many(&none, &Expectations::default())
+            .is_empty()
+    );
 }

@@ -179,7 +179,7 @@ fn verify(file: &Path, output: Output) -> Result<(), Failure> {
         let name = contribution.name.as_deref().unwrap_or("no name");
         let hash = hex(&contribution.response_hash);
         // Writing to a string does not fail.
-        drop(writeln!(text, "{number:>4}  {name}{kind}\n      {hash}"));
+        let _ = writeln!(text, "{number:>4}  {name}{kind}\n      {hash}");
     }
     if !verified.hashes_compared {
         text.push_str(

@@ -1,0 +1,326 @@
+//! An operator whose log does not hold what it handed out, or says what its receipts deny.
+
+use std::fs;
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+use proofmark_audit::{LogEvidence, Outcome, Status, VerifierKey};
+use proofmark_engine::BackendChoice;
+use proofmark_log::{Entry, Log, Notice, Options, ReceiptEntry, SignedNotice, Statement, Subject};
+use proofmark_types::{Context, Digest, Envelope, Receipt};
+
+use crate::fixture::{Case, NOW, blames, fails, finding, nonce, service_key};
+
+fn open(folder: &Path) -> Log {
+    let options = Options {
+        origin: Some("example.com/log".to_owned()),
+        known: None,
+    };
+    Log::open(folder, &options).unwrap()
+}
+
+fn evidence(key: &VerifierKey, folder: &Path) -> LogEvidence {
+    LogEvidence {
+        key: key.clone(),
+        folders: vec![folder.to_owned()],
+        proofs: Vec::new(),
+        checkpoints: Vec::new(),
+    }
+}
+
+fn entry(envelope: &Envelope) -> Entry {
+    Entry::Receipt(ReceiptEntry::of(envelope).unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for item in fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let target = to.join(item.file_name());
+        if item.file_type().unwrap().is_dir() {
+            copy(&item.path(), &target);
+        } else {
+            fs::copy(item.path(), target).unwrap();
+        }
+    }
+}
+
+/// An honest receipt, later by its number.
+fn receipt(case: &Case, number: u64) -> Envelope {
+    signed(case, number, NOW - 10_000 + number, &service_key())
+}
+
+fn signed(case: &Case, number: u64, proved_at: u64, key: &SigningKey) -> Envelope {
+    let sample = usize::try_from(number).unwrap();
+    let context = Context::off_chain(nonce(number));
+    let envelope = case.receipt_with(sample, context, proved_at, |_| {});
+    let mut receipt: Receipt = envelope.receipt().clone();
+    receipt.signer = key.verifying_key().to_bytes();
+    Envelope::sign(receipt, key).unwrap()
+}
+
+fn logged(case: &Case, log: &Log, number: u64) {
+    let envelope = receipt(case, number);
+    log.append(&entry(&envelope)).unwrap();
+    case.give_receipt(&format!("{number}.json"), &envelope);
+}
+
+fn statuses(report: &proofmark_audit::Report) -> Vec<(&'static str, Status)> {
+    let findings = report.findings.iter();
+    findings
+        .filter(|finding| finding.id.id().starts_with("log-"))
+        .map(|finding| (finding.id.id(), finding.status))
+        .collect()
+}
+
+fn notice(log: &Log, statement: Statement, key: &SigningKey) {
+    let notice = Notice {
+        log: log.origin().to_owned(),
+        issued_at: NOW,
+        statement,
+    };
+    add(log, notice, key);
+}
+
+fn add(log: &Log, notice: Notice, key: &SigningKey) {
+    let signed = SignedNotice::sign(notice, key).unwrap();
+    let service = service_key().verifying_key().to_bytes();
+    log.append_notice(signed, &service).unwrap();
+}
+
+fn revoke(log: &Log, subject: Subject) {
+    let statement = Statement::Revocation {
+        subject,
+        from: log.size(),
+        reason: "a constraint was missing".to_owned(),
+    };
+    notice(log, statement, &service_key());
+}
+
+#[test]
+fn with_a_log_an_honest_service_passes_whole() {
+    let mut case = Case::new(BackendChoice::Plain).with_data();
+    let log = open(&case.path("log"));
+    (0..3).for_each(|number| logged(&case, &log, number));
+    let seen = case.path("seen");
+    fs::write(&seen, log.checkpoint().to_string()).unwrap();
+    (3..6).for_each(|number| logged(&case, &log, number));
+    let mirror = case.path("mirror");
+    copy(log.public_folder(), &mirror);
+    let mut given = evidence(log.verifier_key(), &case.path("log"));
+    given.folders.push(mirror);
+    given.checkpoints.push(seen);
+    case.request.log = Some(given);
+    let report = case.audit();
+    fails(&report, []);
+    assert!(
+        statuses(&report)
+            .iter()
+            .all(|(_, status)| *status == Status::Pass)
+    );
+    assert_eq!(report.outcome, Outcome::Passed);
+}
+
+#[test]
+fn an_answer_that_is_not_in_the_log_and_answers_that_were_not_shown() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    (0..4).for_each(|number| logged(&case, &log, number));
+    case.give_receipt("outside.json", &receipt(&case, 4));
+    case.request.log = Some(evidence(log.verifier_key(), &case.path("log")));
+    let report = case.audit();
+    let [inclusion] = fails(&report, ["log-inclusion"]);
+    blames(inclusion, &["outside.json"]);
+    assert!(inclusion.meaning.contains("their entries were withheld"));
+    assert_eq!(inclusion.culprits[0].code, "log-entry-missing");
+
+    fs::remove_file(case.request.receipts[0].join("2.json")).unwrap();
+    fs::remove_file(case.request.receipts[0].join("outside.json")).unwrap();
+    let report = case.audit();
+    fails(&report, []);
+    let complete = finding(&report, "log-complete");
+    assert_eq!(complete.status, Status::NotChecked);
+    assert!(complete.meaning.contains("may be a choice"));
+    assert!(
+        complete
+            .evidence
+            .iter()
+            .any(|e| e.label == "not given" && e.value == "1")
+    );
+
+    // An entry that states another time than its receipt.
+    let envelope = receipt(&case, 5);
+    let mut wrong = ReceiptEntry::of(&envelope).unwrap();
+    wrong.proved_at += 1;
+    log.append(&Entry::Receipt(wrong)).unwrap();
+    case.give_receipt("5.json", &envelope);
+    let report = case.audit();
+    let [inclusion] = fails(&report, ["log-inclusion"]);
+    assert_eq!(inclusion.culprits[0].code, "log-entry-mismatch");
+}
+
+#[test]
+fn a_log_that_shows_two_histories_or_other_entries_than_it_signed() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let folder = case.path("log");
+    drop(open(&folder));
+    let other = case.path("other");
+    copy(&folder, &other);
+    let (log, shown) = (open(&folder), open(&other));
+    logged(&case, &log, 0);
+    logged(&case, &log, 1);
+    shown.append(&entry(&receipt(&case, 0))).unwrap();
+    shown.append(&entry(&receipt(&case, 7))).unwrap();
+    let mut given = evidence(log.verifier_key(), &folder);
+    given.folders.push(other.clone());
+    case.request.log = Some(given);
+    let report = case.audit();
+    let [consistency] = fails(&report, ["log-consistency"]);
+    assert!(consistency.meaning.contains("two histories"));
+
+    // A longer tree that does not contain a checkpoint that the auditor kept.
+    let seen = case.path("seen");
+    fs::write(&seen, shown.checkpoint().to_string()).unwrap();
+    logged(&case, &log, 2);
+    let mut given = evidence(log.verifier_key(), &folder);
+    given.checkpoints.push(seen);
+    case.request.log = Some(given);
+    let report = case.audit();
+    fails(&report, ["log-consistency"]);
+
+    // Entries exchanged under the signed root.
+    let mirror = case.path("mirror");
+    copy(log.public_folder(), &mirror);
+    let bundle = mirror.join("tile/entries/000.p/3");
+    let mut bytes = fs::read(&bundle).unwrap();
+    let at = bytes.windows(6).position(|w| w == b"sha256").unwrap() + 10;
+    bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
+    fs::write(&bundle, bytes).unwrap();
+    case.request.log = Some(evidence(log.verifier_key(), &mirror));
+    let report = case.audit();
+    let [consistency] = fails(&report, ["log-consistency"]);
+    assert_eq!(consistency.culprits[0].code, "tlog-tile-mismatch");
+    assert_eq!(finding(&report, "log-inclusion").status, Status::NotChecked);
+}
+
+#[test]
+fn a_checkpoint_that_the_log_did_not_sign() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    logged(&case, &log, 0);
+    let stranger = open(&case.path("stranger"));
+    case.request.log = Some(evidence(stranger.verifier_key(), &case.path("log")));
+    let report = case.audit();
+    let [signature] = fails(&report, ["log-signature"]);
+    assert!(signature.meaning.contains("not signed by the log's key"));
+    assert_eq!(finding(&report, "log-inclusion").status, Status::NotChecked);
+}
+
+#[test]
+fn a_revoked_key_still_used() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    logged(&case, &log, 0);
+    let sealed = case.manifest().sealed.unwrap();
+    revoke(&log, Subject::VerifyingKey(sealed.verifying_key.digest));
+    logged(&case, &log, 1);
+    case.request.log = Some(evidence(log.verifier_key(), &case.path("log")));
+    let report = case.audit();
+    let [revoked] = fails(&report, ["log-revocations"]);
+    blames(revoked, &["1.json"]);
+    assert!(revoked.meaning.contains("declared unsound"));
+    assert!(
+        revoked.culprits[0]
+            .reason
+            .contains("a constraint was missing")
+    );
+}
+
+#[test]
+fn a_service_key_after_it_was_replaced() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    logged(&case, &log, 0);
+    let next = SigningKey::from_bytes(&[44; 32]);
+    let rotation = Notice::rotation(log.origin(), NOW, &service_key(), &next, "planned").unwrap();
+    add(&log, rotation, &service_key());
+    // By the new key, which the auditor has not pinned: the log leads to it.
+    let new = signed(&case, 1, NOW - 5_000, &next);
+    log.append(&entry(&new)).unwrap();
+    case.give_receipt("new.json", &new);
+    // By the old key, after its time.
+    let old = receipt(&case, 9_000);
+    log.append(&entry(&old)).unwrap();
+    case.give_receipt("old.json", &old);
+    case.request.log = Some(evidence(log.verifier_key(), &case.path("log")));
+    let report = case.audit();
+    let [revoked] = fails(&report, ["log-revocations"]);
+    blames(revoked, &["old.json"]);
+    assert!(revoked.meaning.contains("an old or a stolen key"));
+    assert_eq!(finding(&report, "receipts-signer").status, Status::Pass);
+}
+
+#[test]
+fn portable_proofs_stand_for_a_log_that_is_not_there() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    for number in 0..3 {
+        let envelope = receipt(&case, number);
+        let inclusion = log.append(&entry(&envelope)).unwrap();
+        case.give_receipt(&format!("{number}.json"), &envelope);
+        let name = if number == 1 {
+            "1.json"
+        } else {
+            &number.to_string()
+        };
+        case.give(&format!("{name}.tlog-proof"), &inclusion.proof);
+    }
+    case.request.log = Some(LogEvidence {
+        folders: Vec::new(),
+        proofs: case.request.receipts.clone(),
+        ..evidence(log.verifier_key(), Path::new(""))
+    });
+    let report = case.audit();
+    fails(&report, []);
+    assert_eq!(
+        statuses(&report),
+        [
+            ("log-signature", Status::Pass),
+            ("log-consistency", Status::NotChecked),
+            ("log-inclusion", Status::Pass),
+            ("log-complete", Status::NotChecked),
+            ("log-order", Status::Pass),
+            ("log-revocations", Status::NotChecked),
+        ]
+    );
+    // The proof of another receipt is none.
+    let folder = &case.request.receipts[0];
+    fs::copy(folder.join("2.tlog-proof"), folder.join("0.tlog-proof")).unwrap();
+    let report = case.audit();
+    let [inclusion] = fails(&report, ["log-inclusion"]);
+    blames(inclusion, &["0.json"]);
+    assert_eq!(inclusion.culprits[0].code, "tlog-inclusion-invalid");
+}
+
+#[test]
+fn times_that_run_backwards_and_entries_that_nobody_can_read() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    for (number, proved_at) in [(0, NOW - 5_000), (1, NOW - 5_500), (2, NOW - 9_000)] {
+        let envelope = signed(&case, number, proved_at, &service_key());
+        log.append(&entry(&envelope)).unwrap();
+        case.give_receipt(&format!("{number}.json"), &envelope);
+    }
+    // Of another package: its times are no concern of this one.
+    let foreign = ReceiptEntry {
+        receipt: Digest::of(b"receipt"),
+        package: Digest::of(b"package"),
+        proved_at: 1,
+    };
+    log.append(&Entry::Receipt(foreign)).unwrap();
+    case.request.log = Some(evidence(log.verifier_key(), &case.path("log")));
+    let report = case.audit();
+    let [order] = fails(&report, ["log-order"]);
+    blames(order, &["2.json"]);
+    assert!(order.meaning.contains("dated back"));
+}
