@@ -1,6 +1,5 @@
 //! Compiling, integer evaluation, witness and products `A·z, B·z, C·z`, per model.
 #![expect(
-    missing_docs,
     clippy::unwrap_used,
     clippy::panic,
     reason = "the macros make undocumented functions; a benchmark says where it fails"
@@ -51,6 +50,7 @@ fn lowering(criterion: &mut Criterion) {
     }
     measure(criterion, "dense 1000x1000", &models::mlp(1, 1000));
     measure(criterion, "mlp 5x1000", &models::mlp(5, 1000));
+    measure(criterion, "cnn 32x32, 16 channels", &models::cnn(32, 16));
 }
 
 criterion_group!(benches, lowering);

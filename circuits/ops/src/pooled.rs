@@ -373,7 +373,7 @@ mod tests {
                 data: TensorData::Float(values.to_vec()),
             };
             let weights = IntTensor::new(elem, vec![channels, 1, kernel, kernel], weights);
-            let bias: Vec<i32> = (0..channels).map(|c| 900 - 1700 * c as i32).collect();
+            let bias: Vec<i32> = (0..).map(|c: i32| 900 - 1700 * c).take(channels).collect();
             let bias = IntTensor::new(ElemType::Int32, vec![channels], bias);
             let constants = [
                 ("one", floats(&[1.0])),
@@ -443,7 +443,7 @@ mod tests {
                 (0..height * width)
                     .map(|i| if i % 2 == 0 { lo } else { hi })
                     .collect(),
-                (0..height * width).map(|i| lo + i as i32).collect(),
+                (lo..).take(height * width).collect(),
             ];
             fills.extend((0..count).map(|_| (0..height * width).map(|_| lo + random()).collect()));
             let tensor = |data| IntTensor::new(self.elem, vec![1, 1, height, width], data).unwrap();

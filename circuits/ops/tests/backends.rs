@@ -1,5 +1,6 @@
 //! The sample models in both backends: what each costs, that the two accept the same statements,
 //! and that no wire of the committed one can move.
+#![expect(clippy::unwrap_used, reason = "a test says where it fails")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -114,6 +114,10 @@ impl Finding {
         self
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "temporaries, mostly, which would all want a borrow"
+    )]
     pub(crate) fn evidence(mut self, label: &str, value: impl ToString) -> Self {
         self.evidence.push(Evidence {
             label: label.to_owned(),

@@ -238,8 +238,8 @@ impl<'r> Log<'r> {
         }
         let path = Path::new(&accepted.source);
         let names = [path.file_stem(), path.file_name()];
-        let names = names.into_iter().flatten().filter_map(|name| name.to_str());
-        let Some(proof) = names.filter_map(|name| self.proofs.get(name)).next() else {
+        let mut names = names.into_iter().flatten().filter_map(|name| name.to_str());
+        let Some(proof) = names.find_map(|name| self.proofs.get(name)) else {
             return if self.scan.is_some() {
                 let reason = "it is not in the log, and no proof of it was given".to_owned();
                 Place::Wrong("log-entry-missing", reason)

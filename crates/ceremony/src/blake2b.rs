@@ -191,7 +191,9 @@ mod tests {
     use blake2::{Blake2b512, Digest as _};
 
     fn bytes(count: usize) -> Vec<u8> {
-        (0..count).map(|i| (i * 7 + i / 251) as u8).collect()
+        (0..count)
+            .map(|i| ((i * 7 + i / 251) % 256).try_into().unwrap())
+            .collect()
     }
 
     #[test]

@@ -485,7 +485,7 @@ fn a_package_is_sealed_for_the_backend_that_is_asked_for() {
         let package = seal(&draft, &root.path().join(name), backend, &NoProgress).unwrap();
         (
             package.manifest().compiler.backend,
-            package.sealed().unwrap().circuit.clone(),
+            package.sealed().unwrap().circuit,
         )
     };
     let plain = sealed("plain", BackendChoice::Plain);

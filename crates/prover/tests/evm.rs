@@ -77,7 +77,13 @@ fn accepted(key: &[u8], proof: &[u8], inputs: &[Vec<u8>]) -> Option<bool> {
     if committed {
         let mut domain = CHALLENGE_DOMAIN.as_bytes().to_vec();
         domain.resize(32, 0);
-        let hashed = [&domain, &Sha256::digest(key).to_vec(), d, &inputs.concat()].concat();
+        let hashed = [
+            domain.as_slice(),
+            Sha256::digest(key).as_slice(),
+            d,
+            &inputs.concat(),
+        ]
+        .concat();
         let challenge = Fr::from_be_bytes_mod_order(&Keccak256::digest(hashed));
         scalars.push(word(challenge));
     }

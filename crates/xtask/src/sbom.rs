@@ -297,7 +297,7 @@ fn serial_number(content: &[u8]) -> String {
     }
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
     let mut text = "urn:uuid:".to_owned();
     for (index, digit) in hex.char_indices() {
         if matches!(index, 8 | 12 | 16 | 20) {

@@ -102,7 +102,7 @@ impl Chain {
         self
     }
 
-    fn conv(mut self, outputs: usize, stride: usize) -> Self {
+    pub(crate) fn conv(mut self, outputs: usize, stride: usize) -> Self {
         let [_, channels, height, width] = self.shape[..] else {
             panic!("not an image");
         };

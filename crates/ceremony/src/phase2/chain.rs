@@ -458,16 +458,16 @@ mod tests {
                 r[1].delta.after = after;
             }),
             ("delta replaced", 1, &|r| {
-                r[0].delta.after = r[1].delta.after.clone()
+                r[0].delta.after = r[1].delta.after.clone();
             }),
             ("beacon value", 3, &|r| {
-                r[2].beacon.as_mut().unwrap().value.0[0] = 9
+                r[2].beacon.as_mut().unwrap().value.0[0] = 9;
             }),
             ("beacon rounds", 3, &|r| {
-                r[2].beacon.as_mut().unwrap().iterations_log2 = 11
+                r[2].beacon.as_mut().unwrap().iterations_log2 = 11;
             }),
             ("beacon where there is none", 2, &|r| {
-                r[1].beacon = Some(beacon())
+                r[1].beacon = Some(beacon());
             }),
         ];
         for committed in [false, true] {
@@ -489,14 +489,14 @@ mod tests {
         let spoiled: [(&str, Spoil<'_>); 4] = [
             ("left out", &|r| r[0].delta_committed = None),
             ("the other's share", &|r| {
-                r[0].delta_committed = Some(r[0].delta.clone())
+                r[0].delta_committed = Some(r[0].delta.clone());
             }),
             ("exchanged", &|r| {
                 let second = r[0].delta_committed.clone().unwrap();
                 r[0].delta_committed = Some(std::mem::replace(&mut r[0].delta, second));
             }),
             ("another's share", &|r| {
-                r[1].delta_committed = r[0].delta_committed.clone()
+                r[1].delta_committed = r[0].delta_committed.clone();
             }),
         ];
         for (what, spoil) in spoiled {
@@ -518,7 +518,7 @@ mod tests {
         let spoiled: [(&str, Spoil<'_>); 5] = [
             ("identity", &|r| r[0].delta.s = HexBytes(vec![0; 64])),
             ("identity in G2", &|r| {
-                r[0].delta.spx = HexBytes(vec![0; 128])
+                r[0].delta.spx = HexBytes(vec![0; 128]);
             }),
             ("short", &|r| r[0].delta.sx.0.truncate(63)),
             ("off the curve", &|r| r[0].delta.after.0[63] ^= 1),

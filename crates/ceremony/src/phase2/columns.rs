@@ -317,9 +317,9 @@ mod tests {
         for matrix in [&r1cs.a, &r1cs.b, &r1cs.c] {
             let units = [(rows - 1, 0), (rows - 2, 3), (rows - 3, r1cs.num_wires - 1)];
             let mut expected = vec![Fr::zero(); r1cs.num_wires];
-            for row in 0..matrix.rows() {
+            for (row, weight) in values.iter().enumerate().take(matrix.rows()) {
                 for (wire, value) in matrix.row(row) {
-                    expected[wire as usize] += values[row] * value;
+                    expected[wire as usize] += *weight * value;
                 }
             }
             for (row, wire) in units {
@@ -328,7 +328,7 @@ mod tests {
             let columns = Columns::new(matrix, r1cs.num_wires, &units).unwrap();
             let once = column_sums(&[(&columns, &in_g1[..])], &|_| {});
             assert_eq!(once, multiples::<g1::Config>(&expected));
-            let twice: Vec<Fr> = expected.iter().map(|x| x.double()).collect();
+            let twice: Vec<Fr> = expected.iter().map(AdditiveGroup::double).collect();
             let sums = column_sums(&[(&columns, &in_g2[..]), (&columns, &in_g2[..])], &|_| {});
             assert_eq!(sums, multiples::<g2::Config>(&twice));
         }
@@ -350,19 +350,20 @@ mod tests {
             let coefficient = |row: usize| {
                 let magnitude = (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits);
                 let value = Fr::from(magnitude) * half.pow([scale]);
-                if row % 3 == 0 { -value } else { value }
+                if row.is_multiple_of(3) { -value } else { value }
             };
             let mut coefficients = Vec::new();
             let mut entries = Vec::new();
             let mut expected = Fr::zero();
-            for row in 0..count {
+            for (row, weight) in values.iter().enumerate().take(count) {
                 let value = if row % 50 == 49 {
-                    values[row]
+                    *weight
                 } else {
                     coefficient(row)
                 };
-                expected += value * values[row];
-                entries.push((row as u32, row as u32));
+                expected += value * weight;
+                let at = u32::try_from(row).unwrap();
+                entries.push((at, at));
                 coefficients.push(Coefficient::new(value));
             }
             let columns = Columns {

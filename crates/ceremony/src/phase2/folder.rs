@@ -342,7 +342,7 @@ mod tests {
             let foreign = fs::read(two.path(3)).unwrap()[points(&two)..].to_vec();
             let start = points(&one);
             one.edit(3, |bytes| {
-                bytes.splice(start.., foreign.clone()).for_each(drop)
+                bytes.splice(start.., foreign.clone()).for_each(drop);
             });
             assert_eq!(one.refused(), "contribution-malformed");
         }
@@ -368,10 +368,10 @@ mod tests {
                     &mut b[40..],
                     FORMAT.as_bytes(),
                     b"proofmark/contribution/v2",
-                )
+                );
             }),
             ("other spelling", &|b| {
-                replace(b, b"  \"backend\"", b"\t \"backend\"")
+                replace(b, b"  \"backend\"", b"\t \"backend\"");
             }),
             ("short", &|b| b.truncate(b.len() - 1)),
             ("long", &|b| b.push(0)),

@@ -67,9 +67,9 @@ impl Secret {
         let weights = self.weights(shape.size);
         let mut columns = [&r1cs.a, &r1cs.b, &r1cs.c].map(|matrix| {
             let mut sums = vec![Fr::ZERO; r1cs.num_wires];
-            for row in 0..matrix.rows() {
+            for (row, weight) in weights.iter().enumerate().take(matrix.rows()) {
                 for (wire, value) in matrix.row(row) {
-                    sums[wire as usize] += weights[row] * value;
+                    sums[wire as usize] += *weight * value;
                 }
             }
             sums

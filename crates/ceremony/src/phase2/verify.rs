@@ -344,10 +344,10 @@ mod tests {
                 k.committed.as_mut().unwrap().delta_g2 = in_g2;
             }),
             ("query D", &|k| {
-                k.committed.as_mut().unwrap().query[3] = in_g1
+                k.committed.as_mut().unwrap().query[3] = in_g1;
             }),
             ("query D", &|k| {
-                k.committed.as_mut().unwrap().query.swap(0, 1)
+                k.committed.as_mut().unwrap().query.swap(0, 1);
             }),
             ("query L", &|k| {
                 let d = k.committed.as_ref().unwrap().query[0];

@@ -423,7 +423,11 @@ fn many_receipts_get_the_verdicts_that_each_gets_alone() {
     assert_eq!(many, alone);
     let codes: Vec<&str> = many
         .iter()
-        .map(|verdict| verdict.as_ref().map_or_else(|r| r.code(), |_| "accepted"))
+        .map(|verdict| {
+            verdict
+                .as_ref()
+                .map_or_else(proofmark_verifier::Rejection::code, |_| "accepted")
+        })
         .collect();
     assert_eq!(
         codes,

@@ -1,6 +1,5 @@
 //! `proofmark ceremony phase1`: powers of tau.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -178,8 +177,7 @@ fn verify(file: &Path, output: Output) -> Result<(), Failure> {
         };
         let name = contribution.name.as_deref().unwrap_or("no name");
         let hash = hex(&contribution.response_hash);
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{number:>4}  {name}{kind}\n      {hash}");
+        text.push_str(&format!("{number:>4}  {name}{kind}\n      {hash}\n"));
     }
     if !verified.hashes_compared {
         text.push_str(

@@ -1,6 +1,5 @@
 //! `proofmark ceremony verify`: whether a key follows from circuit, powers of tau and contributions.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -255,20 +254,17 @@ impl Verified {
             } else {
                 ""
             };
-            // Writing to a string does not fail.
-            let _ = writeln!(
-                text,
-                "{number:>4}  {}{kind}\n      {}",
+            text.push_str(&format!(
+                "{number:>4}  {}{kind}\n      {}\n",
                 record.name,
                 hex(hash)
-            );
+            ));
         }
         if !self.absent.is_empty() {
-            let _ = writeln!(
-                text,
-                "Earlier files that are not in the folder, so that only their proofs were verified: {:?}",
+            text.push_str(&format!(
+                "Earlier files that are not in the folder, so that only their proofs were verified: {:?}\n",
                 self.absent
-            );
+            ));
         }
         text.push_str(
             "The key is safe if one of them forgot their secret, and one contributor of phase 1 theirs. \

@@ -35,18 +35,18 @@ impl Case {
         name: String,
         [manifest, key]: [&[u8]; 2],
         envelope: Vec<u8>,
-        other_proof: ProofBytes,
+        other_proof: &ProofBytes,
     ) -> Self {
         let pins = Pins::package(Digest::of(manifest));
         let package = TrustedPackage::open(&pins, manifest, key).unwrap();
         let receipt = Envelope::parse(&envelope).unwrap().receipt().clone();
-        assert_ne!(receipt.proof, other_proof);
+        assert_ne!(&receipt.proof, other_proof);
         let case = Self {
             name,
             package,
             receipt,
             envelope,
-            other_proof,
+            other_proof: *other_proof,
         };
         case.verify(&case.envelope).unwrap();
         case
@@ -134,7 +134,7 @@ pub(crate) fn real() -> &'static [Case] {
                 name.to_owned(),
                 [&manifest, &key],
                 read("receipt.json"),
-                proof,
+                &proof,
             )
         });
         assert_eq!(cases[0].backend(), Backend::Groth16);
@@ -192,6 +192,6 @@ fn simulated(backend: Backend, input: Visibility, output: Visibility) -> Case {
         format!("{backend:?}, input {input:?}, output {output:?}"),
         [&manifest_bytes, &key],
         envelope.to_bytes().unwrap(),
-        encode_proof(simulator.prove(&public_inputs, 2)),
+        &encode_proof(simulator.prove(&public_inputs, 2)),
     )
 }

@@ -78,7 +78,7 @@ pub(super) fn rename(_: &Case, receipt: &mut Receipt, place: Place) {
 
 pub(super) fn retype(_: &Case, receipt: &mut Receipt, place: Place) {
     edit(place.record(receipt), |elem, _, _| {
-        *elem = other_type(*elem)
+        *elem = other_type(*elem);
     });
 }
 

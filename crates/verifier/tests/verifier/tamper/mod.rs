@@ -319,7 +319,7 @@ fn every_leaf_of_the_envelope() {
             );
             match row.resigned {
                 Fate::Rejected(want) => {
-                    assert_eq!(code(case.verify(&resigned)), want, "{}", leaf.path)
+                    assert_eq!(code(case.verify(&resigned)), want, "{}", leaf.path);
                 }
                 Fate::Claim => is_a_claim(case, &resigned),
                 Fate::None => panic!("{} can be signed again", leaf.path),
