@@ -36,7 +36,7 @@ pub fn program(name: &str) -> PathBuf {
     let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),
-        "{} is missing; run `cargo build --bins` before these tests",
+        "{} is missing; run the tests of the whole workspace, or `cargo build --bins` before these",
         path.display()
     );
     path

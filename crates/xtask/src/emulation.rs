@@ -153,7 +153,8 @@ fn processor_at_hand() -> String {
 /// Builds a test target and says where its program lies.
 fn test_program(target: &str) -> Result<PathBuf> {
     let output = Command::new("cargo")
-        .args(["test", "--package", "proofmark-tests", "--test", target])
+        // The whole workspace, so that dependencies have the features that they were tested with.
+        .args(["test", "--workspace", "--test", target])
         .args(["--no-run", "--message-format=json"])
         .stderr(std::process::Stdio::inherit())
         .output()

@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{fetch_runtime, say};
 
-/// Fetches the runtime, checks for Node and Go, builds the programs, runs every test of the workspace.
+/// Fetches the runtime, checks for Node and Go, builds the programs and runs every test of the workspace.
 pub(crate) fn run() -> Result<()> {
     say(&fetch_runtime::run()?.to_string())?;
     check_node()?;
     check_go()?;
-    // Tests that start the built programs find them beside the test binaries.
-    cargo(&["build", "--workspace", "--bins"])?;
+    // Programs whose packages have integration tests are built with them. (`build --bins` before would
+    // build half of the dependencies twice: without the features that only tests ask for.)
     // nextest prints the better summary; plain `cargo test` needs nothing that Rust does not bring.
     if Command::new("cargo")
         .args(["nextest", "--version"])
