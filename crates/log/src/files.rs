@@ -67,6 +67,46 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Makes a folder and those above it that are missing, and their names durable. The name of the
+/// folder itself is made durable even if it is there: whoever made it may have died right after.
+pub(crate) fn make_folder(path: &Path) -> Result<(), LogError> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    fs::create_dir_all(path).map_err(|error| LogError::io("create", path, &error))?;
+    let own = missing.is_empty().then_some(path);
+    for folder in missing.iter().copied().chain(own) {
+        match sync_folder(parent(folder)) {
+            // A folder that was there may stand in one that we cannot open.
+            Err(error) if missing.is_empty() && error.kind() == ErrorKind::PermissionDenied => {}
+            done => done.map_err(|error| LogError::io("sync", parent(folder), &error))?,
+        }
+    }
+    Ok(())
+}
+
+/// The folder that a path stands in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Puts a file in the place of what is there, whole and durable.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_folder(parent(path))
+    };
+    write().map_err(|error| LogError::io("write", path, &error))
+}
+
 /// Takes the lock file that keeps a second process out; held as long as the file is open.
 pub(crate) fn take_lock(folder: &Path, path: &Path) -> Result<File, LogError> {
     let mut options = OpenOptions::new();
@@ -97,18 +137,17 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Makes both folders where they are missing, and empties the scratch folder of what a process
-    /// that was killed left there.
+    /// Makes both folders where they are missing, the root durably, and empties the scratch folder of
+    /// what a process that was killed left there.
     pub(crate) fn open(root: &Path, scratch: &Path) -> Result<Self, LogError> {
-        let refuse = |path: &Path, error: &io::Error| LogError::io("create", path, error);
-        fs::create_dir_all(root).map_err(|e| refuse(root, &e))?;
+        make_folder(root)?;
         match fs::remove_dir_all(scratch) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(LogError::io("empty", scratch, &error));
             }
             _ => {}
         }
-        fs::create_dir_all(scratch).map_err(|e| refuse(scratch, &e))?;
+        fs::create_dir_all(scratch).map_err(|e| LogError::io("create", scratch, &e))?;
         Ok(Self {
             root: root.to_owned(),
             scratch: scratch.to_owned(),

@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::error::LogError;
-use crate::files::sync_folder;
+use crate::files::{parent, sync_folder};
 
 /// Loads the key in this file (32 raw bytes, the seed); makes one where there is none. The file
 /// appears whole and durable or not at all, and never replaces another.
@@ -61,11 +61,7 @@ fn create(path: &Path) -> Result<(), LogError> {
             _ => {}
         }
         fs::remove_file(temporary)?;
-        sync_folder(
-            path.parent()
-                .filter(|p| !p.as_os_str().is_empty())
-                .unwrap_or(Path::new(".")),
-        )
+        sync_folder(parent(path))
     };
     write().map_err(|e| failed(&e))
 }

@@ -17,7 +17,7 @@ use proofmark_types::dsse::key_id;
 
 use crate::entry::Entry;
 use crate::error::LogError;
-use crate::files::{Disk, Folder, read_bounded, sync_folder, take_lock};
+use crate::files::{Disk, Folder, make_folder, read_bounded, replace_file, sync_folder, take_lock};
 use crate::intent::{self, Intent};
 use crate::key_file::{load_key, load_or_create_key};
 use crate::notice::SignedNotice;
@@ -46,6 +46,10 @@ pub struct Options {
     /// A checkpoint of this log that was kept elsewhere (a database, a witness): the log must
     /// contain it, else it was rolled back with all its state, and is not opened.
     pub known: Option<Vec<u8>>,
+    /// A file outside of the log's folder, in which the log keeps its checkpoint whenever it is
+    /// opened and whenever a notice was added. The log must contain what stands in it: a folder that
+    /// was put back to an older state does not lose a revocation unseen.
+    pub remember: Option<PathBuf>,
 }
 
 /// Which checkpoint a proof leads to.
@@ -97,6 +101,7 @@ pub struct Log {
     /// The published head, for those who need not wait for the writer.
     head: Mutex<SignedCheckpoint>,
     recovery: Recovery,
+    remember: Option<PathBuf>,
     /// Held for as long as the log is open.
     _lock: File,
 }
@@ -116,11 +121,12 @@ impl Log {
     /// not what was signed; [`LogError::Io`]; [`LogError::Tlog`].
     pub fn open(folder: &Path, options: &Options) -> Result<Self, LogError> {
         let (public, state_folder) = (folder.join(PUBLIC), folder.join(STATE));
-        fs::create_dir_all(&state_folder)
-            .map_err(|error| LogError::io("create", &state_folder, &error))?;
+        make_folder(folder)?;
+        make_folder(&state_folder)?;
         let held = take_lock(folder, &state_folder.join("lock"))?;
         let public_disk = Disk::open(&public, &state_folder.join("tmp"))?;
         let state = Disk::open(&state_folder, &state_folder.join("tmp"))?;
+        let remembered = remembered(folder, options)?;
         let created = create(folder, &public_disk, &state, options)?;
         let key_path = folder.join(KEY_FILE);
         let key = load_key(&key_path)?.ok_or_else(|| LogError::Key {
@@ -142,14 +148,15 @@ impl Log {
         }
         let public_key = key.verifying_key().to_bytes();
         let vkey = VerifierKey::new(&origin, KeyKind::Ed25519, &public_key)?;
-        let known = options
-            .known
-            .as_deref()
+        let known = [&options.known, &remembered];
+        let known = known
+            .into_iter()
+            .flatten()
             .map(|bytes| SignedCheckpoint::verify(bytes, &vkey))
-            .transpose()?;
-        let (tip, head, mut recovery) = recover(&public_disk, &intent, &vkey, known.as_ref())?;
+            .collect::<Result<Vec<_>, _>>()?;
+        let (tip, head, mut recovery) = recover(&public_disk, &state, &intent, &vkey, &known)?;
         recovery.created = created;
-        Ok(Self {
+        let log = Self {
             public,
             key: vkey,
             queue: Mutex::default(),
@@ -164,8 +171,23 @@ impl Log {
                 pending: None,
             }),
             recovery,
+            remember: options.remember.clone(),
             _lock: held,
-        })
+        };
+        log.remember()?;
+        Ok(log)
+    }
+
+    /// Keeps the latest checkpoint outside of the log's folder, if that is wanted.
+    fn remember(&self) -> Result<(), LogError> {
+        let head = self.checkpoint();
+        match &self.remember {
+            // A log without entries has nothing to lose.
+            Some(path) if head.checkpoint().size() != 0 => {
+                replace_file(path, head.to_string().as_bytes())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Adds an entry and waits until it is durable and covered by a published checkpoint. Callers
@@ -215,6 +237,7 @@ impl Log {
         }
         scan.notices.would_honour(self.origin(), &notice)?;
         let all = self.append_unchecked(&[Entry::Notice(notice)])?;
+        self.remember()?;
         let none = || LogError::damaged("an append gave no place");
         all.into_iter().next().ok_or_else(none)
     }
@@ -429,6 +452,25 @@ fn inclusion(
         size: checkpoint.checkpoint().size(),
         proof: proof.to_string().into_bytes(),
     }
+}
+
+/// The checkpoint that is kept outside of the log's folder. There must be a log when there is one.
+fn remembered(folder: &Path, options: &Options) -> Result<Option<Vec<u8>>, LogError> {
+    let Some(path) = &options.remember else {
+        return Ok(None);
+    };
+    let bytes = read_bounded(path, proofmark_tlog::note::MAX_NOTE_BYTES)
+        .map_err(|error| LogError::io("read", path, &error))?;
+    if bytes.is_some() && !fs::exists(folder.join(KEY_FILE)).unwrap_or(true) {
+        return Err(LogError::Shrank {
+            reason: format!(
+                "{} remembers a log with entries, and {} holds none",
+                path.display(),
+                folder.display()
+            ),
+        });
+    }
+    Ok(bytes)
 }
 
 fn read_intent(state: &Disk) -> Result<Option<Intent>, LogError> {
@@ -797,8 +839,8 @@ pub(crate) mod tests {
         }
         // Everything rolled back together is noticed by who remembers a checkpoint.
         let options = |known: &[u8]| Options {
-            origin: None,
             known: Some(known.to_vec()),
+            ..Options::default()
         };
         let error = Log::open(backup.path(), &options(&newest)).unwrap_err();
         assert_eq!(error.code(), "log-shrank");
@@ -810,6 +852,74 @@ pub(crate) mod tests {
         drop(fork);
         let error = Log::open(backup.path(), &options(&newest)).unwrap_err();
         assert_eq!(error.code(), "tlog-inconsistent");
+    }
+
+    /// A backup that holds every receipt, and not the revocation that came after them.
+    #[test]
+    fn a_log_that_was_put_back_does_not_lose_a_notice_unseen() {
+        use crate::notice::{Notice, SignedNotice, Statement, Subject};
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            remember: Some(folder.path().join("log.checkpoint")),
+            ..Options::default()
+        };
+        let place = folder.path().join("log");
+        let log = Log::open(&place, &options).unwrap();
+        log.append(&entry(0)).unwrap();
+        let backup = folder.path().join("backup");
+        copy(&place, &backup);
+        let service = SigningKey::from_bytes(&[1; 32]);
+        let notice = Notice {
+            log: log.origin().to_owned(),
+            issued_at: 1,
+            statement: Statement::Revocation {
+                subject: Subject::Package(Digest::of(b"package")),
+                from: 0,
+                reason: "unsound".to_owned(),
+            },
+        };
+        let notice = SignedNotice::sign(notice, &service).unwrap();
+        log.append_notice(notice, service.verifying_key().as_bytes())
+            .unwrap();
+        drop(log);
+        Log::open(&place, &options).unwrap();
+        let error = Log::open(&backup, &options).unwrap_err();
+        assert_eq!(error.code(), "log-shrank");
+        // It goes on and reaches the size again: a fork.
+        let fork = open(&backup).unwrap();
+        fork.append_all(&entries(5..9)).unwrap();
+        drop(fork);
+        let error = Log::open(&backup, &options).unwrap_err();
+        assert_eq!(error.code(), "tlog-inconsistent");
+        // Another log, or none, in its place.
+        drop(open(&folder.path().join("other")).unwrap());
+        let error = Log::open(&folder.path().join("other"), &options).unwrap_err();
+        assert_eq!(error.code(), "tlog-origin-mismatch");
+        let none = folder.path().join("none");
+        let error = Log::open(&none, &options).unwrap_err();
+        assert_eq!(error.code(), "log-shrank");
+        assert!(!none.join(KEY_FILE).exists(), "no log is begun");
+    }
+
+    /// The name of the intent was there and not durable: it is made so before anything rests on it.
+    #[test]
+    fn what_is_redone_has_its_mark_written_again() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path()).unwrap();
+        log.append(&entry(0)).unwrap();
+        lock(&log.writer).public.fails_after.set(Some(0));
+        assert!(log.append(&entry(1)).is_err());
+        drop(log);
+        let intent = folder.path().join("state/intent");
+        let before = fs::metadata(&intent).unwrap().ino();
+        let held = fs::read(&intent).unwrap();
+        // The old file is kept, so that its number is not given to the new one.
+        fs::hard_link(&intent, folder.path().join("kept")).unwrap();
+        let log = open(folder.path()).unwrap();
+        assert_eq!(log.recovery().redone, 1);
+        assert_ne!(fs::metadata(&intent).unwrap().ino(), before);
+        assert_eq!(fs::read(&intent).unwrap(), held);
     }
 
     #[test]
@@ -838,7 +948,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let named = |origin: &str| Options {
             origin: Some(origin.to_owned()),
-            known: None,
+            ..Options::default()
         };
         assert_eq!(
             Log::open(folder.path(), &named("a b")).unwrap_err().code(),

@@ -276,7 +276,7 @@ pub(crate) mod tests {
     pub(crate) fn open(folder: &Path) -> Log {
         let options = Options {
             origin: Some(ORIGIN.into()),
-            known: None,
+            ..Options::default()
         };
         Log::open(folder, &options).unwrap()
     }

@@ -9,7 +9,7 @@ use proofmark_tlog::{Hash, Level, SignedCheckpoint, Tip, TlogError, VerifierKey}
 
 use crate::error::LogError;
 use crate::files::{Disk, read_bounded};
-use crate::intent::Intent;
+use crate::intent::{FILE, Intent};
 
 /// What opening found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,12 +73,13 @@ impl Derivation<'_> {
 
 /// Brings the public folder to the last signed head, or says why that cannot be.
 ///
-/// `known` is a head of this log that was seen elsewhere; the log must contain it.
+/// `known` are heads of this log that were seen elsewhere; the log must contain them.
 pub(crate) fn recover(
     disk: &Disk,
+    state: &Disk,
     intent: &Intent,
     log: &VerifierKey,
-    known: Option<&SignedCheckpoint>,
+    known: &[SignedCheckpoint],
 ) -> Result<(Tip, SignedCheckpoint, Recovery), LogError> {
     let head = SignedCheckpoint::verify(intent.head.to_string().as_bytes(), log)?;
     let checkpoint = read(
@@ -91,13 +92,14 @@ pub(crate) fn recover(
         .map(|bytes| SignedCheckpoint::verify(bytes, log))
         .transpose()?;
     let last = head.checkpoint().size();
-    for (what, seen) in [
-        ("the published checkpoint", published.as_ref()),
-        ("a checkpoint seen elsewhere", known),
-    ] {
-        if let Some(seen) = seen
-            && seen.checkpoint().size() > last
-        {
+    let elsewhere = known
+        .iter()
+        .map(|seen| ("a checkpoint that is remembered elsewhere", seen));
+    let here = published
+        .iter()
+        .map(|seen| ("the published checkpoint", seen));
+    for (what, seen) in here.chain(elsewhere) {
+        if seen.checkpoint().size() > last {
             return Err(LogError::Shrank {
                 reason: format!(
                     "{what} covers {} entries, state/intent {last}",
@@ -142,6 +144,9 @@ pub(crate) fn recover(
     for (path, bytes) in tip.partial_files() {
         derived.compare(path, bytes)?;
     }
+    // The process may have died, or the disk failed, between the intent's name and its durability:
+    // nothing is published above a mark that could still be lost.
+    state.write(&[(FILE.to_owned(), intent.to_bytes()?)])?;
     // The batch's own files are written whatever is there: it may not be durable yet.
     let mut files: BTreeMap<String, Vec<u8>> = derived.differing.iter().cloned().collect();
     files.extend(

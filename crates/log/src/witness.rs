@@ -12,7 +12,7 @@ use proofmark_tlog::{KeyKind, SignedCheckpoint, VerifierKey, cosignature};
 use proofmark_types::Digest;
 
 use crate::error::LogError;
-use crate::files::{Disk, read_bounded, take_lock};
+use crate::files::{Disk, make_folder, read_bounded, take_lock};
 use crate::key_file::load_or_create_key;
 
 /// Why a witness did not cosign.
@@ -34,7 +34,7 @@ impl WitnessError {
             Self::Refused(Refusal::Malformed(_)) => "witness-request-malformed",
             Self::Refused(Refusal::UnknownLog(_)) => "witness-log-unknown",
             Self::Refused(Refusal::Conflict { .. }) => "witness-conflict",
-            Self::Refused(Refusal::Inconsistent) => "witness-inconsistent",
+            Self::Refused(Refusal::Inconsistent | Refusal::Forked { .. }) => "witness-inconsistent",
             Self::Refused(_) => "witness-signature-invalid",
             Self::Log(error) => error.code(),
         }
@@ -57,7 +57,8 @@ impl From<proofmark_tlog::TlogError> for WitnessError {
 
 /// A witness with its records in a folder: `witness_key`, and `public/<hash of origin>/checkpoint`
 /// with the cosigned checkpoint of each log, which may be served under the monitoring prefix.
-/// Whoever empties the folder makes it forget what it cosigned.
+/// Whoever empties the folder makes it forget what it cosigned; one with a key and no records does
+/// not start.
 #[derive(Debug)]
 pub struct Witness {
     key: SigningKey,
@@ -70,21 +71,31 @@ pub struct Witness {
 
 impl Witness {
     /// Opens a witness of this name, which follows the logs with these keys; makes its key at first
-    /// start.
+    /// start, behind the folder of the records: a key that others pin never outlives them unseen.
     ///
     /// # Errors
-    /// [`LogError::Locked`], [`LogError::Key`], [`LogError::Io`], [`LogError::Tlog`] for a name
-    /// that no key can have.
+    /// [`LogError::Locked`], [`LogError::Key`], [`LogError::Io`], [`LogError::Damaged`] for a key
+    /// without records, [`LogError::Tlog`] for a name that no key can have.
     pub fn open(folder: &Path, name: &str, logs: Vec<VerifierKey>) -> Result<Self, LogError> {
-        std::fs::create_dir_all(folder).map_err(|error| LogError::io("create", folder, &error))?;
+        make_folder(folder)?;
         let held = take_lock(folder, &folder.join("lock"))?;
-        let key = load_or_create_key(&folder.join("witness_key"))?;
+        let (key_path, public) = (folder.join("witness_key"), folder.join("public"));
+        let there = |path: &Path| std::fs::exists(path).unwrap_or(true);
+        if there(&key_path) && !there(&public) {
+            return Err(LogError::damaged(format!(
+                "{} is missing, so that nobody knows what this witness cosigned; without a backup \
+                 of it begin another witness, with another key",
+                public.display()
+            )));
+        }
+        let disk = Disk::open(&public, &folder.join("tmp"))?;
+        let key = load_or_create_key(&key_path)?;
         let public_key = key.verifying_key().to_bytes();
         Ok(Self {
             public_key: VerifierKey::new(name, KeyKind::Cosigner, &public_key)?,
             key,
             logs,
-            disk: Mutex::new(Disk::open(&folder.join("public"), &folder.join("tmp"))?),
+            disk: Mutex::new(disk),
             _lock: held,
         })
     }
@@ -95,7 +106,8 @@ impl Witness {
     }
 
     /// Answers `POST <prefix>/add-checkpoint` with this body at this time (Unix seconds): the body
-    /// of the 200 answer. The record is durable when it returns.
+    /// of the 200 answer. The record is durable when it returns. A clock that was turned back does
+    /// not date a tree before a smaller one that was cosigned.
     ///
     /// # Errors
     /// [`WitnessError`] with the status of the answer; a refusal has its own
@@ -105,13 +117,13 @@ impl Witness {
         let disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = request.checkpoint.checkpoint().origin();
         let name = record(origin);
-        let known = self.known(&disk, origin, &name)?;
+        let (known, last) = self.known(&disk, origin, &name)?;
         judge(&request, &known)?;
         let line = cosignature::cosign(
             request.checkpoint.note().text(),
             self.public_key.name(),
             &self.key,
-            now,
+            now.max(last),
         )?;
         // Of the request's signatures the record keeps those that were verified.
         let verified: Vec<_> = request
@@ -138,13 +150,17 @@ impl Witness {
         self.read(&disk, origin, &record(origin))
     }
 
-    fn known(&self, disk: &Disk, origin: &str, name: &str) -> Result<Head, LogError> {
-        Ok(self
-            .read(disk, origin, name)?
-            .map_or(Head::EMPTY, |held| Head {
-                size: held.checkpoint().size(),
-                root: *held.checkpoint().root(),
-            }))
+    /// The latest head that was cosigned, and the time that was stated then.
+    fn known(&self, disk: &Disk, origin: &str, name: &str) -> Result<(Head, u64), LogError> {
+        let Some(held) = self.read(disk, origin, name)? else {
+            return Ok((Head::EMPTY, 0));
+        };
+        let own = verify_all(held.note(), core::slice::from_ref(&self.public_key))?;
+        let head = Head {
+            size: held.checkpoint().size(),
+            root: *held.checkpoint().root(),
+        };
+        Ok((head, own.iter().map(|own| own.time).max().unwrap_or(0)))
     }
 
     fn read(
@@ -262,7 +278,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let origin = Options {
             origin: Some("example.com/log".into()),
-            known: None,
+            ..Options::default()
         };
         let one = folder.path().join("one");
         let log = Log::open(&one, &origin).unwrap();
@@ -296,5 +312,112 @@ mod tests {
             .add_checkpoint(&log.witness_request(1).unwrap().body, 3)
             .unwrap_err();
         assert_eq!((error.status(), error.code()), (500, "log-damaged"));
+    }
+
+    fn lone(folder: &Path) -> (Log, Witness) {
+        let log = Log::open(&folder.join("log"), &Options::default()).unwrap();
+        let followed = vec![log.verifier_key().clone()];
+        let witness = Witness::open(&folder.join("witness"), "w.example/1", followed).unwrap();
+        (log, witness)
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_dates_nothing_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, witness) = lone(folder.path());
+        let vkey = [witness.verifier_key().clone()];
+        let mut times = Vec::new();
+        for (i, now) in [100, 50, 0, 101].into_iter().enumerate() {
+            log.append(&entry(u8::try_from(i).unwrap())).unwrap();
+            let request = log.witness_request(i as u64).unwrap();
+            let answer = witness.add_checkpoint(&request.body, now).unwrap();
+            let given = log.add_cosignatures(&request, answer.as_bytes(), &vkey);
+            times.push(given.unwrap()[0].time);
+        }
+        assert_eq!(times, [100, 100, 100, 101]);
+        // A first cosignature has no time to fall back on.
+        let (other, early) = (tempfile::tempdir().unwrap(), 0);
+        let (log, witness) = lone(other.path());
+        let error = witness.add_checkpoint(&log.witness_request(0).unwrap().body, early);
+        assert_eq!(error.unwrap_err().status(), 500);
+    }
+
+    #[test]
+    fn a_witness_that_lost_or_cut_its_records_cosigns_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, witness) = lone(folder.path());
+        log.append(&entry(0)).unwrap();
+        witness
+            .add_checkpoint(&log.witness_request(0).unwrap().body, 1)
+            .unwrap();
+        let public = folder.path().join("witness/public");
+        let path = public.join(record(log.origin()));
+        let held = std::fs::read(&path).unwrap();
+        for length in 0..held.len() {
+            std::fs::write(&path, &held[..length]).unwrap();
+            for old in [0, 1] {
+                let request = log.witness_request(old).unwrap();
+                let error = witness.add_checkpoint(&request.body, 2).unwrap_err();
+                assert_eq!(error.status(), 500, "cut at {length}");
+            }
+        }
+        std::fs::write(&path, &held).unwrap();
+        witness
+            .add_checkpoint(&log.witness_request(1).unwrap().body, 2)
+            .unwrap();
+        drop(witness);
+        std::fs::remove_dir_all(&public).unwrap();
+        let open = || Witness::open(&folder.path().join("witness"), "w.example/1", vec![]);
+        assert_eq!(open().unwrap_err().code(), "log-damaged");
+        std::fs::remove_file(folder.path().join("witness/witness_key")).unwrap();
+        open().unwrap();
+    }
+
+    /// Many ask at once, each for another continuation of the same tree: one of them is cosigned.
+    #[test]
+    fn of_many_forks_at_once_one_is_cosigned() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, witness) = lone(folder.path());
+        log.append(&entry(0)).unwrap();
+        witness
+            .add_checkpoint(&log.witness_request(0).unwrap().body, 1)
+            .unwrap();
+        drop(log);
+        let requests: Vec<Vec<u8>> = (1..=8)
+            .map(|i| {
+                let place = folder.path().join(format!("fork{i}"));
+                crate::log::tests::copy(&folder.path().join("log"), &place);
+                let fork = Log::open(&place, &Options::default()).unwrap();
+                fork.append(&entry(i)).unwrap();
+                fork.witness_request(1).unwrap().body
+            })
+            .collect();
+        let answers: Vec<Result<String, WitnessError>> = std::thread::scope(|scope| {
+            let asked: Vec<_> = requests
+                .iter()
+                .map(|body| scope.spawn(|| witness.add_checkpoint(body, 2)))
+                .collect();
+            asked.into_iter().map(|a| a.join().unwrap()).collect()
+        });
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        assert!(
+            refused
+                .map(WitnessError::status)
+                .all(|status| status == 409)
+        );
+        // Asked for again at the new size, the others are forks and the one is not.
+        for (body, answer) in requests.iter().zip(&answers) {
+            let text = String::from_utf8(body.clone()).unwrap();
+            let (_, note) = text.split_once("\n\n").unwrap();
+            let again = witness.add_checkpoint(format!("old 2\n\n{note}").as_bytes(), 3);
+            assert_eq!(again.is_ok(), answer.is_ok());
+            if let Err(error) = again {
+                assert_eq!(
+                    (error.status(), error.code()),
+                    (409, "witness-inconsistent")
+                );
+            }
+        }
     }
 }

@@ -3,55 +3,16 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+#[path = "independent/go.rs"]
+mod go;
 
-use proofmark_log::tlog::VerifierKey;
+use std::fs;
+use std::path::Path;
+
 use proofmark_log::{Entry, Head, Log, Options, ReceiptEntry, Witness};
 use proofmark_types::Digest;
 
-/// Where Debian installs Go libraries.
-const GOPATH: &str = "/usr/share/gocode";
-const REMEDY: &str = "install Debian's golang-go and golang-golang-x-mod-dev: \
-    apt-get install --no-install-recommends golang-go golang-golang-x-mod-dev";
-
-/// Builds the client once for the test.
-fn client(folder: &Path) -> PathBuf {
-    let library = Path::new(GOPATH).join("src/golang.org/x/mod/sumdb/tlog");
-    assert!(
-        library.is_dir(),
-        "{} is missing; {REMEDY}",
-        library.display()
-    );
-    let program = folder.join("client");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent/main.go");
-    let built = Command::new("go")
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg(source)
-        .env("GO111MODULE", "off")
-        .env("GOPATH", GOPATH)
-        .env("GOFLAGS", "")
-        .env("GOCACHE", folder.join("cache"))
-        .output();
-    assert!(built.is_ok(), "go cannot be started ({built:?}); {REMEDY}");
-    let built = built.unwrap();
-    assert!(
-        built.status.success(),
-        "{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
-    program
-}
-
-fn run(program: &Path, public: &Path, cases: &Path, keys: &[&VerifierKey]) -> Output {
-    Command::new(program)
-        .args([public, cases])
-        .args(keys.iter().map(ToString::to_string))
-        .output()
-        .unwrap()
-}
+use go::{client, run};
 
 fn entry(i: u64) -> Entry {
     Entry::Receipt(ReceiptEntry {

@@ -127,8 +127,8 @@ fn killed_at_random_points() {
 
         // What the next start makes of it.
         let options = Options {
-            origin: None,
             known: checkpoint,
+            ..Options::default()
         };
         let log = Log::open(folder.path(), &options).unwrap();
         assert_eq!(log.recovery().repaired, Vec::<String>::new());

@@ -54,7 +54,7 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Bytes) -> Res
         Ok(Err(WitnessError::Refused(refusal))) => {
             tracing::info!(witness.refusal = %refusal, "a checkpoint is not cosigned");
             let media = match refusal {
-                Refusal::Conflict { .. } => SIZE_MEDIA_TYPE,
+                Refusal::Conflict { .. } | Refusal::Forked { .. } => SIZE_MEDIA_TYPE,
                 _ => TEXT,
             };
             (refusal.status(), media, refusal.body())

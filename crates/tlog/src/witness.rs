@@ -161,6 +161,12 @@ pub enum Refusal {
         /// That size.
         size: u64,
     },
+    /// Another tree of the size that was last cosigned: the log has two histories.
+    #[error("the last cosigned tree of {size} entries is another one")]
+    Forked {
+        /// That size.
+        size: u64,
+    },
     /// The trees are not consistent: the log may have changed its history.
     #[error("the tree does not contain the one cosigned before")]
     Inconsistent,
@@ -173,7 +179,7 @@ impl Refusal {
             Self::Malformed(_) => 400,
             Self::UnknownLog(_) => 404,
             Self::Signature => 403,
-            Self::Conflict { .. } => 409,
+            Self::Conflict { .. } | Self::Forked { .. } => 409,
             Self::Inconsistent => 422,
         }
     }
@@ -181,7 +187,7 @@ impl Refusal {
     /// The body of the answer; of a conflict the size, as [`SIZE_MEDIA_TYPE`].
     pub fn body(&self) -> String {
         match self {
-            Self::Conflict { size } => format!("{size}\n"),
+            Self::Conflict { size } | Self::Forked { size } => format!("{size}\n"),
             Self::Malformed(_) | Self::UnknownLog(_) | Self::Signature | Self::Inconsistent => {
                 format!("{self}\n")
             }
@@ -220,7 +226,7 @@ pub fn receive(body: &[u8], logs: &[VerifierKey]) -> Result<AddCheckpoint, Refus
 /// record. The record must be durable before the cosignature leaves.
 ///
 /// # Errors
-/// [`Refusal::Malformed`], [`Refusal::Conflict`], [`Refusal::Inconsistent`].
+/// [`Refusal::Malformed`], [`Refusal::Conflict`], [`Refusal::Forked`], [`Refusal::Inconsistent`].
 pub fn judge(request: &AddCheckpoint, known: &Head) -> Result<Head, Refusal> {
     let checkpoint: &Checkpoint = request.checkpoint.checkpoint();
     if request.old_size > checkpoint.size() {
@@ -230,6 +236,9 @@ pub fn judge(request: &AddCheckpoint, known: &Head) -> Result<Head, Refusal> {
     }
     if request.old_size != known.size {
         return Err(Refusal::Conflict { size: known.size });
+    }
+    if checkpoint.size() == known.size && *checkpoint.root() != known.root {
+        return Err(Refusal::Forked { size: known.size });
     }
     verify_consistency(
         known.size,
@@ -377,7 +386,13 @@ mod tests {
             size: 7,
             root: head(6).root,
         };
-        assert_eq!(refuse(&request(7, 7).to_string(), &fork).status(), 422);
+        let forked = refuse(&request(7, 7).to_string(), &fork);
+        assert_eq!((forked.status(), forked.body()), (409, "7\n".to_owned()));
+        assert!(matches!(forked, Refusal::Forked { size: 7 }));
+        // A replay of an earlier request, and one that would shrink the log.
+        assert_eq!(refuse(&request(0, 7).to_string(), &head(7)).status(), 409);
+        assert_eq!(refuse(&request(3, 7).to_string(), &head(9)).status(), 409);
+        assert_eq!(refuse(&request(0, 0).to_string(), &head(7)).status(), 409);
         let mut many = request(3, 7);
         many.proof = vec![EMPTY_ROOT; 64];
         assert_eq!(refuse(&many.to_string(), &head(3)).status(), 400);

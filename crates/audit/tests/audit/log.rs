@@ -14,7 +14,7 @@ use crate::fixture::{Case, NOW, blames, fails, finding, nonce, service_key};
 fn open(folder: &Path) -> Log {
     let options = Options {
         origin: Some("example.com/log".to_owned()),
-        known: None,
+        ..Options::default()
     };
     Log::open(folder, &options).unwrap()
 }
@@ -76,7 +76,7 @@ fn statuses(report: &proofmark_audit::Report) -> Vec<(&'static str, Status)> {
 fn notice(log: &Log, statement: Statement, key: &SigningKey) {
     let notice = Notice {
         log: log.origin().to_owned(),
-        issued_at: NOW,
+        issued_at: NOW - 10_000,
         statement,
     };
     add(log, notice, key);
@@ -242,7 +242,8 @@ fn a_service_key_after_it_was_replaced() {
     let log = open(&case.path("log"));
     logged(&case, &log, 0);
     let next = SigningKey::from_bytes(&[44; 32]);
-    let rotation = Notice::rotation(log.origin(), NOW, &service_key(), &next, "planned").unwrap();
+    let rotation =
+        Notice::rotation(log.origin(), NOW - 9_000, &service_key(), &next, "planned").unwrap();
     add(&log, rotation, &service_key());
     // By the new key, which the auditor has not pinned: the log leads to it.
     let new = signed(&case, 1, NOW - 5_000, &next);
@@ -323,4 +324,145 @@ fn times_that_run_backwards_and_entries_that_nobody_can_read() {
     let [order] = fails(&report, ["log-order"]);
     blames(order, &["2.json"]);
     assert!(order.meaning.contains("dated back"));
+}
+
+#[test]
+fn a_receipt_older_than_a_notice_before_it_and_an_entry_from_the_future() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    let statement = Statement::Revocation {
+        subject: Subject::Package(Digest::of(b"another package")),
+        from: 0,
+        reason: "unsound".to_owned(),
+    };
+    notice(&log, statement, &service_key());
+    let old = signed(&case, 1, NOW - 20_000, &service_key());
+    log.append(&entry(&old)).unwrap();
+    case.give_receipt("old.json", &old);
+    let mut later = ReceiptEntry::of(&receipt(&case, 2)).unwrap();
+    later.proved_at = NOW + 86_400;
+    log.append(&Entry::Receipt(later)).unwrap();
+    logged(&case, &log, 3);
+    case.request.log = Some(evidence(log.verifier_key(), &case.path("log")));
+    let report = case.audit();
+    let [order] = fails(&report, ["log-order"]);
+    blames(order, &["log entry 2", "old.json"]);
+    assert!(order.meaning.contains("lies in the future"));
+}
+
+#[test]
+fn a_log_that_was_cut_off_or_is_given_in_part() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    logged(&case, &log, 0);
+    logged(&case, &log, 1);
+    let short = case.path("short");
+    copy(log.public_folder(), &short);
+    logged(&case, &log, 2);
+    let seen = case.path("seen");
+    fs::write(&seen, log.checkpoint().to_string()).unwrap();
+
+    // Cut back to an older state, whole: whoever kept a checkpoint notices.
+    let mut given = evidence(log.verifier_key(), &short);
+    given.checkpoints.push(seen);
+    case.request.log = Some(given);
+    let report = case.audit();
+    let [inclusion] = fails(&report, ["log-inclusion"]);
+    blames(inclusion, &["2.json"]);
+    let consistency = finding(&report, "log-consistency");
+    assert_eq!(consistency.status, Status::NotChecked);
+    assert!(
+        consistency
+            .meaning
+            .contains("cut entries off that it had signed")
+    );
+    assert!(
+        consistency
+            .remedy
+            .as_ref()
+            .unwrap()
+            .contains("proves to anyone")
+    );
+
+    // With the checkpoint and without the entries under it.
+    let mirror = case.path("mirror");
+    copy(log.public_folder(), &mirror);
+    fs::remove_file(mirror.join("tile/entries/000.p/3")).unwrap();
+    case.request.log = Some(evidence(log.verifier_key(), &mirror));
+    let report = case.audit();
+    fails(&report, []);
+    assert!(
+        statuses(&report)
+            .iter()
+            .all(|(id, status)| (*id == "log-signature") == (*status == Status::Pass)),
+        "{:?}",
+        statuses(&report)
+    );
+    let consistency = finding(&report, "log-consistency");
+    assert!(consistency.meaning.contains("withholds what it signed"));
+
+    // Beside a whole copy, what cannot be read is still no pass.
+    let mut given = evidence(log.verifier_key(), &case.path("log"));
+    given.folders.push(case.path("empty"));
+    fs::create_dir(case.path("empty")).unwrap();
+    case.request.log = Some(given.clone());
+    let report = case.audit();
+    fails(&report, []);
+    let consistency = finding(&report, "log-consistency");
+    assert_eq!(consistency.status, Status::NotChecked);
+    blames(consistency, &["empty"]);
+
+    // And what is not there is the auditor's mistake.
+    given.folders.push(case.path("nowhere"));
+    case.request.log = Some(given);
+    let error = proofmark_audit::audit(&case.request, &proofmark_audit::NoProgress).unwrap_err();
+    assert_eq!(error.code(), "file-unreadable");
+}
+
+#[test]
+fn a_revoked_package_whose_receipts_are_not_shown() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    logged(&case, &log, 0);
+    let sealed = case.manifest().sealed.unwrap();
+    revoke(&log, Subject::Circuit(sealed.circuit.digest));
+    case.request.log = Some(evidence(log.verifier_key(), &case.path("log")));
+    // What was logged before stands; that the package is revoked is said all the same.
+    let report = case.audit();
+    fails(&report, []);
+    let revoked = finding(&report, "log-revocations");
+    assert_eq!(revoked.status, Status::Pass);
+    assert!(
+        revoked
+            .meaning
+            .contains("Do not use the package for anything new")
+    );
+
+    // Of an audit of the package alone it is the answer.
+    let receipts = std::mem::take(&mut case.request.receipts);
+    let report = case.audit();
+    let [alone] = fails(&report, ["log-revocations"]);
+    assert_eq!(alone.culprits[0].source, "the package");
+    case.request.receipts = receipts;
+
+    // Used afterwards, and not shown: the log tells.
+    log.append(&entry(&receipt(&case, 1))).unwrap();
+    let report = case.audit();
+    let [used] = fails(&report, ["log-revocations"]);
+    blames(used, &["log entry 2"]);
+    assert!(used.culprits[0].reason.contains("a constraint was missing"));
+}
+
+#[test]
+fn of_several_trusted_keys_the_logs_own_service_is_found() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let log = open(&case.path("log"));
+    logged(&case, &log, 0);
+    revoke(&log, Subject::Package(Digest::of(b"another package")));
+    let stranger = SigningKey::from_bytes(&[5; 32]).verifying_key().to_bytes();
+    case.request.signers.insert(0, stranger);
+    case.request.log = Some(evidence(log.verifier_key(), &case.path("log")));
+    let report = case.audit();
+    fails(&report, []);
+    assert_eq!(finding(&report, "log-revocations").status, Status::Pass);
 }
