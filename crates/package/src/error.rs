@@ -86,6 +86,17 @@ pub enum PackageError {
         /// The folder.
         folder: PathBuf,
     },
+    /// More attestations than are read.
+    #[error(
+        "{} has more than {limit} attestations; leave those in it that recipients are to have",
+        folder.display()
+    )]
+    TooManyAttestations {
+        /// The folder.
+        folder: PathBuf,
+        /// How many are read at most.
+        limit: usize,
+    },
     /// The manifest names a file whose content was not given.
     #[error("the manifest and the content given disagree about {file}")]
     Missing {
@@ -114,6 +125,7 @@ impl PackageError {
             Self::Exists { .. } => "package-folder-not-empty",
             Self::Sealed { .. } => "package-sealed",
             Self::Draft { .. } => "package-draft",
+            Self::TooManyAttestations { .. } => "attestation-too-many",
             Self::Missing { .. } => "package-file-missing",
         }
     }

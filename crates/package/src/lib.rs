@@ -7,6 +7,7 @@
 //! | `translation.json` | yes | yes | no: checked against the manifest |
 //! | `verifying_key.bin`, `transcript.json` | no | yes | no: checked against the manifest |
 //! | `proving_key.bin` | no | yes, may be elsewhere | no: checked against the manifest |
+//! | `attestations/*.json` | no | what auditors signed | no: checked against the manifest |
 //!
 //! Whoever changes a file other than the manifest can at most make loading fail. Whoever changes
 //! the manifest makes another package with another digest.
@@ -15,6 +16,7 @@
 //! interrupted write leaves a draft a draft. A sealed package is never written again.
 #![forbid(unsafe_code)]
 
+mod attestations;
 mod error;
 mod files;
 
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use proofmark_types::Digest;
 use proofmark_types::manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, ModelFile, Sealed};
 
+pub use attestations::MAX_ATTESTATIONS;
 pub use error::PackageError;
 pub use files::{read_bounded, write_atomic};
 
@@ -37,6 +40,8 @@ pub const VERIFYING_KEY_FILE: &str = "verifying_key.bin";
 pub const PROVING_KEY_FILE: &str = "proving_key.bin";
 /// File name of the report of the translation's validation.
 pub const TRANSLATION_FILE: &str = "translation.json";
+/// Name of the folder of attestations.
+pub const ATTESTATIONS_FOLDER: &str = "attestations";
 /// File name of the setup transcript.
 pub const TRANSCRIPT_FILE: &str = "transcript.json";
 
@@ -495,5 +500,41 @@ mod tests {
             read_bounded(&path, 8).unwrap_err().code(),
             "package-file-too-large"
         );
+    }
+
+    #[test]
+    fn attestations_lie_beside_the_manifest() {
+        let root = tempfile::tempdir().unwrap();
+        let package = Package::write_draft(root.path(), draft_manifest(), &CONTENTS).unwrap();
+        assert!(package.attestations().unwrap().is_empty());
+        let folder = root.path().join(ATTESTATIONS_FOLDER);
+        fs::create_dir(&folder).unwrap();
+        for name in ["b.json", "a.json", "note.txt", "a.json.1.tmp"] {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let found: Vec<_> = package.attestations().unwrap().into_iter().collect();
+        let file = |name: &str| (name.to_owned(), name.as_bytes().to_vec());
+        assert_eq!(found, [file("a.json"), file("b.json")]);
+        // They are no part of the package's digest.
+        assert_eq!(
+            Package::open(root.path()).unwrap().digest(),
+            package.digest()
+        );
+
+        for at in 0..MAX_ATTESTATIONS {
+            fs::write(folder.join(format!("{at}.json")), "{}").unwrap();
+        }
+        let error = package.attestations().unwrap_err();
+        assert_eq!(error.code(), "attestation-too-many");
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a.json"), vec![b' '; (64 << 10) + 1]).unwrap();
+        assert_eq!(
+            package.attestations().unwrap_err().code(),
+            "package-file-too-large"
+        );
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write(&folder, "no folder").unwrap();
+        assert_eq!(package.attestations().unwrap_err().code(), "package-io");
     }
 }

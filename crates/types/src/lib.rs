@@ -1,5 +1,5 @@
 //! The vocabulary of Proofmark: digests, integer tensors, the statement and its public layout,
-//! the package manifest, the receipt.
+//! the package manifest, the receipt, the attestation of an audit.
 //!
 //! Nothing here proves, serves, or touches a file, a clock or a database. Every type that is
 //! serialised is a wire promise.
@@ -26,11 +26,13 @@
     )
 )]
 
+pub mod attestation;
 pub mod canonical;
 pub mod context;
 pub mod digest;
 pub mod dsse;
 pub mod field;
+mod in_toto;
 pub mod manifest;
 mod num;
 pub mod poseidon;
@@ -38,11 +40,14 @@ pub mod problem;
 pub mod proof;
 pub mod receipt;
 mod reference;
+#[cfg(test)]
+mod schema_testing;
 pub mod statement;
 pub mod tensor;
 pub mod text;
 pub mod time;
 
+pub use attestation::{Attestation, SignedAttestation};
 pub use context::Context;
 pub use digest::Digest;
 pub use field::Fr;

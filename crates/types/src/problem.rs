@@ -31,7 +31,66 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         500,
         "Witness does not fit the circuit",
     ),
+    (
+        "attestation-audit-failed",
+        422,
+        "Audit found a failure, so it cannot be attested",
+    ),
+    (
+        "attestation-auditor-mismatch",
+        422,
+        "Attestation is by another auditor",
+    ),
+    (
+        "attestation-incomplete",
+        422,
+        "Attestation names what the audit has not seen",
+    ),
+    ("attestation-malformed", 422, "Attestation is malformed"),
+    (
+        "attestation-mismatch",
+        422,
+        "Attestation is of another package",
+    ),
+    (
+        "attestation-missing",
+        422,
+        "Auditor has not attested the package",
+    ),
+    (
+        "attestation-not-canonical",
+        422,
+        "Attestation is not in its canonical encoding",
+    ),
+    (
+        "attestation-report-malformed",
+        422,
+        "Audit report cannot be attested by this software",
+    ),
+    (
+        "attestation-report-mismatch",
+        422,
+        "Audit report is of another package",
+    ),
+    (
+        "attestation-signature-invalid",
+        422,
+        "Attestation's signature is invalid",
+    ),
+    (
+        "attestation-too-many",
+        422,
+        "Package has too many attestations",
+    ),
+    ("attestation-unknown", 404, "No such attestation is served"),
+    (
+        "attestation-unsupported",
+        422,
+        "Attestation is of an unknown type or version",
+    ),
     ("audit-failed", 422, "Audit found what does not hold"),
+    ("audit-incomplete", 422, "Audit could not check everything"),
+    ("auditor-key", 500, "Auditor's key is not usable"),
     (
         "backend-unsupported",
         422,

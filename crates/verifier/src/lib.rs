@@ -1,5 +1,6 @@
 //! Verifies proofs and receipts: strict codecs of verifying keys and proofs, the pairing check,
-//! and the comparison of a receipt with the package that the verifier has pinned.
+//! and the comparison of a receipt, and of an auditor's attestation, with the package that the
+//! verifier has pinned.
 //!
 //! Everything that comes in is hostile. Nothing here proves, reads a file, asks for the time or
 //! draws randomness, and a refusal is a [`Rejection`] with a stable code, never a panic.
@@ -25,6 +26,7 @@
     )
 )]
 
+mod attestation;
 mod batch;
 mod challenge;
 mod groth16;
@@ -40,6 +42,7 @@ mod receipt;
 mod rejection;
 mod weights;
 
+pub use attestation::check_attestation;
 pub use batch::{BatchItem, Culprit};
 pub use challenge::{CHALLENGE_DOMAIN, challenge};
 pub use groth16::{PreparedKey, decode_public_inputs, verify_proof, verify_proof_bytes};

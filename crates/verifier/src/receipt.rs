@@ -152,6 +152,11 @@ impl TrustedPackage {
         })
     }
 
+    /// The pinned digest.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// The manifest.
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest

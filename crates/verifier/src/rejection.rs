@@ -1,6 +1,7 @@
 //! Why something was rejected.
 
 use proofmark_types::Digest;
+use proofmark_types::attestation::AttestationError;
 use proofmark_types::manifest::{Backend, ManifestError};
 use proofmark_types::receipt::ReceiptError;
 use proofmark_types::statement::{Role, StatementError};
@@ -19,6 +20,29 @@ pub enum Rejection {
     /// The tensors do not fit the package's layout.
     #[error(transparent)]
     Statement(#[from] StatementError),
+    /// The attestation is not in its strict form, or its signature is wrong.
+    #[error(transparent)]
+    Attestation(#[from] AttestationError),
+    /// The attestation names another package, or the package otherwise than its manifest does.
+    #[error(
+        "attestation differs from the package in {what}; get the attestation of this very package"
+    )]
+    AttestationMismatch {
+        /// The subject, or another member, that differs.
+        what: &'static str,
+    },
+    /// The attestation is signed by none of the auditors that the verifier knows.
+    #[error("attestation is by auditor {got}, whose key was not given")]
+    AttestationAuditor {
+        /// Id of the key that signed.
+        got: Digest,
+    },
+    /// An auditor whose word was asked for has attested nothing.
+    #[error("auditor {auditor} has attested nothing of this package")]
+    AttestationMissing {
+        /// Id of the auditor's key.
+        auditor: Digest,
+    },
     /// The manifest or the receipt is of another package than the pinned one.
     #[error(
         "{what} is of package {got}, pinned is {pinned}; get the package you pinned, or pin this one after auditing it"
@@ -153,6 +177,10 @@ impl Rejection {
             Self::Receipt(error) => error.code(),
             Self::Manifest(error) => error.code(),
             Self::Statement(error) => error.code(),
+            Self::Attestation(error) => error.code(),
+            Self::AttestationMismatch { .. } => "attestation-mismatch",
+            Self::AttestationAuditor { .. } => "attestation-auditor-mismatch",
+            Self::AttestationMissing { .. } => "attestation-missing",
             Self::PackageNotPinned { .. } => "package-not-pinned",
             Self::PackageNotSealed => "package-not-sealed",
             Self::ModelMismatch { .. } => "model-mismatch",

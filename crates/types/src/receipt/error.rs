@@ -3,6 +3,7 @@
 use super::MAX_ENVELOPE_BYTES;
 use crate::canonical::CanonicalError;
 use crate::dsse::DsseError;
+use crate::in_toto::OtherType;
 
 /// Why some bytes are not a receipt, or some content cannot become one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +89,21 @@ impl From<CanonicalError> for ReceiptError {
         match error {
             CanonicalError::Malformed { reason } => Self::Malformed { reason },
             CanonicalError::NotCanonical => Self::NotCanonical,
+        }
+    }
+}
+
+impl From<OtherType> for ReceiptError {
+    fn from(other: OtherType) -> Self {
+        let OtherType {
+            field,
+            got,
+            expected,
+        } = other;
+        Self::Unsupported {
+            field,
+            got,
+            expected,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::proof::ProofBytes;
 use crate::statement::{PublicLayout, StatementError, statement_digest};
 
 pub use crate::dsse::{key_id, pre_authentication_encoding};
+pub use crate::in_toto::{ENVELOPE_MEDIA_TYPE, PAYLOAD_TYPE, STATEMENT_TYPE};
 pub use envelope::Envelope;
 pub use error::ReceiptError;
 pub use opening::{
@@ -32,14 +33,8 @@ pub use opening::{
 };
 pub use tensor::{RecordValue, TensorRecord};
 
-/// in-toto's statement type.
-pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// Our predicate type; it carries the version.
 pub const PREDICATE_TYPE: &str = "https://proofmark.dev/proven-inference/v1";
-/// DSSE payload type of in-toto statements.
-pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-/// Media type of an envelope.
-pub const ENVELOPE_MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// Largest envelope that is parsed, in bytes.
 pub const MAX_ENVELOPE_BYTES: usize = 64 << 20;
 

@@ -8,41 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ReceiptError;
 use super::tensor::{RecordValue, TensorRecord, WireTensor};
-use super::{ModelRef, PREDICATE_TYPE, Receipt, STATEMENT_TYPE, SetupRef, Software};
+use super::{ModelRef, PREDICATE_TYPE, Receipt, SetupRef, Software};
 use crate::canonical::{self, CanonicalError};
 use crate::context::Context;
 use crate::digest::Digest;
-use crate::field::hex_bytes;
+use crate::in_toto::{self, WireSigner, WireSubject};
 use crate::manifest::{Backend, MAX_COUNT, RuntimePin, is_safe_name, is_tensor_name};
 use crate::proof::ProofBytes;
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct WireStatement {
-    #[serde(rename = "_type")]
-    kind: String,
-    subject: Vec<WireSubject>,
-    predicate_type: String,
-    predicate: WirePredicate,
-}
-
-#[derive(PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireSubject {
-    name: String,
-    digest: WireDigestSet,
-}
-
-#[derive(PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireDigestSet {
-    /// Hex without a prefix, as in-toto writes digests.
-    sha256: String,
-}
+pub(super) type WireStatement = in_toto::WireStatement<WirePredicate>;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct WirePredicate {
+pub(super) struct WirePredicate {
     package: Digest,
     model: ModelRef,
     circuit: Digest,
@@ -100,21 +78,10 @@ struct WireTiming {
     proved_at: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireSigner {
-    #[serde(with = "hex_bytes")]
-    ed25519: [u8; 32],
-}
-
 impl Receipt {
     fn subject(&self) -> Vec<WireSubject> {
-        let entry = |record: &TensorRecord| WireSubject {
-            name: record.name.clone(),
-            digest: WireDigestSet {
-                sha256: record.subject_digest().to_hex(),
-            },
-        };
+        let entry =
+            |record: &TensorRecord| WireSubject::new(&record.name, &record.subject_digest());
         self.outputs.iter().map(entry).collect()
     }
 
@@ -124,11 +91,10 @@ impl Receipt {
     /// [`ReceiptError`] for content that no receipt may have.
     pub fn to_payload(&self) -> Result<Vec<u8>, ReceiptError> {
         self.check()?;
-        let statement = WireStatement {
-            kind: STATEMENT_TYPE.to_owned(),
-            subject: self.subject(),
-            predicate_type: PREDICATE_TYPE.to_owned(),
-            predicate: WirePredicate {
+        let statement = WireStatement::new(
+            self.subject(),
+            PREDICATE_TYPE,
+            WirePredicate {
                 package: self.package,
                 model: self.model.clone(),
                 circuit: self.circuit,
@@ -151,7 +117,7 @@ impl Receipt {
                     ed25519: self.signer,
                 },
             },
-        };
+        );
         Ok(canonical::encode(&statement)?)
     }
 
@@ -161,18 +127,7 @@ impl Receipt {
     /// [`ReceiptError`] for every other spelling, and for members that contradict each other.
     pub fn from_payload(bytes: &[u8]) -> Result<Self, ReceiptError> {
         let wire: WireStatement = serde_json::from_slice(bytes).map_err(CanonicalError::from)?;
-        for (field, got, expected) in [
-            ("_type", &wire.kind, STATEMENT_TYPE),
-            ("predicateType", &wire.predicate_type, PREDICATE_TYPE),
-        ] {
-            if got != expected {
-                return Err(ReceiptError::Unsupported {
-                    field,
-                    got: got.clone(),
-                    expected,
-                });
-            }
-        }
+        wire.check_types(PREDICATE_TYPE)?;
         let backend = wire.predicate.proof_system.read()?;
         let WirePredicate {
             package,
