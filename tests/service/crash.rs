@@ -23,7 +23,7 @@ const INFER: &str = "/v2/models/risk-classifier/infer";
 fn a_receipt_that_was_handed_out_survives_a_crash() {
     let rounds = match std::env::var_os("PROOFMARK_DEEP") {
         Some(_) => 500,
-        None => 5,
+        None => 30,
     };
     let packages = only(RISK);
     let model = Public::read(&packages.path().join(RISK));
@@ -135,6 +135,13 @@ fn a_receipt_that_was_handed_out_survives_a_crash() {
         // No checkpoint that was ever shown is of another history.
         reader.consistent_with(head.to_string().as_bytes()).unwrap();
     }
+    println!(
+        "killed {rounds} times under load and as often while it started; {} receipts handed out, \
+         all of them stored, logged where their proofs say and verified again: lost 0, forks 0; \
+         {} entries in the log",
+        handed_out.len(),
+        scan.size
+    );
     // What was stored and not handed out any more is whole as well, and logged since.
     let receipts = stored(data.path(), RISK);
     assert!(receipts.len() > handed_out.len());
