@@ -12,6 +12,7 @@ mod output;
 pub mod phase1;
 pub mod phase2;
 pub mod snarkjs;
+mod texts;
 pub mod zkey;
 
 pub use error::CeremonyError;

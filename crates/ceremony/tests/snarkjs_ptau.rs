@@ -109,6 +109,12 @@ fn we_accept_snarkjs_files_and_prepare_them_to_the_same_bytes() {
     let refused = verify(&path("0.ptau"), &NoProgress).unwrap_err();
     assert_eq!(refused.code(), "ptau-unsuitable");
 
+    // A beacon alone, whose secrets everybody computes: snarkjs accepts it, we do not.
+    let beacon = "0102030405060708090a0b0c0d0e0f10";
+    bench.does(&["beacon", "0.ptau", "beacon.ptau", beacon, "10", "-n=alone"]);
+    let refused = verify(&path("beacon.ptau"), &NoProgress).unwrap_err();
+    assert_eq!(refused.code(), "ptau-unsuitable");
+
     bench.does(&[
         "contribute",
         "0.ptau",
@@ -124,7 +130,6 @@ fn we_accept_snarkjs_files_and_prepare_them_to_the_same_bytes() {
         &NoProgress,
     )
     .unwrap();
-    let beacon = "0102030405060708090a0b0c0d0e0f10";
     bench.does(&["beacon", "2.ptau", "3.ptau", beacon, "10", "-n=last"]);
     bench.does(&["prepare", "phase2", "3.ptau", "4.ptau"]);
 

@@ -85,7 +85,7 @@ impl Bench {
     /// Our verdict about a key: its code.
     fn judged(&self, zkey: &str) -> Result<Zkey, &'static str> {
         let read = Zkey::read(&self.path(zkey), &NoProgress).map_err(|e| e.code())?;
-        match read.verify(&self.initial, &NoProgress) {
+        match read.verify(&self.circuit, &self.initial, &NoProgress) {
             Ok(_) => Ok(read),
             Err(error) => Err(error.code()),
         }
@@ -373,6 +373,35 @@ fn both_refuse_what_a_coordinator_replaced() {
     let ptau = Ptau::open(&bench.path("powers.ptau")).unwrap();
     let initial = InitialKey::from_ptau(&other, &ptau, &NoProgress).unwrap();
     let zkey = Zkey::read(&bench.path("ours.zkey"), &NoProgress).unwrap();
-    let refused = zkey.verify(&initial, &NoProgress).unwrap_err();
-    assert_eq!(refused.code(), "ceremony-mismatch");
+    for circuit in [&other, &bench.circuit] {
+        let refused = zkey.verify(circuit, &initial, &NoProgress).unwrap_err();
+        assert_eq!(refused.code(), "ceremony-mismatch");
+    }
+    // The right points, with entries for snarkjs's prover that are another circuit's; in the wrong
+    // order, twice, or of no matrix.
+    let entries = sections[&4] + 4;
+    for (what, code, edit) in [
+        (
+            "value",
+            "ceremony-mismatch",
+            &(|b: &mut Vec<u8>| b[entries + 12] ^= 1) as &dyn Fn(&mut Vec<u8>),
+        ),
+        ("wire", "ceremony-mismatch", &|b| b[entries + 8] ^= 1),
+        ("matrix", "zkey-malformed", &|b| b[entries] = 2),
+        ("row", "zkey-malformed", &|b| b[entries + 7] = 1),
+        ("value too large", "zkey-malformed", &|b| {
+            b[entries + 12..entries + 44].fill(0xff);
+        }),
+        ("count", "zkey-malformed", &|b| b[entries - 4] ^= 1),
+        ("twice", "zkey-malformed", &|b| {
+            b.copy_within(entries..entries + 44, entries + 44);
+        }),
+    ] {
+        let mut spoiled = bytes.clone();
+        edit(&mut spoiled);
+        fs::write(bench.path("spoiled.zkey"), spoiled).unwrap();
+        assert_eq!(bench.judged("spoiled.zkey").unwrap_err(), code, "{what}");
+        // snarkjs takes seconds for each.
+        assert!(what != "value" || !bench.accepts("spoiled.zkey"), "{what}");
+    }
 }

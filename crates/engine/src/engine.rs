@@ -215,6 +215,7 @@ impl Engine {
             &sealed.proving_key.digest,
             &sealed.circuit.digest,
         )?;
+        transcript.verify_key(&loaded)?;
         let own = proofmark_verifier::encode_verifying_key(loaded.key.verifying_key())
             .map_err(EngineError::Rejected)?;
         if own != verifying_key {

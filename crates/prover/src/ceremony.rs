@@ -4,8 +4,13 @@
 //! it hold, and whether a key follows from them, is for `proofmark-ceremony` to verify, with the
 //! circuit and the powers of tau at hand.
 
+use ark_bn254::G1Affine;
+use ark_ec::AffineRepr;
+use ark_ff::{BigInteger, PrimeField};
 use proofmark_types::Digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::key::ProvingKey;
 
 /// Bytes, written as lower-case hex digits.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -72,6 +77,31 @@ pub struct CeremonyRecord {
     pub contributions: Vec<ContributionRecord>,
 }
 
+impl CeremonyRecord {
+    /// Whether the last contribution left the key's δ (and δc): a key of any other origin, such as one
+    /// that a single party made, has others. No proof is checked here.
+    pub fn ends_in(&self, key: &ProvingKey) -> bool {
+        let Some(last) = self.contributions.last() else {
+            return false;
+        };
+        let committed = match (&last.delta_committed, &key.committed) {
+            (None, None) => true,
+            (Some(share), Some(committed)) => share.after.0 == uncompressed(&committed.delta_g1),
+            _ => false,
+        };
+        committed && last.delta.after.0 == uncompressed(&key.groth16.delta_g1)
+    }
+}
+
+/// A point as in EIP-197.
+fn uncompressed(point: &G1Affine) -> Vec<u8> {
+    let (x, y) = point.xy().unwrap_or_default();
+    [x, y]
+        .iter()
+        .flat_map(|coordinate| coordinate.into_bigint().to_bytes_be())
+        .collect()
+}
+
 /// One contribution to phase 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,5 +162,50 @@ mod tests {
         let bytes = HexBytes((0..=255).collect());
         let text = serde_json::to_string(&bytes).unwrap();
         assert_eq!(serde_json::from_str::<HexBytes>(&text).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_record_ends_in_the_key_with_its_deltas_alone() {
+        let keys = |seed| {
+            let plain = crate::testing::random_circuit(seed, 1, 10).0;
+            let lookup = crate::testing::committed_circuit(1, 10);
+            [plain, lookup].map(|circuit| crate::setup(&circuit, &crate::NoProgress).unwrap())
+        };
+        let share = |delta: &G1Affine| ShareRecord {
+            after: HexBytes(uncompressed(delta)),
+            s: HexBytes(Vec::new()),
+            sx: HexBytes(Vec::new()),
+            spx: HexBytes(Vec::new()),
+        };
+        let record = |key: &ProvingKey| CeremonyRecord {
+            phase1: Digest::of(b"powers"),
+            initial_key: HexBytes(Vec::new()),
+            last_file: None,
+            contributions: vec![ContributionRecord {
+                name: String::new(),
+                statement: String::new(),
+                previous: None,
+                delta: share(&key.groth16.delta_g1),
+                delta_committed: key.committed.as_ref().map(|c| share(&c.delta_g1)),
+                beacon: None,
+            }],
+        };
+        let (mine, others) = (keys(1), keys(2));
+        for (key, other) in mine.iter().zip(&others) {
+            assert!(record(key).ends_in(key));
+            assert!(!record(key).ends_in(other));
+            let mut none = record(key);
+            none.contributions.clear();
+            assert!(!none.ends_in(key));
+        }
+        let [plain, lookup] = &mine;
+        assert!(!record(plain).ends_in(lookup) && !record(lookup).ends_in(plain));
+        // Of either delta alone.
+        let mut half = lookup.clone();
+        half.committed = others[1].committed.clone();
+        assert!(!record(lookup).ends_in(&half));
+        let mut half = lookup.clone();
+        half.groth16.delta_g1 = others[1].groth16.delta_g1;
+        assert!(!record(lookup).ends_in(&half));
     }
 }

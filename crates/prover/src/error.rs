@@ -153,6 +153,11 @@ pub enum ProverError {
         /// Digest found.
         got: Digest,
     },
+    /// A transcript tells of a ceremony whose last contribution did not leave this key.
+    #[error(
+        "the setup transcript tells of a ceremony, and the key is not the one that its last contribution left: somebody else made it; do not use it"
+    )]
+    CeremonyKey,
 }
 
 impl ProverError {
@@ -177,6 +182,7 @@ impl ProverError {
             Self::SelfVerification => "proof-self-verification",
             Self::TranscriptMalformed { .. } => "transcript-malformed",
             Self::TranscriptMismatch { .. } => "transcript-mismatch",
+            Self::CeremonyKey => "ceremony-key-mismatch",
         }
     }
 

@@ -171,10 +171,11 @@ impl Transcript {
     }
 
     /// [`verify`](Self::verify) for a loaded proving key and the verifying key *inside it*, in the
-    /// verifier's encoding: what a verifier uses is what the prover proves under.
+    /// verifier's encoding: what a verifier uses is what the prover proves under. A ceremony's key must
+    /// have the deltas that its last contribution left.
     ///
     /// # Errors
-    /// [`ProverError::TranscriptMismatch`]; [`ProverError::KeyDegenerate`] for a verifying key
+    /// [`ProverError::TranscriptMismatch`]; [`ProverError::CeremonyKey`]; [`ProverError::KeyDegenerate`] for a verifying key
     /// that verifiers refuse.
     pub fn verify_key(&self, loaded: &LoadedKey) -> Result<(), ProverError> {
         let inside = encode_verifying_key(loaded.key.verifying_key()).map_err(|rejection| {
@@ -182,7 +183,11 @@ impl Transcript {
                 reason: rejection.to_string(),
             }
         })?;
-        self.verify(&loaded.circuit, &loaded.digest, &Digest::of(&inside))
+        self.verify(&loaded.circuit, &loaded.digest, &Digest::of(&inside))?;
+        match &self.ceremony {
+            Some(ceremony) if !ceremony.ends_in(&loaded.key) => Err(ProverError::CeremonyKey),
+            _ => Ok(()),
+        }
     }
 
     /// [`verify`](Self::verify) with the digests of the files themselves.
@@ -334,6 +339,21 @@ mod tests {
             digest_of(&key.groth16.vk),
         );
         assert_eq!(transcript.verify_key(&loaded), Ok(()));
+        // A ceremony's record around the key of one party.
+        let record = CeremonyRecord {
+            phase1: Digest::of(b"powers"),
+            initial_key: HexBytes(vec![5; 64]),
+            last_file: None,
+            contributions: Vec::new(),
+        };
+        let claimed = Transcript::of_ceremony(
+            record,
+            loaded.circuit,
+            loaded.digest,
+            transcript.verifying_key,
+        );
+        let error = claimed.verify_key(&loaded).unwrap_err();
+        assert_eq!(error.code(), "ceremony-key-mismatch");
         loaded.key.groth16.vk = other.groth16.vk;
         let error = transcript.verify_key(&loaded).unwrap_err();
         assert_eq!(error.code(), "transcript-mismatch");

@@ -6,7 +6,9 @@
 //! their number and their value each, in ascending order: 1 the name (length, UTF-8), 2 the binary
 //! logarithm of a beacon's iterations, 3 its randomness (length, bytes).
 
-use ark_bn254::{G1Affine, G2Affine};
+use std::collections::HashSet;
+
+use ark_bn254::{Fq, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ec::short_weierstrass::Affine;
 use sha2::{Digest as _, Sha256};
@@ -18,12 +20,15 @@ use crate::blake2b::{Blake2b, PARTIAL};
 use crate::error::CeremonyError;
 use crate::group::Group;
 use crate::snarkjs::Point;
+use crate::texts::{is_printable, printable};
 
 const PART: &str = "the contributions";
 /// A contributor's name in bytes at most.
 pub(super) const MAX_NAME: usize = 64;
 /// Binary logarithm of the iterations of a beacon that are repeated to check it: a few minutes.
 const MAX_ITERATIONS_LOG2: u8 = 30;
+/// Iterations of all beacons of a file together: two of the longest.
+const MAX_ITERATIONS: u64 = 1 << 31;
 
 /// Where a contribution's secrets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,15 +276,62 @@ impl Contribution {
     }
 }
 
+/// The values of τ, α and β that were met, each by the x coordinate of its multiple of the generator.
+struct Met(HashSet<(Which, Fq)>);
+
+impl Met {
+    fn new() -> Self {
+        let x = G1Affine::generator().x;
+        Self(
+            [Which::Tau, Which::Alpha, Which::Beta]
+                .map(|w| (w, x))
+                .into(),
+        )
+    }
+
+    /// Takes a state in, none of whose values was there before, up to their sign: a factor of 1, or the
+    /// inverse of an earlier one, is no secret. Of secret factors it happens once in 2^253 times.
+    fn meet(&mut self, state: &State) -> bool {
+        [
+            (Which::Tau, state.tau_g1.x),
+            (Which::Alpha, state.alpha_g1.x),
+            (Which::Beta, state.beta_g1.x),
+        ]
+        .into_iter()
+        .all(|value| self.0.insert(value))
+    }
+}
+
 /// Checks every contribution of a ceremony, and returns the last one's state.
 pub(super) fn check_chain(
     contributions: &[Contribution],
     ceremony_power: u32,
 ) -> Result<State, CeremonyError> {
+    let iterations = contributions
+        .iter()
+        .map(|contribution| match &contribution.origin {
+            Origin::Person => 0,
+            // What is longer than one beacon may be is refused with it.
+            Origin::Beacon {
+                iterations_log2, ..
+            } => 1_u64 << iterations_log2.min(&MAX_ITERATIONS_LOG2),
+        });
+    if iterations.sum::<u64>() > MAX_ITERATIONS {
+        return Err(CeremonyError::PtauUnsuitable {
+            reason: "its beacons together take more iterations than are repeated".to_owned(),
+        });
+    }
     let mut state = State::initial();
     let mut challenge = first_challenge(ceremony_power);
+    let mut met = Met::new();
     for (number, contribution) in (1..).zip(contributions) {
         contribution.check(number, &state, &challenge)?;
+        if !met.meet(&contribution.points) {
+            return Err(CeremonyError::PtauContribution {
+                number,
+                reason: "its factors leave a secret as it was, or take earlier ones back",
+            });
+        }
         state = contribution.points;
         challenge = contribution.next_challenge;
     }
@@ -295,7 +347,7 @@ pub(super) fn response_hash(partial: &[u8; PARTIAL], key: &Key) -> Option<[u8; 6
 
 /// A name that can stand in a file.
 pub(super) fn check_name(name: &str) -> Result<(), CeremonyError> {
-    if name.len() <= MAX_NAME && !name.chars().any(char::is_control) {
+    if name.len() <= MAX_NAME && is_printable(name, false) {
         return Ok(());
     }
     Err(CeremonyError::Name { most: MAX_NAME })
@@ -317,7 +369,7 @@ fn parameters(bytes: &[u8]) -> Result<(Option<String>, Option<Beacon>), Ceremony
             1 => {
                 let length = reader.byte()?;
                 let bytes = reader.take(length.into())?;
-                name = Some(String::from_utf8_lossy(bytes).into_owned());
+                name = Some(printable(&String::from_utf8_lossy(bytes)));
             }
             2 => iterations = Some(reader.byte()?),
             3 => {
@@ -349,6 +401,8 @@ mod tests {
     use crate::phase1::secrets::Secrets;
     use ark_bn254::Fr;
     use ark_ec::CurveGroup;
+    use ark_ff::Field as _;
+    use zeroize::Zeroizing;
 
     /// A contribution to a state.
     fn contribution(before: &State, challenge: &[u8; 64], secrets: &Secrets) -> Contribution {
@@ -440,6 +494,72 @@ mod tests {
         );
         changed[1].key = other.key;
         assert_eq!(code(&changed), broken);
+    }
+
+    #[test]
+    fn factors_that_are_no_secret_are_refused() {
+        let secrets = |[tau, alpha, beta]: [Fr; 3]| Secrets {
+            tau: Zeroizing::new(tau),
+            alpha: Zeroizing::new(alpha),
+            beta: Zeroizing::new(beta),
+        };
+        let x = |value: u64| Fr::from(value);
+        let over = |value: u64| x(value).inverse().unwrap();
+        let cases: [(&str, &[[Fr; 3]]); 6] = [
+            ("tau stays", &[[x(1), x(3), x(5)]]),
+            ("alpha stays", &[[x(3), x(1), x(5)]]),
+            ("beta stays", &[[x(3), x(5), x(1)]]),
+            ("turned around", &[[-x(1), x(3), x(5)]]),
+            ("taken back", &[[x(3), x(5), x(7)], [over(3), x(5), x(7)]]),
+            (
+                "taken back to the one before",
+                &[
+                    [x(3), x(5), x(7)],
+                    [x(3), x(5), x(7)],
+                    [x(5), -over(5), x(3)],
+                ],
+            ),
+        ];
+        for (what, factors) in cases {
+            let mut state = State::initial();
+            let mut challenge = first_challenge(3);
+            let mut chain = Vec::new();
+            for factors in factors {
+                let next = contribution(&state, &challenge, &secrets(*factors));
+                (state, challenge) = (next.points, next.next_challenge);
+                chain.push(next);
+            }
+            let last = chain.len();
+            assert!(check_chain(&chain[..last - 1], 3).is_ok(), "{what}");
+            match check_chain(&chain, 3).unwrap_err() {
+                CeremonyError::PtauContribution { number, reason } => {
+                    assert_eq!(number, last, "{what}");
+                    assert!(reason.contains("factors"), "{what}: {reason}");
+                }
+                other => panic!("{what}: {other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn beacons_that_would_take_days_are_not_computed() {
+        let mut chain = chain();
+        for contribution in &mut chain {
+            contribution.origin = Origin::Beacon {
+                iterations_log2: 30,
+                value: vec![1],
+            };
+        }
+        let error = check_chain(&chain, 3).unwrap_err();
+        assert_eq!(error.code(), "ptau-unsuitable");
+    }
+
+    #[test]
+    fn names_steer_no_terminal() {
+        let mut chain = chain();
+        chain[0].name = Some("\u{1b}[2JAda\n   2  Grace".to_owned());
+        let read = Contribution::read_all(&bytes(&chain)).unwrap();
+        assert_eq!(read[0].name.as_deref(), Some("[2JAda   2  Grace"));
     }
 
     #[test]

@@ -47,24 +47,36 @@ pub fn create(
     prepared: bool,
     progress: &dyn Progress,
 ) -> Result<Contribution, CeremonyError> {
+    let secrets = Secrets::from_system()?;
+    create_from(to, power, name, prepared, &secrets, progress)
+}
+
+/// [`create`] from given secrets.
+fn create_from(
+    to: &Path,
+    power: u32,
+    name: &str,
+    prepared: bool,
+    secrets: &Secrets,
+    progress: &dyn Progress,
+) -> Result<Contribution, CeremonyError> {
     check_name(name)?;
     if !(1..=MAX_POWER).contains(&power) {
         return Err(CeremonyError::PtauUnsuitable {
             reason: format!("powers are from 1 to {MAX_POWER}; choose another one"),
         });
     }
-    let secrets = Secrets::from_system()?;
     let challenge = first_challenge(power);
-    let key = Key::prove(&secrets, &challenge)?;
+    let key = Key::prove(secrets, &challenge)?;
     let sections = if prepared {
         PREPARED_SECTIONS
     } else {
         PLAIN_SECTIONS
     };
     let writer = Writer::new(to, sections, power, power)?;
-    let maker = Maker::new(power, prepared, &secrets, progress);
+    let maker = Maker::new(power, prepared, secrets, progress);
     let mut response = Response::new(writer, &challenge);
-    let Secrets { tau, alpha, beta } = &secrets;
+    let Secrets { tau, alpha, beta } = secrets;
     let one = Zeroizing::new(Fr::ONE);
     maker.powers(TAU_G1, &maker.g1, &one, &mut response)?;
     maker.powers(TAU_G2, &maker.g2, &one, &mut response)?;
@@ -209,5 +221,39 @@ impl<'a> Maker<'a> {
             }
         }
         Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase1::verify;
+    use proofmark_prover::NoProgress;
+
+    /// Points that are powers of one τ, honestly proven, and worth nothing.
+    #[test]
+    fn powers_of_a_root_of_unity_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.ptau");
+        let power = 4;
+        let root = |order: u64| Fr::get_root_of_unity(order).unwrap();
+        let made = |tau: Fr| {
+            let secrets = Secrets {
+                tau: Zeroizing::new(tau),
+                alpha: Zeroizing::new(Fr::from(5_u64)),
+                beta: Zeroizing::new(Fr::from(7_u64)),
+            };
+            create_from(&path, power, "cheat", false, &secrets, &NoProgress).unwrap();
+            verify(&path, &NoProgress)
+        };
+        // Of the largest domain, of a smaller one, of the doubled one.
+        for tau in [root(16), root(16).pow([3]), root(4), root(32)] {
+            assert_eq!(made(tau).unwrap_err().code(), "ptau-inconsistent");
+        }
+        // 1 and −1 are no contribution either.
+        for tau in [root(1), root(2)] {
+            assert_eq!(made(tau).unwrap_err().code(), "ptau-contribution-invalid");
+        }
+        assert!(made(root(64)).is_ok(), "no domain of this file has it");
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! * [`Ptau`] opens a file and reads points, each checked for its group.
 //! * [`verify`] checks the whole file: that its points are powers of one τ, with one α and one β;
-//!   that every contribution changed all three by factors its contributor knew; that the Lagrange
+//!   that every contribution changed all three by factors its contributor knew, and none back; that
+//!   one contribution at least is no beacon; that the Lagrange
 //!   points, where there are some, are those of the powers.
 //! * [`create`] starts with a first contribution of a fresh secret, [`contribute`] adds another.
 //! * [`prepare`] adds the Lagrange points of all domains, which making keys takes.
@@ -31,7 +32,7 @@ pub use contribution::{Contribution, Origin};
 pub use create::create;
 pub use file::Ptau;
 pub use prepare::prepare;
-pub use verify::{Summary, Verified, verify};
+pub use verify::{Summary, Verified, verify, verify_open};
 
 /// Binary logarithm of the largest domain that a file can be for: its doubled domain is the largest
 /// that the scalar field has.

@@ -43,7 +43,7 @@ impl Secrets {
 }
 
 /// Which secret a proof is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Which {
     Tau,
     Alpha,

@@ -71,13 +71,24 @@ pub struct Summary {
 /// [`CeremonyError::Io`]; [`CeremonyError::PtauMalformed`] for a file not of the format, or a point in
 /// no group; [`CeremonyError::PtauContribution`] for a broken chain of contributions;
 /// [`CeremonyError::PtauInconsistent`] for points that contradict each other or the chain;
-/// [`CeremonyError::PtauUnsuitable`] for a file that nobody contributed to, whose τ everybody knows.
+/// [`CeremonyError::PtauUnsuitable`] for a file that nobody but beacons contributed to, whose τ
+/// everybody knows.
 pub fn verify(path: &Path, progress: &dyn Progress) -> Result<Verified, CeremonyError> {
-    let ptau = Ptau::open(path)?;
+    verify_open(&Ptau::open(path)?, progress)
+}
+
+/// [`verify`] for an open file: what is read from it afterwards is what was verified, whatever has
+/// taken its name meanwhile.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_open(ptau: &Ptau, progress: &dyn Progress) -> Result<Verified, CeremonyError> {
     let contributions = ptau.contributions()?;
-    let Some(last) = contributions.last() else {
+    let persons = contributions.iter().filter(|c| c.origin == Origin::Person);
+    let (Some(last), true) = (contributions.last(), persons.count() > 0) else {
         return Err(CeremonyError::PtauUnsuitable {
-            reason: "nobody contributed to it: everybody knows its secrets; contribute to it first"
+            reason: "nobody contributed to it, or beacons alone: everybody knows its secrets; \
+                     contribute to it first"
                 .to_owned(),
         });
     };
@@ -87,7 +98,7 @@ pub fn verify(path: &Path, progress: &dyn Progress) -> Result<Verified, Ceremony
         None => first_challenge(ptau.ceremony_power),
     };
     let mut pass = Pass {
-        ptau: &ptau,
+        ptau,
         random: Random::new()?,
         challenge: Blake2b::default(),
         response: Blake2b::default(),
@@ -104,6 +115,13 @@ pub fn verify(path: &Path, progress: &dyn Progress) -> Result<Verified, Ceremony
     }
     if !tau_g1.are_powers(|low, high| same_ratio(low, high, &g2, &state.tau_g2)) {
         return contradiction(TAU_G1.name, NOT_POWERS);
+    }
+    // τ^(2^power) is 1 or −1: τ is in the largest domain, where everybody finds it.
+    if ptau.point(TAU_G1, 1 << ptau.power)?.x == g1.x {
+        return contradiction(
+            TAU_G1.name,
+            "tau is a root of unity, which everybody can find",
+        );
     }
     let tau_g2 = pass.powers(TAU_G2, LAGRANGE_G2)?;
     if tau_g2.first != [g2, state.tau_g2] {

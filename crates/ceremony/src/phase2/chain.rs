@@ -7,18 +7,22 @@
 //! circuits are the same in both programs. The share of δc has a tag of its own before the points, so
 //! that neither can stand for the other.
 
-use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
+use std::collections::HashSet;
+
+use ark_bn254::{Bn254, Fq, Fr, G1Affine, G2Affine};
 use ark_ec::pairing::Pairing;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::Zero;
 use proofmark_prover::Progress;
 use proofmark_prover::ceremony::{BeaconRecord, ContributionRecord, HexBytes, ShareRecord};
 use proofmark_prover::random;
+use proofmark_verifier::VerifyingKey;
 use zeroize::Zeroizing;
 
 use super::beacon;
 use crate::error::CeremonyError;
 use crate::snarkjs::{Hasher, Point, hash_to_g2};
+use crate::texts::is_printable;
 
 /// Stands before the points of δc's share in its challenge.
 const COMMITTED_TAG: &[u8] = b"proofmark/ceremony/delta-committed/v1\0";
@@ -26,6 +30,9 @@ const COMMITTED_TAG: &[u8] = b"proofmark/ceremony/delta-committed/v1\0";
 pub const MAX_NAME: usize = 255;
 /// Longest statement of a contributor, in bytes.
 pub const MAX_STATEMENT: usize = 4096;
+/// Most applications of SHA-256 that all beacons of a chain may ask for together: two of the longest.
+/// Who verifies repeats them, and a file that asks for years of that is not to be waited for.
+const MAX_ITERATIONS: u64 = 1 << 33;
 
 /// What a contributor multiplies δ and δc by, and the points that the proofs begin with. Wiped on
 /// drop.
@@ -177,6 +184,10 @@ pub struct Chain {
     pub(crate) challenges: Vec<[u8; 64]>,
     /// How many are no beacon.
     pub secret: usize,
+    /// The x coordinates of both deltas at all times: none is met twice.
+    met: HashSet<Fq>,
+    /// Applications of SHA-256 for beacons.
+    iterations: u64,
 }
 
 impl Chain {
@@ -194,6 +205,8 @@ impl Chain {
             hashes: Vec::new(),
             challenges: Vec::new(),
             secret: 0,
+            met: HashSet::from([generator.x]),
+            iterations: 0,
         }
     }
 
@@ -213,6 +226,18 @@ impl Chain {
             chain.push(record, progress)?;
         }
         Ok(chain)
+    }
+
+    /// Whether a verifying key has the deltas that the contributions left. Its points are in their groups.
+    pub fn ends_in(&self, key: &VerifyingKey) -> bool {
+        let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
+        let same = |in_g1, in_g2| same_ratio((g1, in_g1), (g2, in_g2));
+        let committed = match (self.deltas.committed, key.delta_committed_g2) {
+            (None, None) => true,
+            (Some(in_g1), Some(in_g2)) => same(in_g1, in_g2),
+            _ => false,
+        };
+        committed && same(self.deltas.delta, key.groth16.delta_g2)
     }
 
     fn challenge(&self, s: &G1Affine, sx: &G1Affine) -> [u8; 64] {
@@ -264,7 +289,15 @@ impl Chain {
                 ));
             }
         };
+        self.meet(&share, committed.as_ref())?;
         if let Some(value) = &record.beacon {
+            beacon::check(value)?;
+            self.iterations = self.iterations.saturating_add(1 << value.iterations_log2);
+            if self.iterations > MAX_ITERATIONS {
+                return Err(invalid(
+                    "the beacons together take more iterations than are repeated",
+                ));
+            }
             let expected = Factors::from_beacon(value, committed.is_some(), progress)?;
             let follows = |share: &Share, factor: &Fr, s: G1Affine| {
                 share.s == s && share.sx == (s * factor).into_affine()
@@ -281,6 +314,27 @@ impl Chain {
         }
         self.take(&share, &challenge, committed.as_ref());
         Ok(())
+    }
+
+    /// Refuses deltas that were there before, or that are each other's, up to their sign. Factors that
+    /// nobody needs to guess do that: one of 1, which leaves δ or δc as it was; the inverse of an
+    /// earlier one, which takes it back; the same for both. What is left could be a beacon's alone,
+    /// whose factor everyone knows. Of secret factors it happens once in 2^253 times.
+    fn meet(
+        &mut self,
+        share: &Share,
+        committed: Option<&(Share, [u8; 64])>,
+    ) -> Result<(), CeremonyError> {
+        let fresh = self.met.insert(share.after.x)
+            && committed.is_none_or(|(share, _)| self.met.insert(share.after.x));
+        if fresh {
+            return Ok(());
+        }
+        Err(CeremonyError::ContributionInvalid {
+            number: self.hashes.len() + 1,
+            reason: "its factors leave a delta as it was, take earlier ones back, or are each other's: \
+                     they are no secret",
+        })
     }
 
     fn take(&mut self, share: &Share, challenge: &[u8; 64], committed: Option<&(Share, [u8; 64])>) {
@@ -302,13 +356,27 @@ impl Chain {
     /// The record of a contribution with these factors, taken in.
     ///
     /// # Errors
-    /// [`CeremonyError::ContributionMalformed`] for a name or statement that is too long.
+    /// [`CeremonyError::ContributionMalformed`] for a name or statement that is too long;
+    /// [`CeremonyError::ContributionInvalid`] for factors that are no secret, such as 1.
     pub fn contribute(
         &mut self,
         factors: &Factors,
         texts: Texts,
         previous: Option<proofmark_types::Digest>,
     ) -> Result<ContributionRecord, CeremonyError> {
+        let (share, committed) = self.shares(factors);
+        let record = record(&share, committed.as_ref(), texts, previous);
+        check_texts(&record)?;
+        self.meet(&share.0, committed.as_ref())?;
+        if record.beacon.is_none() {
+            self.secret += 1;
+        }
+        self.take(&share.0, &share.1, committed.as_ref());
+        Ok(record)
+    }
+
+    /// The shares of these factors, each with its challenge.
+    fn shares(&self, factors: &Factors) -> (Challenged, Option<Challenged>) {
         let times = |point: G1Affine, factor: &Fr| (point * factor).into_affine();
         let sx = times(factors.s, &factors.delta);
         let challenge = self.challenge(&factors.s, &sx);
@@ -332,25 +400,31 @@ impl Chain {
             }
             _ => None,
         };
-        let Texts {
-            name,
-            statement,
-            beacon,
-        } = texts;
-        let record = ContributionRecord {
-            name,
-            statement,
-            previous,
-            delta: share.record(),
-            delta_committed: committed.as_ref().map(|(share, _)| share.record()),
-            beacon,
-        };
-        check_texts(&record)?;
-        if record.beacon.is_none() {
-            self.secret += 1;
-        }
-        self.take(&share, &challenge, committed.as_ref());
-        Ok(record)
+        ((share, challenge), committed)
+    }
+}
+
+/// A share, and the challenge that its proof answers.
+type Challenged = (Share, [u8; 64]);
+
+fn record(
+    share: &Challenged,
+    committed: Option<&Challenged>,
+    texts: Texts,
+    previous: Option<proofmark_types::Digest>,
+) -> ContributionRecord {
+    let Texts {
+        name,
+        statement,
+        beacon,
+    } = texts;
+    ContributionRecord {
+        name,
+        statement,
+        previous,
+        delta: share.0.record(),
+        delta_committed: committed.map(|(share, _)| share.record()),
+        beacon,
     }
 }
 
@@ -370,10 +444,13 @@ fn check_texts(record: &ContributionRecord) -> Result<(), CeremonyError> {
         ("name", &record.name, MAX_NAME),
         ("statement", &record.statement, MAX_STATEMENT),
     ] {
-        if text.len() > most || text.chars().any(|c| c.is_control() && c != '\n') {
+        let lines = part == "statement";
+        if text.len() > most || !is_printable(text, lines) {
             return Err(CeremonyError::ContributionMalformed {
                 part,
-                reason: format!("longer than {most} bytes, or with control characters"),
+                reason: format!(
+                    "longer than {most} bytes, or with characters that steer a terminal"
+                ),
             });
         }
     }
@@ -383,6 +460,7 @@ fn check_texts(record: &ContributionRecord) -> Result<(), CeremonyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ark_ff::Field as _;
     use proofmark_prover::NoProgress;
 
     const INITIAL: [u8; 64] = [3; 64];
@@ -507,6 +585,130 @@ mod tests {
         }
     }
 
+    /// Contributions of a cheater's choice, by a program that refuses nothing.
+    fn forged(chain: &mut Chain, (delta, second): (Fr, Fr)) -> ContributionRecord {
+        let s = (G1Affine::generator() * Fr::from(5_u64)).into_affine();
+        let second = (Zeroizing::new(second), s);
+        let factors = Factors {
+            delta: Zeroizing::new(delta),
+            s,
+            committed: chain.deltas.committed.is_some().then_some(second),
+        };
+        let (share, committed) = chain.shares(&factors);
+        let record = record(&share, committed.as_ref(), texts("cheat"), None);
+        chain.take(&share.0, &share.1, committed.as_ref());
+        record
+    }
+
+    #[test]
+    fn a_chain_ends_in_the_key_with_its_deltas_alone() {
+        let generator = G2Affine::generator();
+        let times = |factor: u64| (generator * Fr::from(factor)).into_affine();
+        for committed in [false, true] {
+            let mut chain = Chain::new(&INITIAL, committed);
+            forged(&mut chain, (Fr::from(7_u64), Fr::from(9_u64)));
+            let key = |delta, second: u64| VerifyingKey {
+                groth16: ark_groth16::VerifyingKey {
+                    alpha_g1: G1Affine::generator(),
+                    beta_g2: generator,
+                    gamma_g2: generator,
+                    delta_g2: times(delta),
+                    gamma_abc_g1: Vec::new(),
+                },
+                delta_committed_g2: (second > 0).then(|| times(second)),
+            };
+            let (right, none) = if committed { (9, 0) } else { (0, 9) };
+            assert!(chain.ends_in(&key(7, right)));
+            assert!(!chain.ends_in(&key(7, none)));
+            assert!(!chain.ends_in(&key(8, right)));
+            assert!(!chain.ends_in(&key(9, 7)));
+            assert!(!committed || !chain.ends_in(&key(7, 8)));
+        }
+    }
+
+    #[test]
+    fn factors_that_are_no_secret_are_refused() {
+        let x = |value: i64| Fr::from(value);
+        let over = |value: i64| x(value).inverse().unwrap();
+        let cases: [(&str, bool, Vec<(Fr, Fr)>); 8] = [
+            ("one", false, vec![(x(1), x(0))]),
+            ("minus one", false, vec![(-x(1), x(0))]),
+            ("taken back", false, vec![(x(7), x(0)), (over(7), x(0))]),
+            (
+                "taken back later",
+                false,
+                vec![(x(7), x(0)), (x(9), x(0)), (-over(9), x(0))],
+            ),
+            ("only delta", true, vec![(x(7), x(1))]),
+            ("only the commitment's", true, vec![(x(1), x(7))]),
+            ("the same for both", true, vec![(x(7), x(7))]),
+            (
+                "exchanged",
+                true,
+                vec![(x(7), x(9)), (x(9) * over(7), x(11))],
+            ),
+        ];
+        for (what, committed, factors) in cases {
+            let mut chain = Chain::new(&INITIAL, committed);
+            let factors = factors.into_iter();
+            let records: Vec<_> = factors.map(|pair| forged(&mut chain, pair)).collect();
+            let last = records.len();
+            if last > 1 {
+                assert!(verify(committed, &records[..last - 1]).is_ok(), "{what}");
+            }
+            match verify(committed, &records).unwrap_err() {
+                CeremonyError::ContributionInvalid { number, reason } => {
+                    assert_eq!(number, last, "{what}");
+                    assert!(reason.contains("no secret"), "{what}: {reason}");
+                }
+                other => panic!("{what}: {other}"),
+            }
+        }
+    }
+
+    /// A beacon alone is no secret; neither is one behind a contribution that moves nothing.
+    #[test]
+    fn a_beacon_behind_contributions_that_move_nothing_is_refused() {
+        for factor in [Fr::from(1_u64), -Fr::from(1_u64)] {
+            let mut chain = Chain::new(&INITIAL, true);
+            let mut records = vec![forged(&mut chain, (Fr::from(7_u64), factor))];
+            let factors = Factors::from_beacon(&beacon(), true, &NoProgress).unwrap();
+            let texts = Texts {
+                beacon: Some(beacon()),
+                ..texts("beacon")
+            };
+            records.push(chain.contribute(&factors, texts, None).unwrap());
+            let error = verify(true, &records).unwrap_err();
+            assert_eq!(error.code(), "contribution-invalid");
+        }
+    }
+
+    #[test]
+    fn beacons_that_would_take_years_are_not_computed() {
+        let mut records = records(false);
+        let long = BeaconRecord {
+            value: HexBytes(vec![1]),
+            iterations_log2: 33,
+        };
+        records[0].beacon = Some(long);
+        let error = verify(false, &records).unwrap_err();
+        assert_eq!(error.code(), "beacon-unusable");
+        let mut chain = Chain::new(&INITIAL, false);
+        let factors = Factors::from_beacon(&beacon(), false, &NoProgress).unwrap();
+        let texts = Texts {
+            beacon: Some(beacon()),
+            ..texts("beacon")
+        };
+        let record = chain.clone().contribute(&factors, texts, None).unwrap();
+        chain.iterations = MAX_ITERATIONS;
+        match chain.push(&record, &NoProgress).unwrap_err() {
+            CeremonyError::ContributionInvalid { reason, .. } => {
+                assert!(reason.contains("iterations"), "{reason}");
+            }
+            other => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn points_that_are_none_are_refused() {
         let bytes = |point: &dyn Fn(&mut Vec<u8>)| {
@@ -549,10 +751,13 @@ mod tests {
 
     #[test]
     fn texts_are_bounded() {
-        let spoiled: [Spoil<'_>; 3] = [
+        let spoiled: [Spoil<'_>; 5] = [
             &|r| r[0].name = "é".repeat(128),
             &|r| r[0].statement = "x".repeat(4097),
             &|r| r[0].statement = "\u{1b}[2J".to_owned(),
+            // Would print a second contributor, and text from right to left.
+            &|r| r[0].name = "Ada\n   2  Grace".to_owned(),
+            &|r| r[0].name = "\u{202e}ecarG".to_owned(),
         ];
         for spoil in spoiled {
             let mut records = records(false);

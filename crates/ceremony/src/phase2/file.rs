@@ -90,6 +90,14 @@ impl Header {
         [d_query, self.l_query, self.h_query]
     }
 
+    /// The counts in words; that there is no query D is not the same as an empty one.
+    fn sizes(&self) -> String {
+        let d_query = self
+            .d_query
+            .map_or_else(|| "no".to_owned(), |count| count.to_string());
+        format!("{d_query} D, {} L, {} H", self.l_query, self.h_query)
+    }
+
     const fn committed(&self) -> bool {
         self.d_query.is_some()
     }
@@ -160,6 +168,53 @@ fn magic() -> [u8; MAGIC_BYTES] {
     magic
 }
 
+/// Reads up to the end of the header, whose counts are those of a file of this length.
+fn read_header(path: &Path) -> Result<(Header, Reader), CeremonyError> {
+    let refuse = |error: &std::io::Error| CeremonyError::io("cannot read", path, error);
+    let file = File::open(path).map_err(|e| refuse(&e))?;
+    let length = file.metadata().map_err(|e| refuse(&e))?.len();
+    let mut reader = Reader {
+        inner: BufReader::with_capacity(1 << 20, file),
+        stream: DigestStream::new(),
+        path: path.to_owned(),
+    };
+    let fixed = (MAGIC_BYTES + 4) as u64;
+    if length < fixed || reader.array::<MAGIC_BYTES>()? != magic() {
+        return Err(malformed("magic", "this is no contribution"));
+    }
+    let header_bytes = u32::from_le_bytes(reader.array()?) as usize;
+    if header_bytes > MAX_HEADER || fixed + header_bytes as u64 > length {
+        return Err(malformed(
+            "header",
+            "it is longer than the file or than is read",
+        ));
+    }
+    let mut bytes = vec![0; header_bytes];
+    reader.bytes(&mut bytes)?;
+    let header: Header =
+        serde_json::from_slice(&bytes).map_err(|error| malformed("header", error.to_string()))?;
+    if header.format != FORMAT || header.to_bytes() != bytes {
+        return Err(malformed("header", "it is not in its one encoding"));
+    }
+    check_counts(&header)?;
+    let deltas = 128 * (1 + u64::from(header.committed()));
+    let points: u64 = header.counts().iter().sum();
+    let expected = fixed + header_bytes as u64 + deltas + 64 * points;
+    if length != expected {
+        let reason = format!("{length} bytes, the header asks for {expected}");
+        return Err(malformed("length", reason));
+    }
+    Ok((header, reader))
+}
+
+/// What a file tells of the contributions to it, none of which is verified.
+///
+/// # Errors
+/// [`CeremonyError::Io`], [`CeremonyError::ContributionMalformed`].
+pub fn header(path: &Path) -> Result<Header, CeremonyError> {
+    Ok(read_header(path)?.0)
+}
+
 impl Contribution {
     /// Opens a file and verifies the contributions in its header, and that it is as long as the counts
     /// in it say.
@@ -168,40 +223,7 @@ impl Contribution {
     /// [`CeremonyError::Io`], [`CeremonyError::ContributionMalformed`],
     /// [`CeremonyError::ContributionInvalid`].
     pub fn open(path: &Path, progress: &dyn Progress) -> Result<Self, CeremonyError> {
-        let refuse = |error: &std::io::Error| CeremonyError::io("cannot read", path, error);
-        let file = File::open(path).map_err(|e| refuse(&e))?;
-        let length = file.metadata().map_err(|e| refuse(&e))?.len();
-        let mut reader = Reader {
-            inner: BufReader::with_capacity(1 << 20, file),
-            stream: DigestStream::new(),
-            path: path.to_owned(),
-        };
-        let fixed = (MAGIC_BYTES + 4) as u64;
-        if length < fixed || reader.array::<MAGIC_BYTES>()? != magic() {
-            return Err(malformed("magic", "this is no contribution"));
-        }
-        let header_bytes = u32::from_le_bytes(reader.array()?) as usize;
-        if header_bytes > MAX_HEADER || fixed + header_bytes as u64 > length {
-            return Err(malformed(
-                "header",
-                "it is longer than the file or than is read",
-            ));
-        }
-        let mut bytes = vec![0; header_bytes];
-        reader.bytes(&mut bytes)?;
-        let header: Header = serde_json::from_slice(&bytes)
-            .map_err(|error| malformed("header", error.to_string()))?;
-        if header.format != FORMAT || header.to_bytes() != bytes {
-            return Err(malformed("header", "it is not in its one encoding"));
-        }
-        check_counts(&header)?;
-        let deltas = 128 * (1 + u64::from(header.committed()));
-        let points: u64 = header.counts().iter().sum();
-        let expected = fixed + header_bytes as u64 + deltas + 64 * points;
-        if length != expected {
-            let reason = format!("{length} bytes, the header asks for {expected}");
-            return Err(malformed("length", reason));
-        }
+        let (header, mut reader) = read_header(path)?;
         let hash = header.initial_hash()?;
         let records = &header.ceremony.contributions;
         let chain = Chain::verify(&hash, header.committed(), records, progress)?;
@@ -312,11 +334,7 @@ impl Contribution {
                 ceremony.phase1.to_string(),
             ),
             ("initial key", hash.to_hex(), ceremony.initial_key.to_hex()),
-            (
-                "size of the queries",
-                format!("{:?}", own.counts()),
-                format!("{:?}", self.header.counts()),
-            ),
+            ("size of the queries", own.sizes(), self.header.sizes()),
         ] {
             if expected != got {
                 return Err(CeremonyError::CeremonyMismatch {

@@ -11,7 +11,7 @@ use proofmark_prover::ProvingKey;
 use proofmark_prover::ceremony::{CeremonyRecord, HexBytes};
 
 use super::chain::Chain;
-use super::file::Contribution;
+use super::file::{self, Contribution};
 use super::initial::InitialKey;
 use crate::error::CeremonyError;
 use crate::output;
@@ -98,6 +98,16 @@ pub fn verify(
                     .previous
                     .map_or_else(|| "none".to_owned(), |d| d.to_string()),
                 got: format!("{} with {got}", path.display()),
+            });
+        }
+        // Names and statements of earlier contributions are in every later file again, where nothing
+        // but this binds them to what their makers wrote.
+        let earlier = file::header(&path)?;
+        if Some(&earlier.ceremony.contributions[..]) != records.get(..number) {
+            return Err(CeremonyError::CeremonyMismatch {
+                part: "record of earlier contributions",
+                expected: format!("as in {}", path.display()),
+                got: "other names, statements or proofs in the last file".to_owned(),
             });
         }
     }
@@ -322,12 +332,16 @@ mod tests {
                 bytes.copy_within(end - 128..end - 64, end - 64);
             });
             assert_eq!(ceremony.refused(), "ceremony-query-mismatch");
-            // A record changed under the same points.
+            // The name of an earlier contribution changed: no proof is about it, earlier files are.
             let ceremony = Ceremony::of_three(before.clone());
             ceremony.edit(3, |bytes| replace(bytes, b"\"two\"", b"\"owt\""));
+            assert_eq!(ceremony.refused(), "ceremony-mismatch");
+            for number in 0..3 {
+                fs::remove_file(ceremony.path(number)).unwrap();
+            }
             assert!(
                 ceremony.verify().is_ok(),
-                "names are proven by the files' digests alone"
+                "names are bound by the files alone"
             );
             // The chain of one with the points of another.
             let (one, two) = (
@@ -346,6 +360,28 @@ mod tests {
             });
             assert_eq!(one.refused(), "contribution-malformed");
         }
+    }
+
+    /// A plain circuit's file that claims a commitment of no wires is of no circuit.
+    #[test]
+    fn an_empty_query_is_not_the_same_as_none() {
+        let ceremony = Ceremony::new(initial(&random_circuit(1, 3, 50).0));
+        ceremony.edit(0, |bytes| {
+            let length = u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
+            let header = String::from_utf8(bytes[36..36 + length].to_vec()).unwrap();
+            let header = header.replace("  \"l_query\"", "  \"d_query\": 0,\n  \"l_query\"");
+            let delta = bytes[36 + length..36 + length + 128].to_vec();
+            let rest = bytes[36 + length..].to_vec();
+            bytes.truncate(32);
+            bytes.extend(u32::try_from(header.len()).unwrap().to_le_bytes());
+            bytes.extend(header.as_bytes());
+            bytes.extend(delta);
+            bytes.extend(rest);
+        });
+        let factors = Factors::from_system(true).unwrap();
+        let (from, to) = (ceremony.path(0), ceremony.path(1));
+        contribute(&from, &to, &factors, Texts::default(), &NoProgress).unwrap();
+        assert_eq!(ceremony.refused(), "ceremony-mismatch");
     }
 
     fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {

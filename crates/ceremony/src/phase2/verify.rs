@@ -21,8 +21,8 @@ use crate::error::CeremonyError;
 /// * Every contribution holds, and at least one of them is no beacon.
 /// * δ and δc are what the last contribution left, the same in both groups.
 /// * IC, A, B, α, β and γ are those of the initial key, point by point.
-/// * L and H are those of the initial key over δ, D over δc: two random combinations of each are
-///   compared by pairings. A wrong point passes with probability 2^-128.
+/// * L and H are those of the initial key over δ, D over δc: the same random combination of both
+///   is compared by pairings. A wrong point passes with probability 2^-128.
 /// * The key is none that [`check_strength`] refuses.
 ///
 /// All points of the key are taken to be on their curves and in their groups, as every reader of a file
@@ -97,6 +97,14 @@ pub fn verify_against(
         });
     }
     key.check_shape(&initial.shape)?;
+    if chain.deltas.committed.is_some() != initial.is_committed() {
+        let name = |committed| if committed { "with" } else { "without" }.to_owned();
+        return Err(CeremonyError::CeremonyMismatch {
+            part: "commitment of the contributions",
+            expected: name(initial.is_committed()),
+            got: name(chain.deltas.committed.is_some()),
+        });
+    }
     unchanged(before, key)?;
 
     let (g1, g2) = (G1Affine::generator(), G2Affine::generator());

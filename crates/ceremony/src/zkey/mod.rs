@@ -14,6 +14,7 @@
 //! | 8, 9 | queries L and H |
 //! | 10 | hash of the initial key, and the contributions |
 
+mod coefficients;
 mod r1cs;
 mod read;
 mod write;

@@ -119,7 +119,7 @@ pub fn read_r1cs(path: &Path) -> Result<Circuit, CeremonyError> {
             .ok_or_else(|| malformed("sections", "one is longer than the file"))?;
         source.left = bytes;
         match (number, counts, lowering.is_some()) {
-            (1, None, _) => counts = Some(read_header(&mut source, bytes)?),
+            (1, None, _) => counts = Some(read_header(&mut source, bytes, length)?),
             (2, Some(counts), false) => lowering = Some(read_constraints(&mut source, counts)?),
             (1 | 2, ..) => {
                 return Err(malformed(
@@ -140,7 +140,8 @@ pub fn read_r1cs(path: &Path) -> Result<Circuit, CeremonyError> {
     circuit.ok_or_else(|| malformed("sections", "there are no constraints"))
 }
 
-fn read_header(source: &mut Source<'_>, bytes: u64) -> Result<Counts, CeremonyError> {
+/// Counts that a file of this length can have: each wire has a label of 8 bytes in it.
+fn read_header(source: &mut Source<'_>, bytes: u64, length: u64) -> Result<Counts, CeremonyError> {
     let [_, order] = moduli();
     if bytes != HEADER_BYTES || source.number()? != 32 || source.array::<32>()? != *order {
         return Err(malformed("header", "the field is not BN254's scalar field"));
@@ -151,7 +152,7 @@ fn read_header(source: &mut Source<'_>, bytes: u64) -> Result<Counts, CeremonyEr
     let constraints = source.number()?;
     let public = outputs.checked_add(inputs).filter(|public| *public < wires);
     match public {
-        Some(public) if wires <= MAX_WIRES => Ok(Counts {
+        Some(public) if wires <= MAX_WIRES && 8 * u64::from(wires) <= length => Ok(Counts {
             wires,
             public: public as usize,
             constraints,
@@ -217,7 +218,7 @@ mod tests {
         assert_eq!(again, bytes);
         assert_eq!(read.r1cs.num_public, 4);
 
-        let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 12] = [
+        let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 13] = [
             ("empty", &Vec::clear),
             ("magic", &|b| b[0] ^= 1),
             ("version", &|b| b[4] = 2),
@@ -227,6 +228,8 @@ mod tests {
             ("field", &|b| b[28] ^= 1),
             ("wires", &|b| b[60..64].fill(0)),
             ("many wires", &|b| b[60..64].fill(0xff)),
+            // Would take gigabytes, in a file of some kilobytes.
+            ("more wires than the file has labels", &|b| b[63] = 0x0f),
             ("constraints", &|b| b[84] ^= 1),
             ("terms", &|b| b[100..104].fill(0xff)),
             ("short", &|b| b.truncate(b.len() - 1)),

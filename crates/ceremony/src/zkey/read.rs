@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 
 use ark_bn254::{G1Affine, G2Affine};
 use ark_groth16::VerifyingKey;
+use proofmark_gadgets::Circuit;
 use proofmark_prover::ceremony::{BeaconRecord, CeremonyRecord, ContributionRecord, HexBytes};
 use proofmark_prover::subgroup::all_in_subgroup;
 use proofmark_prover::{Progress, ProvingKey, QuotientForm, qap};
+use proofmark_types::Digest;
 use rayon::prelude::*;
 
 use super::{
-    BEACON_ITERATIONS, BEACON_VALUE, GROTH16, HEADER_BYTES, MAGIC, MODULUS_BYTES, NAME, moduli,
-    section,
+    BEACON_ITERATIONS, BEACON_VALUE, COEFFICIENT_BYTES, GROTH16, HEADER_BYTES, MAGIC,
+    MODULUS_BYTES, NAME, coefficients, moduli, section,
 };
 use crate::error::CeremonyError;
 use crate::phase2::chain::Share;
 use crate::phase2::{Chain, InitialKey, verify_against};
 use crate::snarkjs::Point;
+use crate::texts::printable;
 
 /// Most wires of a key that is read.
 const MAX_WIRES: u32 = 1 << 28;
@@ -29,9 +32,11 @@ const MAX_SECTIONS: u32 = 64;
 const MAX_CONTRIBUTIONS: u64 = 1 << 24;
 /// Points read at a time.
 const BLOCK: usize = 1 << 14;
+/// Name of section 4.
+const ENTRIES: &str = "entries of the matrices";
 
-/// What a `.zkey` file holds, but for the matrices' entries, which a prover gets from the circuit. All
-/// points are on their curves and in their groups; nothing else is known about the key until
+/// What a `.zkey` file holds. Of the matrices' entries it is a digest: a prover gets them from the
+/// circuit. All points are on their curves and in their groups; nothing else is known about the key until
 /// [`verify`](Zkey::verify).
 #[derive(Debug, Clone)]
 pub struct Zkey {
@@ -43,6 +48,8 @@ pub struct Zkey {
     pub contributions: Vec<ContributionRecord>,
     /// The challenges that the file claims.
     challenges: Vec<[u8; 64]>,
+    /// Of the matrices' entries.
+    coefficients: Digest,
 }
 
 fn malformed(part: &'static str, reason: impl Into<String>) -> CeremonyError {
@@ -229,8 +236,10 @@ impl Zkey {
                 return Err(malformed(part, "a point is not in the subgroup of order r"));
             }
         }
+        let coefficients = read_coefficients(&mut source, progress)?;
         let (initial_key, contributions, challenges) = read_contributions(&mut source)?;
         Ok(Self {
+            coefficients,
             key: ProvingKey {
                 form: QuotientForm::Standard,
                 committed: None,
@@ -258,16 +267,30 @@ impl Zkey {
     }
 
     /// Verifies the key against circuit and phase 1, as `snarkjs zkey verify` does, and returns the
-    /// record of its ceremony and the chain of its contributions.
+    /// record of its ceremony and the chain of its contributions. `initial` is the circuit's initial key.
     ///
     /// # Errors
     /// [`CeremonyError::CeremonyMismatch`] for the key of another circuit or phase 1; those of
     /// [`verify_key`](crate::phase2::verify_key).
     pub fn verify(
         &self,
+        circuit: &Circuit,
         initial: &InitialKey,
         progress: &dyn Progress,
     ) -> Result<(CeremonyRecord, Chain), CeremonyError> {
+        let coefficients = coefficients::digest(circuit).map_err(|e| malformed(ENTRIES, e))?;
+        for (part, expected, got) in [
+            ("circuit", initial.circuit, circuit.digest()),
+            (ENTRIES, coefficients, self.coefficients),
+        ] {
+            if expected != got {
+                return Err(CeremonyError::CeremonyMismatch {
+                    part,
+                    expected: expected.to_string(),
+                    got: got.to_string(),
+                });
+            }
+        }
         if self.initial_key != initial.hash {
             let text = |hash: &[u8; 64]| HexBytes(hash.to_vec()).to_hex();
             return Err(CeremonyError::CeremonyMismatch {
@@ -292,6 +315,33 @@ impl Zkey {
         };
         Ok((record, chain))
     }
+}
+
+/// The matrices' entries, some at a time.
+fn read_coefficients(
+    source: &mut Source,
+    progress: &dyn Progress,
+) -> Result<Digest, CeremonyError> {
+    let bytes = source.section(ENTRIES, section::COEFFICIENTS)?;
+    let count = if bytes < 4 { 0 } else { source.number()? };
+    let count = u64::from(count);
+    if bytes != 4 + COEFFICIENT_BYTES * count {
+        return Err(malformed(
+            ENTRIES,
+            format!("{bytes} bytes are not {count} entries"),
+        ));
+    }
+    let mut summary = coefficients::Summary::default();
+    for done in 0..count {
+        if done.is_multiple_of(1 << 16) {
+            progress.stage(ENTRIES, done, count);
+        }
+        let place = (source.number()?, source.number()?, source.number()?);
+        let entry = (place.0, place.1, place.2, source.array()?);
+        summary.push(entry).map_err(|e| malformed(ENTRIES, e))?;
+    }
+    progress.stage(ENTRIES, count, count);
+    summary.finish().map_err(|e| malformed(ENTRIES, e))
 }
 
 /// The hash of the initial key, contributions and their challenges.
@@ -394,10 +444,7 @@ fn read_parameters(cursor: &mut Cursor<'_>) -> Result<Parameters, CeremonyError>
         match kind {
             NAME => {
                 let length = usize::from(cursor.byte()?);
-                name = String::from_utf8_lossy(cursor.take(length)?)
-                    .chars()
-                    .filter(|c| !c.is_control())
-                    .collect();
+                name = printable(&String::from_utf8_lossy(cursor.take(length)?));
             }
             BEACON_ITERATIONS => iterations = Some(u32::from(cursor.byte()?)),
             BEACON_VALUE => {

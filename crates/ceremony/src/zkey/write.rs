@@ -3,8 +3,6 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use ark_bn254::Fr;
-use ark_ff::Field;
 use proofmark_gadgets::{Backend, Circuit};
 use proofmark_prover::ceremony::ContributionRecord;
 use proofmark_prover::{NoProgress, ProvingKey};
@@ -12,7 +10,7 @@ use proofmark_types::Digest;
 
 use super::{
     BEACON_ITERATIONS, BEACON_VALUE, COEFFICIENT_BYTES, GROTH16, HEADER_BYTES, MAGIC,
-    MODULUS_BYTES, NAME, moduli, section,
+    MODULUS_BYTES, NAME, coefficients, moduli, section,
 };
 use crate::error::CeremonyError;
 use crate::output;
@@ -125,40 +123,20 @@ fn write_sections(
     out.write_all(contributions)
 }
 
-/// Entries of A and B row by row; last those of the rows that belong to the inputs.
 fn write_coefficients(out: &mut impl Write, circuit: &Circuit) -> io::Result<()> {
-    let r1cs = &circuit.r1cs;
-    let inputs = r1cs.num_public + 1;
-    let count = r1cs.a.non_zero() + r1cs.b.non_zero() + inputs;
+    let count = coefficients::count(circuit);
     begin(
         out,
         section::COEFFICIENTS,
         4 + COEFFICIENT_BYTES * count as u64,
     )?;
     out.write_all(&small(count)?)?;
-    // Montgomery form of a value that is already multiplied by the radix once.
-    let radix = Fr::from(2_u64).pow([256_u64]);
-    let mut entry = |matrix: u32, row: usize, wire: u32, value: Fr| -> io::Result<()> {
-        out.write_all(&matrix.to_le_bytes())?;
-        out.write_all(&small(row)?)?;
-        out.write_all(&wire.to_le_bytes())?;
-        for limb in (value * radix).0.0 {
-            out.write_all(&limb.to_le_bytes())?;
+    coefficients::each(circuit, |(matrix, row, wire, value)| {
+        for number in [matrix, row, wire] {
+            out.write_all(&number.to_le_bytes())?;
         }
-        Ok(())
-    };
-    for row in 0..r1cs.num_constraints() {
-        for (number, matrix) in [(0, &r1cs.a), (1, &r1cs.b)] {
-            for (wire, value) in matrix.row(row) {
-                entry(number, row, wire, value)?;
-            }
-        }
-    }
-    for input in 0..inputs {
-        let wire = u32::from_le_bytes(small(input)?);
-        entry(0, r1cs.num_constraints() + input, wire, Fr::ONE)?;
-    }
-    Ok(())
+        out.write_all(&value)
+    })
 }
 
 fn encode_contributions(

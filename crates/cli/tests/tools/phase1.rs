@@ -57,8 +57,17 @@ fn powers_of_tau_are_made_contributed_to_prepared_and_verified() {
     fs::write(&first, bytes).unwrap();
     phase1(&["verify", &first]).ended(1, "ptau-malformed");
     phase1(&["verify", &file("none")]).ended(3, "ceremony-io");
-    phase1(&["new", "--power", "28", "--out", &first]).ended(1, "ptau-unsuitable");
+    let new = file("5.ptau");
+    phase1(&["new", "--power", "28", "--out", &new]).ended(1, "ptau-unsuitable");
     let long = "x".repeat(65);
-    let named = phase1(&["contribute", &second, "--out", &first, "--name", &long]);
+    let named = phase1(&["contribute", &second, "--out", &new, "--name", &long]);
     named.ended(2, "ceremony-name-invalid");
+    // Nothing is written over, not even what is contributed to.
+    for taken in [&second, &third] {
+        let before = fs::read(taken).unwrap();
+        phase1(&["new", "--power", "5", "--out", taken]).ended(3, "file-unwritable");
+        phase1(&["contribute", &second, "--out", taken]).ended(3, "file-unwritable");
+        phase1(&["prepare", &second, "--out", taken]).ended(3, "file-unwritable");
+        assert!(fs::read(taken).unwrap() == before);
+    }
 }

@@ -6,6 +6,7 @@ use proofmark_prover::ceremony::{BeaconRecord, HexBytes};
 use proofmark_verify::Failure;
 
 use super::contribute::{PlaceArgs, add};
+use super::hex;
 use crate::failures::OrFail as _;
 use crate::output::Output;
 
@@ -25,11 +26,8 @@ pub(crate) struct BeaconArgs {
     name: String,
 }
 
-pub(super) fn bytes(text: &str) -> Result<Vec<u8>, String> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
-    let read = HexBytes::from_hex(&digits.to_ascii_lowercase());
-    read.map(|HexBytes(bytes)| bytes)
-        .ok_or_else(|| "it must be pairs of hex digits".to_owned())
+fn bytes(text: &str) -> Result<Vec<u8>, String> {
+    hex(text).ok_or_else(|| "it must be pairs of hex digits".to_owned())
 }
 
 pub(crate) fn run(args: &BeaconArgs, output: Output) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use proofmark_ceremony::phase1::{self, Ptau};
-use proofmark_ceremony::phase2::InitialKey;
+use proofmark_ceremony::phase2::{InitialKey, domain_power};
 use proofmark_engine::{BackendChoice, Progress, compile_folder};
 use proofmark_gadgets::{Backend, Circuit};
 use proofmark_types::Digest;
@@ -23,11 +23,23 @@ pub(crate) struct PowersArgs {
     pub(crate) phase1_digest: Option<Digest>,
 }
 
-/// Verifies powers of tau, or compares their digest.
-fn open(args: &PowersArgs, progress: &dyn Progress) -> Result<Ptau, Failure> {
+/// Verifies powers of tau, or compares their digest. Whether they suffice is seen first: verifying takes
+/// minutes.
+fn open(args: &PowersArgs, power: u32, progress: &dyn Progress) -> Result<Ptau, Failure> {
     let ptau = Ptau::open(&args.phase1).or_fail()?;
+    if power > ptau.power() {
+        let message = format!(
+            "the circuit needs powers of tau of power {power}; {} has power {}",
+            args.phase1.display(),
+            ptau.power()
+        );
+        let failure = Failure::new(Exit::Rejected, "ptau-unsuitable", message);
+        return Err(failure.hint(format!(
+            "take a larger .ptau file, or make one: `proofmark ceremony phase1 new --power {power}`"
+        )));
+    }
     match args.phase1_digest {
-        None => drop(phase1::verify(&args.phase1, progress).or_fail()?),
+        None => drop(phase1::verify_open(&ptau, progress).or_fail()?),
         Some(expected) => {
             let got = ptau.digest(progress).or_fail()?;
             if got != expected {
@@ -58,7 +70,7 @@ pub(crate) fn initial_of(
     powers: &PowersArgs,
     progress: &dyn Progress,
 ) -> Result<InitialKey, Failure> {
-    let ptau = open(powers, progress)?;
+    let ptau = open(powers, domain_power(circuit).or_fail()?, progress)?;
     InitialKey::from_ptau(circuit, &ptau, progress).or_fail()
 }
 
@@ -71,4 +83,14 @@ pub(crate) fn choice_of(name: &str) -> Option<BackendChoice> {
     } else {
         None
     }
+}
+
+/// That nothing is at a path: what was contributed is never written over.
+pub(super) fn absent(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        let message = format!("{} is there already", path.display());
+        return Err(Failure::environment("file-unwritable", message)
+            .hint("contributions are never written over; choose a new name"));
+    }
+    Ok(())
 }

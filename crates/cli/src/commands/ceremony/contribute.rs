@@ -9,6 +9,7 @@ use proofmark_engine::Progress;
 use proofmark_verify::{Failure, bytes_to_hex as hex};
 use serde_json::json;
 
+use super::circuit::absent;
 use crate::failures::OrFail as _;
 use crate::output::{Output, seconds};
 
@@ -61,11 +62,7 @@ pub(super) fn add(
 ) -> Result<(), Failure> {
     let start = Instant::now();
     let (previous, path) = paths(place)?;
-    if path.exists() {
-        let message = format!("{} is there already", path.display());
-        return Err(Failure::environment("file-unwritable", message)
-            .hint("contributions are never written over; choose a new name"));
-    }
+    absent(&path)?;
     let bars = output.bars();
     let source = file::Contribution::open(&previous, &bars).or_fail()?;
     let factors = factors(source.chain.deltas.committed.is_some(), &bars)?;

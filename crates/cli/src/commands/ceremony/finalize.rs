@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use proofmark_ceremony::zkey;
 use proofmark_engine::{BackendChoice, seal_ceremony};
 use proofmark_verify::Failure;
@@ -14,6 +14,7 @@ use crate::failures::OrFail as _;
 use crate::output::{Output, bytes, seconds};
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("key").required(true).args(["ceremony", "zkey"])))]
 pub(crate) struct FinalizeArgs {
     /// The draft; it is not changed
     #[arg(value_name = "DRAFT_DIR")]

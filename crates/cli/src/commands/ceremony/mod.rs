@@ -9,6 +9,7 @@ pub(crate) mod phase1;
 mod verify;
 
 use clap::{Args, Subcommand};
+use proofmark_prover::ceremony::HexBytes;
 use proofmark_verify::Failure;
 
 use crate::output::Output;
@@ -33,6 +34,20 @@ enum CeremonyCommand {
     Verify(verify::VerifyArgs),
     /// Verify contributions and seal the draft with the key that they made
     Finalize(finalize::FinalizeArgs),
+}
+
+/// Bytes from pairs of hex digits, in upper or lower case, with or without 0x.
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    HexBytes::from_hex(&digits.to_ascii_lowercase()).map(|HexBytes(bytes)| bytes)
+}
+
+/// The hash of a contribution, as `ceremony contribute` prints it.
+pub(crate) fn hash(text: &str) -> Result<Vec<u8>, String> {
+    let refuse = || "a contribution's hash has 128 hex digits".to_owned();
+    hex(text)
+        .filter(|bytes| bytes.len() == 64)
+        .ok_or_else(refuse)
 }
 
 pub(crate) fn run(args: &CeremonyArgs, output: Output) -> Result<(), Failure> {

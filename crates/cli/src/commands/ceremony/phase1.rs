@@ -8,6 +8,7 @@ use proofmark_ceremony::phase1::{self, Contribution, Origin, Ptau};
 use proofmark_verify::{Failure, bytes_to_hex as hex};
 use serde_json::{Value, json};
 
+use super::circuit::absent;
 use crate::failures::OrFail as _;
 use crate::output::{Output, grouped, seconds};
 
@@ -89,6 +90,7 @@ fn contributed(
     make: impl FnOnce(&crate::output::Bars) -> Result<Contribution, Failure>,
 ) -> Result<(), Failure> {
     let start = Instant::now();
+    absent(out)?;
     let bars = output.bars();
     let contribution = make(&bars)?;
     drop(bars);
@@ -113,6 +115,7 @@ fn contributed(
 
 fn prepare(file: &Path, out: &Path, output: Output) -> Result<(), Failure> {
     let start = Instant::now();
+    absent(out)?;
     let from = Ptau::open(file).or_fail()?;
     let bars = output.bars();
     phase1::prepare(&from, out, &bars).or_fail()?;

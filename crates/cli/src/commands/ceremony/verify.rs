@@ -11,12 +11,14 @@ use proofmark_engine::{BackendChoice, Progress};
 use proofmark_gadgets::Circuit;
 use proofmark_package::Package;
 use proofmark_prover::ceremony::CeremonyRecord;
-use proofmark_prover::{ProvingKey, Transcript, key_file};
+use proofmark_prover::{LoadedKey, ProvingKey, Transcript, key_file};
+use proofmark_types::Digest;
+use proofmark_types::manifest::Sealed;
 use proofmark_verify::{Exit, Failure, bytes_to_hex as hex};
 use serde_json::{Value, json};
 
-use super::beacon::bytes;
 use super::circuit::{PowersArgs, choice_of, initial, initial_of};
+use super::hash;
 use crate::failures::OrFail as _;
 use crate::output::{Output, seconds};
 
@@ -32,13 +34,14 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "FILE.zkey", conflicts_with = "ceremony")]
     zkey: Option<PathBuf>,
     /// Hash that a contributor published; the key is refused without that contribution. May be repeated
-    #[arg(long, value_name = "HASH", value_parser = bytes)]
+    #[arg(long, value_name = "HASH", value_parser = hash)]
     contribution: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The draft, or the sealed package whose keys are verified if neither --ceremony nor --zkey is given
+    /// The sealed package whose keys are verified; or the draft, whose contributions --ceremony or --zkey
+    /// gives
     #[arg(value_name = "DIR", required_unless_present = "r1cs")]
     folder: Option<PathBuf>,
     /// The circuit as an iden3 .r1cs file of any compiler, instead of a draft, for a .zkey file
@@ -64,17 +67,43 @@ pub(super) struct Verified {
     absent: Vec<usize>,
 }
 
-/// Verifies the contributions of `source` to the circuit of a draft or package.
+/// Verifies the contributions of `source` to the circuit of a draft or package; of a package also that
+/// its keys are the ones that they made.
 pub(super) fn verified(
     draft: &Path,
     source: &SourceArgs,
     progress: &dyn Progress,
 ) -> Result<Verified, Failure> {
-    let contributed = match (&source.ceremony, &source.zkey) {
-        (Some(ceremony), _) => of_folder(draft, ceremony, source, progress)?,
-        (None, Some(zkey)) => of_zkey(draft, zkey, source, progress)?,
-        (None, None) => of_package(draft, source, progress)?,
+    let package = Package::open(draft).or_fail()?;
+    // A package's own claim is read before minutes are spent.
+    let claim = match package.manifest().sealed {
+        Some(_) => Some(Claim::of(&package)?),
+        None if source.ceremony.is_none() && source.zkey.is_none() => {
+            return Err(Failure::usage(
+                "circuit-missing",
+                "a draft has no keys that could be verified; give --ceremony or --zkey",
+            ));
+        }
+        None => None,
     };
+    let contributed = match (&source.ceremony, &source.zkey, &claim) {
+        (Some(ceremony), ..) => of_folder(draft, ceremony, source, progress)?,
+        (None, Some(zkey), _) => of_zkey(draft, zkey, source, progress)?,
+        (None, None, Some(claim)) => of_package(draft, &package, claim, source, progress)?,
+        // Refused above.
+        (None, None, None) => return Err(Failure::usage("circuit-missing", "nothing to verify")),
+    };
+    let given = source.ceremony.is_some() || source.zkey.is_some();
+    if let (Some(claim), true) = (&claim, given) {
+        let loaded = claim.key(&package, &contributed.initial.circuit)?;
+        // A .zkey file has no place for statements and files' digests.
+        let record = source.ceremony.is_none() || claim.record == contributed.record;
+        if loaded.key != contributed.key || !record {
+            let message = "the contributions hold, and the package's keys or transcript are others";
+            let failure = Failure::new(Exit::Rejected, "ceremony-mismatch", message);
+            return Err(failure.hint("do not use the package; finalize the contributions again"));
+        }
+    }
     folder::contains(&contributed.chain, &source.contribution).or_fail()?;
     Ok(contributed)
 }
@@ -131,7 +160,7 @@ fn judge_zkey(
     progress: &dyn Progress,
 ) -> Result<Verified, Failure> {
     let zkey = Zkey::read(zkey, progress).or_fail()?;
-    let (record, chain) = zkey.verify(&initial, progress).or_fail()?;
+    let (record, chain) = zkey.verify(&circuit, &initial, progress).or_fail()?;
     Ok(Verified {
         circuit,
         initial,
@@ -143,46 +172,72 @@ fn judge_zkey(
     })
 }
 
+/// What a sealed package says of the ceremony that made its keys.
+struct Claim {
+    transcript: Transcript,
+    record: CeremonyRecord,
+    sealed: Sealed,
+}
+
+impl Claim {
+    fn of(package: &Package) -> Result<Self, Failure> {
+        let sealed = package.sealed().or_fail()?.clone();
+        let transcript = Transcript::parse(&package.read(&sealed.transcript).or_fail()?)
+            .map_err(CeremonyError::from)
+            .or_fail()?;
+        let Some(record) = transcript.ceremony.clone() else {
+            let message = format!(
+                "the package's keys are not of a ceremony: their setup is {}",
+                transcript.kind.name()
+            );
+            let code = "ceremony-no-contribution";
+            return Err(Failure::new(Exit::Rejected, code, message));
+        };
+        if transcript.kind.name() != sealed.setup_kind.name() {
+            let message =
+                "the manifest and the transcript of the package tell different kinds of setup";
+            return Err(Failure::new(Exit::Rejected, "manifest-mismatch", message));
+        }
+        Ok(Self {
+            transcript,
+            record,
+            sealed,
+        })
+    }
+
+    /// The proving key, which circuit, transcript and the verifying key's file agree with.
+    fn key(&self, package: &Package, circuit: &Digest) -> Result<LoadedKey, Failure> {
+        let pinned = &self.sealed.proving_key.digest;
+        let path = package.path_of(&self.sealed.proving_key.file);
+        drop(package.read(&self.sealed.verifying_key).or_fail()?);
+        let loaded = key_file::load(&path, pinned, circuit)
+            .map_err(CeremonyError::from)
+            .or_fail()?;
+        let verifying_key = &self.sealed.verifying_key.digest;
+        self.transcript
+            .verify_key(&loaded)
+            .and_then(|()| self.transcript.verify(circuit, pinned, verifying_key))
+            .map_err(CeremonyError::from)
+            .or_fail()?;
+        Ok(loaded)
+    }
+}
+
 fn of_package(
     folder: &Path,
+    package: &Package,
+    claim: &Claim,
     source: &SourceArgs,
     progress: &dyn Progress,
 ) -> Result<Verified, Failure> {
-    let package = Package::open(folder).or_fail()?;
-    let sealed = package.sealed().or_fail()?;
-    let transcript = Transcript::parse(&package.read(&sealed.transcript).or_fail()?)
-        .map_err(CeremonyError::from)
-        .or_fail()?;
-    let Some(record) = transcript.ceremony.clone() else {
-        let message = format!(
-            "the package's keys are not of a ceremony: their setup is {}",
-            transcript.kind.name()
-        );
-        let code = "ceremony-no-contribution";
-        return Err(Failure::new(Exit::Rejected, code, message));
-    };
     let (circuit, initial) = initial(folder, None, &source.powers, progress)?;
-    let path = package.path_of(&sealed.proving_key.file);
-    let pinned = &sealed.proving_key.digest;
-    let loaded = key_file::load(&path, pinned, &initial.circuit)
-        .map_err(CeremonyError::from)
-        .or_fail()?;
-    transcript
-        .verify_key(&loaded)
-        .and_then(|()| transcript.verify(&initial.circuit, pinned, &sealed.verifying_key.digest))
-        .map_err(CeremonyError::from)
-        .or_fail()?;
-    if transcript.kind.name() != sealed.setup_kind.name() {
-        let message =
-            "the manifest and the transcript of the package tell different kinds of setup";
-        return Err(Failure::new(Exit::Rejected, "manifest-mismatch", message));
-    }
-    let chain = verify_record(&initial, &record, &loaded.key, progress).or_fail()?;
+    let key = claim.key(package, &initial.circuit)?.key;
+    let chain = verify_record(&initial, &claim.record, &key, progress).or_fail()?;
     Ok(Verified {
         circuit,
         initial,
-        key: loaded.key,
-        record,
+        key,
+        record: claim.record.clone(),
         backend: None,
         chain,
         absent: Vec::new(),
