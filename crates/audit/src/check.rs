@@ -105,7 +105,7 @@ checks! {
         "Is the setup's transcript about this circuit and these keys?",
     /// How the keys were made.
     SetupKind "setup-kind" Setup
-        "Who could forge proofs under these keys?",
+        "Were the keys made as the manifest says, and who could forge under them?",
     /// The proving key is the manifest's, well formed, and holds the verifying key.
     ProvingKey "proving-key" Setup
         "Do proving key and verifying key belong together?",
@@ -130,10 +130,16 @@ checks! {
     /// No two receipts share a context.
     ReceiptsUnique "receipts-unique" Receipts
         "Was every request answered once?",
+    /// Receipts of the same inputs have the same outputs.
+    ReceiptsAgree "receipts-agree" Receipts
+        "Do receipts of the same inputs show the same outputs?",
+    /// What the auditor was told of hidden tensors is what the receipts commit to.
+    ReceiptsOpenings "receipts-openings" Receipts
+        "Are the values behind hidden inputs and outputs those that the auditor was given?",
     /// No proof was made after its context's deadline.
     ReceiptsDeadline "receipts-deadline" Receipts
         "Was every proof made before its deadline?",
-    /// No receipt is from the future.
+    /// No receipt is from the future, or from before the package.
     ReceiptsTime "receipts-time" Receipts
         "Are the times that the receipts state possible?",
     /// The log's checkpoints are signed by its key.
@@ -163,9 +169,15 @@ checks! {
     /// The integer evaluator computes the outputs of the sampled receipts.
     SamplesEvaluator "samples-evaluator" Samples
         "Does the circuit's evaluator compute the outputs of the sampled receipts?",
+    /// The float model is the manifest's.
+    AccuracyModel "accuracy-model" Accuracy
+        "Is the float model the one that the package was made from?",
     /// Accuracy of both models on the auditor's own data.
     Accuracy "accuracy" Accuracy
         "Is the integer model as good as the float model on the auditor's own data?",
+    /// The manifest's figures, on the auditor's own data.
+    AccuracyClaim "accuracy-claim" Accuracy
+        "Do the figures that the manifest claims hold on the auditor's own data?",
 }
 
 impl Serialize for Check {

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use proofmark_types::Digest;
+use proofmark_types::digest::DigestStream;
+use proofmark_types::field::fr_to_bytes;
+use proofmark_types::receipt::{RecordValue, TensorRecord};
 use proofmark_types::time::utc;
 
 use crate::Request;
@@ -10,13 +14,17 @@ use crate::finding::{Culprit, Finding, Findings};
 use crate::receipts::{Accepted, Receipts};
 
 /// Seconds by which the auditor's clock and the service's may differ.
-const CLOCK_SKEW: u64 = 300;
+pub(crate) const CLOCK_SKEW: u64 = 300;
+/// Unix seconds before which there were no receipts: 1 January 2026, in UTC.
+pub const FIRST_RECEIPTS: u64 = 1_767_225_600;
 
 pub(crate) fn check(request: &Request, receipts: &Receipts, findings: &mut Findings) {
     if receipts.accepted.is_empty() {
         findings.not_reached(
             &[
                 Check::ReceiptsUnique,
+                Check::ReceiptsAgree,
+                Check::ReceiptsOpenings,
                 Check::ReceiptsDeadline,
                 Check::ReceiptsTime,
             ],
@@ -26,6 +34,7 @@ pub(crate) fn check(request: &Request, receipts: &Receipts, findings: &mut Findi
         return;
     }
     findings.add(unique(receipts));
+    findings.add(agree(receipts));
     findings.add(deadlines(receipts));
     findings.add(times(request, receipts));
 }
@@ -86,6 +95,74 @@ fn unique(receipts: &Receipts) -> Finding {
     )
 }
 
+/// Digest of the values of some tensors, or of what stands for them; `None` where one of them is
+/// private, whose salt makes every commitment another one.
+fn values<'r>(records: impl Iterator<Item = &'r TensorRecord>) -> Option<Digest> {
+    let mut stream = DigestStream::new();
+    for record in records {
+        match &record.value {
+            // Names, types and shapes are the manifest's, so the lengths are the same in all.
+            RecordValue::Public(tensor) => tensor
+                .data()
+                .iter()
+                .for_each(|value| stream.update(&value.to_le_bytes())),
+            RecordValue::Hashed(digest) => stream.update(&fr_to_bytes(digest)),
+            RecordValue::Private(_) => return None,
+        }
+    }
+    Some(stream.finish())
+}
+
+fn agree(receipts: &Receipts) -> Finding {
+    let check = Check::ReceiptsAgree;
+    let mut first: BTreeMap<Digest, (Option<Digest>, &Accepted)> = BTreeMap::new();
+    let (mut compared, mut culprits) = (0_usize, Vec::new());
+    for accepted in &receipts.accepted {
+        let receipt = &accepted.verdict.receipt;
+        let Some(inputs) = values(receipt.inputs.iter()) else {
+            continue;
+        };
+        let shown = |record: &&TensorRecord| !matches!(record.value, RecordValue::Private(_));
+        let outputs = values(receipt.outputs.iter().filter(shown));
+        compared += 1;
+        let (seen, earlier) = first.entry(inputs).or_insert((outputs, accepted));
+        if *seen != outputs {
+            let reason = format!("other outputs for the inputs of {}", earlier.source);
+            culprits.push(culprit(accepted, "outputs-contradict", reason));
+        }
+    }
+    if compared == 0 {
+        return Finding::not_checked(
+            check,
+            "Every receipt has a private input, so that it cannot be seen which of them have the \
+             same inputs.",
+            "ask the owners of the inputs for openings",
+        );
+    }
+    let finding = if culprits.is_empty() {
+        Finding::pass(
+            check,
+            "No two receipts show different outputs for the same inputs.",
+        )
+    } else {
+        Finding::fail(
+            check,
+            "These receipts show other outputs than another receipt for the same inputs. A model \
+             gives one answer to one input, so one of the two is false although its proof \
+             verifies: it is forged by somebody who knows the setup's secret, or the proof system \
+             or this software is broken.",
+        )
+        .remedy(
+            "do not rely on any receipt of this package, and report both receipts with the package \
+             digest",
+        )
+        .culprits(culprits)
+    };
+    finding
+        .evidence("receipts compared", compared)
+        .evidence("different inputs among them", first.len())
+}
+
 fn deadlines(receipts: &Receipts) -> Finding {
     let check = Check::ReceiptsDeadline;
     let (mut with, mut culprits) = (0_usize, Vec::new());
@@ -129,37 +206,52 @@ fn deadlines(receipts: &Receipts) -> Finding {
 fn times(request: &Request, receipts: &Receipts) -> Finding {
     let check = Check::ReceiptsTime;
     let limit = request.now.saturating_add(CLOCK_SKEW);
-    let future = receipts
-        .accepted
-        .iter()
-        .filter(|accepted| accepted.verdict.receipt.proved_at > limit);
-    let culprits: Vec<Culprit> = future
-        .map(|accepted| {
-            let reason = format!("proven at {}", utc(accepted.verdict.receipt.proved_at));
-            culprit(accepted, "time-in-future", reason)
-        })
-        .collect();
+    let begin = request.not_before.unwrap_or(FIRST_RECEIPTS);
+    let (mut late, mut early) = (Vec::new(), Vec::new());
+    for accepted in &receipts.accepted {
+        let proved_at = accepted.verdict.receipt.proved_at;
+        let reason = format!("proven at {}", utc(proved_at));
+        if proved_at > limit {
+            late.push(culprit(accepted, "time-in-future", reason));
+        } else if proved_at.saturating_add(CLOCK_SKEW) < begin {
+            early.push(culprit(accepted, "time-before-package", reason));
+        }
+    }
     let times = || {
         let accepted = receipts.accepted.iter();
         accepted.map(|accepted| accepted.verdict.receipt.proved_at)
     };
-    let finding = if culprits.is_empty() {
-        Finding::pass(
-            check,
-            "No receipt states a time that lies in the future. A time is the signer's claim; only \
-             the log's order confirms it.",
-        )
-    } else {
-        Finding::fail(
-            check,
+    let meaning = match (late.is_empty(), early.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(
             "These receipts state that they were proven in the future: the service's clock is \
              wrong, or the times are made up.",
-        )
-        .remedy("set the auditing machine's clock; if it is right, ask the operator about theirs")
-        .culprits(culprits)
+        ),
+        (true, false) => Some(
+            "These receipts state that they were proven before there was such a package: they were \
+             dated back.",
+        ),
+        (false, false) => Some(
+            "These receipts state that they were proven in the future, or before there was such a \
+             package: the times are made up.",
+        ),
+    };
+    let finding = match meaning {
+        None => Finding::pass(
+            check,
+            "No receipt states a time that lies in the future, or before there was such a package. \
+             A time is the signer's claim; only the log's order confirms it.",
+        ),
+        Some(meaning) => Finding::fail(check, meaning)
+            .remedy(
+                "set the auditing machine's clock; if it is right, ask the operator about theirs, \
+                 and go by the log's order",
+            )
+            .culprits(late.into_iter().chain(early).collect()),
     };
     finding
         .evidence("first", times().min().map(utc).unwrap_or_default())
         .evidence("last", times().max().map(utc).unwrap_or_default())
+        .evidence("not before", utc(begin))
         .evidence("audited at", utc(request.now))
 }

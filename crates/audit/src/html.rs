@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use proofmark_types::manifest::SetupKind;
 use proofmark_types::text::printable;
 use proofmark_types::time::utc;
 
@@ -64,9 +65,16 @@ pub fn html(report: &Report) -> String {
     );
     header(page, report, name);
     add!(page, "<main>");
-    failures(page, report);
-    facts(page, report);
+    listed(page, report, Status::Fail, "fails", "What fails");
+    listed(
+        page,
+        report,
+        Status::NotChecked,
+        "open",
+        "What was not checked",
+    );
     limits(page, report);
+    facts(page, report);
     pictures(page, report);
     findings(page, report);
     add!(
@@ -81,18 +89,13 @@ pub fn html(report: &Report) -> String {
 }
 
 fn header(page: &mut String, report: &Report, name: &str) {
-    let sentence = match report.outcome {
-        Outcome::Passed => "Everything was checked, and everything holds.",
-        Outcome::Incomplete => "Nothing failed, but some questions could not be answered.",
-        Outcome::Failed => {
-            "Something does not hold. Read what fails before relying on any receipt."
-        }
-    };
     add!(
         page,
         "<header>\n<h1>Audit of {}{}</h1>\n<p class=\"outcome {outcome}\"><strong>{outcome}</strong> \
-         <span>{sentence}</span></p>\n<p>{} of {} questions hold, {} fail, {} could not be checked. \
-         Audited at <time datetime=\"{time}\">{time}</time>.</p>\n</header>",
+         <span>{}</span></p>\n<ul class=\"counts\"><li class=\"pass\"><b>{}</b> \
+         hold</li><li class=\"fail\"><b>{}</b> fail</li><li class=\"not-checked\"><b>{}</b> not \
+         checked</li></ul>\n<p>{} questions, asked at <time datetime=\"{time}\">{time}</time>.</p>\n\
+         </header>",
         escape(name),
         report
             .package
@@ -102,35 +105,109 @@ fn header(page: &mut String, report: &Report, name: &str) {
                 ", version {}",
                 escape(version)
             )),
+        escape(&headline(report)),
         report.count(Status::Pass),
-        report.findings.len(),
         report.count(Status::Fail),
         report.count(Status::NotChecked),
+        report.findings.len(),
         outcome = report.outcome.name(),
         time = utc(report.audited_at),
     );
 }
 
-fn failures(page: &mut String, report: &Report) {
-    let failed = report.findings.iter().filter(|f| f.status == Status::Fail);
-    let failed: Vec<&Finding> = failed.collect();
-    if failed.is_empty() {
+/// What the audit comes to, in sentences that claim no more than was found.
+fn headline(report: &Report) -> String {
+    let mut text = match report.outcome {
+        Outcome::Passed => "Everything that an audit asks was checked, and holds.",
+        Outcome::Incomplete => {
+            "Nothing that was checked fails, but not everything could be checked: what is open is \
+             listed below, with what to ask for."
+        }
+        Outcome::Failed => {
+            "Something does not hold. Read what fails before relying on any receipt."
+        }
+    }
+    .to_owned();
+    let receipts = &report.receipts;
+    if receipts.accepted == 0 {
+        text.push_str(" No receipt was verified.");
+    } else if receipts.rejected == 0 {
+        let accepted = grouped(receipts.accepted);
+        let _ = fmt::Write::write_fmt(
+            &mut text,
+            format_args!(" Receipts that verify: {accepted}, that is all that were given."),
+        );
+    } else {
+        let (accepted, rejected) = (grouped(receipts.accepted), grouped(receipts.rejected));
+        let _ = fmt::Write::write_fmt(
+            &mut text,
+            format_args!(" Receipts that verify: {accepted}, that do not: {rejected}."),
+        );
+    }
+    if report.package.setup_kind == Some(SetupKind::SingleParty) {
+        text.push_str(
+            " The keys were made by one party alone, who could forge proofs that no audit tells \
+             from true ones by themselves.",
+        );
+    }
+    text
+}
+
+/// A count with its thousands set apart.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The findings of one status, up where everybody reads them.
+fn listed(page: &mut String, report: &Report, status: Status, id: &str, heading: &str) {
+    let found = report.findings.iter().filter(|f| f.status == status);
+    let found: Vec<&Finding> = found.collect();
+    if found.is_empty() {
         return;
     }
     add!(
         page,
-        "<section aria-labelledby=\"fails\">\n<h2 id=\"fails\">What fails</h2>\n<ul class=\"failures\">"
+        "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{heading}</h2>\n<ul class=\"listed {}\">",
+        status.name()
     );
-    for finding in failed {
+    for finding in found {
+        let remedy = finding.remedy.as_deref().unwrap_or_default();
         add!(
             page,
-            "<li><a href=\"#{}\">{}</a> {}</li>",
+            "<li><a href=\"#{}\">{}</a> {}{} <em>What to do: {}.</em></li>",
             finding.id.id(),
             escape(finding.title),
-            escape(&finding.meaning)
+            escape(&finding.meaning),
+            culprits_named(finding),
+            escape(remedy)
         );
     }
     add!(page, "</ul>\n</section>");
+}
+
+/// The first culprits of a finding, in a sentence.
+fn culprits_named(finding: &Finding) -> String {
+    let first = finding.culprits.iter().take(3);
+    let first: Vec<String> = first
+        .map(|culprit| {
+            let name = culprit.source.rsplit('/').next().unwrap_or_default();
+            format!("<code>{}</code>", escape(name))
+        })
+        .collect();
+    let more = finding.culprits_total - first.len();
+    match (first.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!(" Named: {}.", first.join(", ")),
+        (false, more) => format!(" Named: {} and {more} more.", first.join(", ")),
+    }
 }
 
 fn facts(page: &mut String, report: &Report) {
@@ -190,7 +267,7 @@ fn limits(page: &mut String, report: &Report) {
     add!(
         page,
         "<section aria-labelledby=\"limits\">\n<h2 id=\"limits\">What is not proven</h2>\n\
-         <p>Even receipts that verify do not show:</p>\n<ul>"
+         <p>Even of receipts that verify:</p>\n<ul>"
     );
     for sentence in &report.not_proven {
         add!(page, "<li>{}</li>", escape(sentence));
@@ -208,7 +285,9 @@ fn pictures(page: &mut String, report: &Report) {
             "<section aria-labelledby=\"days\">\n<h2 id=\"days\">Proofs per {unit}</h2>\n<p>By the \
              signers' clocks; times without proofs are left out.</p>"
         );
-        page.push_str(&bars("plot-days", &format!("Proofs per {unit}"), &counted));
+        let name = format!("Proofs per {unit}");
+        let below = format!("{unit} (UTC, by the signers' clocks)");
+        page.push_str(&bars("plot-days", &name, [&below, "proofs"], &counted));
         let rows = counted
             .iter()
             .map(|(label, count)| vec![label.clone(), count.to_string()]);
@@ -253,13 +332,16 @@ fn compared(page: &mut String, accuracy: &Accuracy) {
     add!(
         page,
         "<section aria-labelledby=\"models\">\n<h2 id=\"models\">Both models on the auditor's data</h2>\n\
-         <p>{} samples.</p>",
+         <p>{} samples. “Claimed” is what the manifest says of the operator's data.</p>",
         accuracy.samples
     );
     let all = [
         ("float model", accuracy.float_accuracy),
+        ("… claimed", accuracy.claimed_float_accuracy),
         ("integer model", accuracy.integer_accuracy),
+        ("… claimed", accuracy.claimed_integer_accuracy),
         ("same class", Some(accuracy.agreement)),
+        ("… claimed", accuracy.claimed_agreement),
     ];
     let known: Vec<(&str, f64)> = all
         .into_iter()

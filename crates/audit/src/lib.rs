@@ -8,7 +8,7 @@
 //! | package | `package` | digests of all files |
 //! | circuit | `circuit` | the circuit, from the integer model |
 //! | setup | `setup` | what the keys, the transcript and the circuit say of each other |
-//! | receipts | `receipts`, `conduct` | public inputs, proofs (one batch), signatures; replays and times |
+//! | receipts | `receipts`, `openings`, `conduct` | public inputs, proofs (one batch), signatures; hidden values; replays, contradictions and times |
 //! | log | `log` | inclusion, consistency, revocations |
 //! | samples | `samples` | outputs of some receipts, in ONNX Runtime and in the evaluator |
 //! | accuracy | `accuracy` | float and integer model on the auditor's data |
@@ -26,6 +26,7 @@ mod error;
 mod finding;
 mod html;
 mod log;
+mod openings;
 mod package;
 mod plots;
 mod receipts;
@@ -40,6 +41,7 @@ use proofmark_types::Digest;
 
 pub use accuracy::{Accuracy, DEFAULT_ACCURACY_LOSS};
 pub use check::{Check, Step};
+pub use conduct::FIRST_RECEIPTS;
 pub use error::AuditError;
 pub use finding::{Culprit, Evidence, Finding, MAX_CULPRITS, Status};
 pub use html::html;
@@ -65,6 +67,11 @@ pub struct Request {
     pub signers: Vec<[u8; 32]>,
     /// Files of receipts, and folders whose `*.json` files are receipts.
     pub receipts: Vec<PathBuf>,
+    /// Openings of hidden inputs and outputs: files, and folders whose `*.openings` files are some.
+    /// Those of the receipt `NAME.json` are `NAME.openings` or `NAME.json.openings`.
+    pub openings: Vec<PathBuf>,
+    /// Unix seconds before which there was no such package, as far as the auditor knows.
+    pub not_before: Option<u64>,
     /// What the auditor has of the transparency log.
     pub log: Option<LogEvidence>,
     /// How many receipts to compute again, at most.
@@ -126,7 +133,8 @@ pub fn audit(request: &Request, progress: &dyn Progress) -> Result<Report, Audit
         conduct::check(request, &receipts, &mut findings);
         next();
         let digest = package.digest();
-        log::check(request, log.as_ref(), digest, &receipts, &mut findings);
+        let subject = log::Subjects::of(digest, &sealed);
+        log::check(request, log.as_ref(), &subject, &receipts, &mut findings);
         next();
         let samples = samples::check(
             request,
@@ -136,7 +144,7 @@ pub fn audit(request: &Request, progress: &dyn Progress) -> Result<Report, Audit
             &mut findings,
         );
         next();
-        let accuracy = accuracy::check(request, &package, &mut findings);
+        let accuracy = accuracy::check(request, &package, &mut findings)?;
         report.limits(trusted.as_ref(), &receipts);
         report.summarize(&receipts, samples, accuracy);
     }

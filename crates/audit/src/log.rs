@@ -1,17 +1,21 @@
 //! Step 5: the transparency log: copies of it, portable proofs, checkpoints that the auditor kept.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use proofmark_log::tlog::{Policy, SignedCheckpoint, TlogProof, VerifierKey};
-use proofmark_log::{Entry, Folder, LogError, Reader, ReceiptEntry, Scan};
+use proofmark_log::{Entry, Folder, LogError, Reader, ReceiptEntry, Scan, Statement, Subject};
 use proofmark_types::Digest;
+use proofmark_types::manifest::Sealed;
 use proofmark_types::time::utc;
 
 use crate::Request;
 use crate::check::Check;
+use crate::conduct::CLOCK_SKEW;
 use crate::error::AuditError;
 use crate::finding::{Culprit, Finding, Findings};
+use crate::openings::names;
 use crate::receipts::{Accepted, Receipts, files, read};
 
 /// Seconds by which a receipt may be older than one that was logged before it: proofs are made side
@@ -85,6 +89,7 @@ impl<'r> Log<'r> {
             unreadable: Vec::new(),
         };
         for folder in &evidence.folders {
+            fs::read_dir(folder).map_err(|source| AuditError::unreadable(folder, source))?;
             log.folder(folder);
         }
         for path in &evidence.checkpoints {
@@ -102,14 +107,34 @@ impl<'r> Log<'r> {
             log.proof(&path)?;
         }
         log.compare();
-        // Notices are signed by the service; without one of its keys the receipts alone are read.
-        let key = request.signers.first().copied().unwrap_or_default();
-        match log.reader.as_ref().map(|reader| reader.scan(&key)) {
-            Some(Ok(scan)) => log.scan = Some(scan),
-            Some(Err(error)) => log.blame("the log's entries", &error),
-            None => {}
-        }
+        log.scan_entries(&request.signers);
         Ok(Some(log))
+    }
+
+    /// Reads the entries. Notices are signed by the service; of several keys that the auditor trusts
+    /// the one counts that leaves the fewest of them unexplained, and without any the receipts alone
+    /// are read.
+    fn scan_entries(&mut self, signers: &[[u8; 32]]) {
+        let Some(reader) = &self.reader else {
+            return;
+        };
+        let mut best: Option<Scan> = None;
+        let nobody = [0; 32];
+        for key in signers.iter().chain(signers.is_empty().then_some(&nobody)) {
+            match reader.scan(key) {
+                Ok(scan) => {
+                    let least = best.as_ref().map_or(usize::MAX, |best| best.problems.len());
+                    if scan.problems.len() < least {
+                        best = Some(scan);
+                    }
+                }
+                Err(error) => {
+                    self.blame("the log's entries", &error);
+                    return;
+                }
+            }
+        }
+        self.scan = best;
     }
 
     fn folder(&mut self, folder: &Path) {
@@ -236,10 +261,8 @@ impl<'r> Log<'r> {
                 Place::Wrong("log-entry-mismatch", reason)
             };
         }
-        let path = Path::new(&accepted.source);
-        let names = [path.file_stem(), path.file_name()];
-        let mut names = names.into_iter().flatten().filter_map(|name| name.to_str());
-        let Some(proof) = names.find_map(|name| self.proofs.get(name)) else {
+        let proof = names(&accepted.source).find_map(|name| self.proofs.get(name));
+        let Some(proof) = proof else {
             return if self.scan.is_some() {
                 let reason = "it is not in the log, and no proof of it was given".to_owned();
                 Place::Wrong("log-entry-missing", reason)
@@ -292,10 +315,36 @@ const CHECKS: &[Check] = &[
     Check::LogRevocations,
 ];
 
+/// What a revocation can name of the package.
+pub(crate) struct Subjects {
+    package: Digest,
+    circuit: Digest,
+    verifying_key: Digest,
+}
+
+impl Subjects {
+    pub(crate) const fn of(package: Digest, sealed: &Sealed) -> Self {
+        Self {
+            package,
+            circuit: sealed.circuit.digest,
+            verifying_key: sealed.verifying_key.digest,
+        }
+    }
+
+    fn are_named_by(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Package(digest) => *digest == self.package,
+            Subject::Circuit(digest) => *digest == self.circuit,
+            Subject::VerifyingKey(digest) => *digest == self.verifying_key,
+            Subject::ServiceKey(_) | Subject::Receipt(_) => false,
+        }
+    }
+}
+
 pub(crate) fn check(
     request: &Request,
     log: Option<&Log<'_>>,
-    package: Digest,
+    subjects: &Subjects,
     receipts: &Receipts,
     findings: &mut Findings,
 ) {
@@ -317,9 +366,9 @@ pub(crate) fn check(
         .map(|accepted| (accepted, log.place(accepted)))
         .collect();
     findings.add(inclusion(&places));
-    findings.add(completeness(log, package, receipts));
-    findings.add(order(log, package, &places));
-    findings.add(revocations(request, log, &places));
+    findings.add(completeness(log, subjects.package, receipts));
+    findings.add(order(request, log, subjects.package, &places));
+    findings.add(revocations(request, log, subjects, receipts, &places));
 }
 
 fn signatures(log: &Log<'_>) -> Finding {
@@ -370,32 +419,40 @@ fn consistency(log: &Log<'_>) -> Finding {
     if log.scan.is_none() {
         return Finding::not_checked(
             check,
-            "Without a whole copy of the log nothing shows that its checkpoints are one history.",
-            "give a copy of the log with --log",
+            if log.evidence.folders.is_empty() {
+                "Without a whole copy of the log nothing shows that its checkpoints are one history."
+            } else {
+                "No copy of the log that you gave can be read whole: tiles or entries are missing. \
+                 Either the copy was cut short, or the operator withholds what it signed."
+            },
+            "give a whole copy of the log with --log: `checkpoint` first, then everything in `tile/`",
         )
         .culprits(log.unreadable.clone());
     }
     if log.newer() > 0 {
         return Finding::not_checked(
             check,
-            "Some checkpoints are newer than the copy of the log, so that it cannot be seen that \
-             they continue it.",
-            "copy the log again and repeat the audit",
+            "Some signed checkpoints are of a longer log than the copy. Either the copy is older than \
+             they are, or the operator cut entries off that it had signed.",
+            "copy the log again and repeat the audit; if it is still shorter, the checkpoint proves \
+             to anyone that entries were removed",
         )
         .evidence("newer checkpoints", log.newer());
     }
-    let finding = Finding::pass(
+    if !log.unreadable.is_empty() {
+        return Finding::not_checked(
+            check,
+            "Something that you gave as the log cannot be read, so that it cannot be seen whether it \
+             shows the same history as the rest.",
+            "copy it again: `checkpoint` first, then everything in `tile/`",
+        )
+        .culprits(log.unreadable.clone());
+    }
+    Finding::pass(
         check,
         "The entries hash to the signed root, and every checkpoint that you have is a beginning of \
          the same log: nothing was changed or removed between them.",
-    );
-    if log.unreadable.is_empty() {
-        finding
-    } else {
-        let others = log.unreadable.iter().map(|culprit| culprit.source.as_str());
-        let others: Vec<&str> = others.collect();
-        finding.evidence("copies that cannot be read", others.join(", "))
-    }
+    )
 }
 
 type Places<'a> = [(&'a Accepted, Place)];
@@ -494,9 +551,12 @@ fn completeness(log: &Log<'_>, package: Digest, receipts: &Receipts) -> Finding 
     .evidence("the first of them", shown.join(", "))
 }
 
-fn order(log: &Log<'_>, package: Digest, places: &Places<'_>) -> Finding {
+fn order(request: &Request, log: &Log<'_>, package: Digest, places: &Places<'_>) -> Finding {
     let check = Check::LogOrder;
     let mut timeline: BTreeMap<u64, (u64, String)> = BTreeMap::new();
+    // Notices are dated too. They may have been signed long before they were logged, so that none
+    // is dated back, but a receipt behind one is no older than it.
+    let mut notices: BTreeMap<u64, u64> = BTreeMap::new();
     if let Some(scan) = &log.scan {
         for logged in scan
             .receipts
@@ -506,6 +566,9 @@ fn order(log: &Log<'_>, package: Digest, places: &Places<'_>) -> Finding {
             let source = format!("log entry {}", logged.index);
             timeline.insert(logged.index, (logged.proved_at, source));
         }
+        for logged in scan.notices.list() {
+            notices.insert(logged.index, logged.notice.issued_at);
+        }
     }
     for (accepted, place) in places {
         if let Some(index) = place.index() {
@@ -513,16 +576,26 @@ fn order(log: &Log<'_>, package: Digest, places: &Places<'_>) -> Finding {
             timeline.insert(index, (proved_at, accepted.source.clone()));
         }
     }
-    if timeline.len() < 2 {
+    if timeline.is_empty() || timeline.len() + notices.len() < 2 {
         return Finding::not_checked(
             check,
-            "There are not two receipts in the log whose times could be compared.",
+            "There are not two entries of this package in the log whose times could be compared.",
             "give more receipts, or the log with --log",
         );
     }
     let count = timeline.len();
+    let limit = request.now.saturating_add(CLOCK_SKEW);
     let (mut latest, mut culprits) = (0, Vec::new());
     for (index, (proved_at, source)) in timeline {
+        while let Some(notice) = notices.first_entry().filter(|next| *next.key() < index) {
+            latest = latest.max(notice.remove().min(limit));
+        }
+        if proved_at > limit {
+            let reason = format!("entry {index} states {}", utc(proved_at));
+            culprits.push(culprit(&source, "time-in-future", reason));
+            // It says nothing of those behind it.
+            continue;
+        }
         if proved_at.saturating_add(DISORDER) < latest {
             let reason = format!(
                 "entry {index} states {}, an earlier one {}",
@@ -541,8 +614,8 @@ fn order(log: &Log<'_>, package: Digest, places: &Places<'_>) -> Finding {
     } else {
         Finding::fail(
             check,
-            "These receipts state an earlier time than receipts that were logged before them: they \
-             were dated back, or the service's clock was turned.",
+            "These receipts state an earlier time than what was logged before them, or one that lies \
+             in the future: they were dated back or forward, or the service's clock was turned.",
         )
         .remedy("trust the log's order, not these times, and ask the operator about them")
         .culprits(culprits)
@@ -550,7 +623,13 @@ fn order(log: &Log<'_>, package: Digest, places: &Places<'_>) -> Finding {
     .evidence("receipts compared", count)
 }
 
-fn revocations(request: &Request, log: &Log<'_>, places: &Places<'_>) -> Finding {
+fn revocations(
+    request: &Request,
+    log: &Log<'_>,
+    subjects: &Subjects,
+    receipts: &Receipts,
+    places: &Places<'_>,
+) -> Finding {
     let check = Check::LogRevocations;
     let Some(scan) = &log.scan else {
         return Finding::not_checked(
@@ -576,6 +655,7 @@ fn revocations(request: &Request, log: &Log<'_>, places: &Places<'_>) -> Finding
         })
         .collect();
     let damaged = !culprits.is_empty();
+    let revoked_package = revoked(scan, subjects, receipts, &mut culprits);
     let mut advised = Vec::new();
     for (accepted, place) in places {
         let receipt = &accepted.verdict.receipt;
@@ -591,8 +671,19 @@ fn revocations(request: &Request, log: &Log<'_>, places: &Places<'_>) -> Finding
             }
         }
     }
+    if places.is_empty()
+        && let Some(reason) = &revoked_package
+    {
+        culprits.push(culprit("the package", REVOKED, reason.as_str()));
+    }
     let revoked = culprits.iter().any(|culprit| culprit.code == REVOKED);
-    let finding = if culprits.is_empty() {
+    let finding = if culprits.is_empty() && revoked_package.is_some() {
+        Finding::pass(
+            check,
+            "The operator revoked this package, or a circuit or key of it. Every receipt was logged \
+             before the place from which that counts. Do not use the package for anything new.",
+        )
+    } else if culprits.is_empty() {
         Finding::pass(
             check,
             "No receipt rests on a circuit, key or package that was revoked when it was logged, and \
@@ -607,8 +698,8 @@ fn revocations(request: &Request, log: &Log<'_>, places: &Places<'_>) -> Finding
                      may be a revocation, so no receipt can be relied on until this is explained."
                 }
                 (false, true) => {
-                    "These receipts rest on something that the operator itself declared unsound or \
-                     lost, and were logged under it all the same. Their proofs may be forged."
+                    "The operator itself declared unsound or lost what these receipts rest on. They \
+                     were logged under it all the same, and their proofs may be forged."
                 }
                 (false, false) => {
                     "These receipts were signed with a key that was not the service's when they were \
@@ -619,10 +710,53 @@ fn revocations(request: &Request, log: &Log<'_>, places: &Places<'_>) -> Finding
         .remedy("do not rely on these receipts; ask the operator for new ones under sound keys")
         .culprits(culprits)
     };
+    let finding = match revoked_package {
+        Some(reason) => finding.evidence("revoked", reason),
+        None => finding,
+    };
     advised
         .iter()
         .fold(finding, |finding, text| finding.evidence("advisory", text))
         .evidence("notices in the log", scan.notices.list().len())
+}
+
+/// What the log says of the package's being revoked, if it is. Blames the entries of receipts that
+/// were logged after it and that the auditor was not given; those that were given are judged whole.
+fn revoked(
+    scan: &Scan,
+    subjects: &Subjects,
+    receipts: &Receipts,
+    culprits: &mut Vec<Culprit>,
+) -> Option<String> {
+    let mut first: Option<(u64, String)> = None;
+    for logged in scan.notices.list() {
+        if let Statement::Revocation {
+            subject,
+            from,
+            reason,
+        } = &logged.notice.statement
+            && subjects.are_named_by(subject)
+            && first.as_ref().is_none_or(|(earlier, _)| from < earlier)
+        {
+            let text = format!(
+                "entry {} revokes it from entry {from} on: {reason}",
+                logged.index
+            );
+            first = Some((*from, text));
+        }
+    }
+    let (from, text) = first?;
+    let used = scan.receipts.iter().filter(|(envelope, entry)| {
+        let own = entry.package == subjects.package && entry.index >= from;
+        own && !receipts.envelopes.contains(*envelope)
+    });
+    let mut used: Vec<u64> = used.map(|(_, entry)| entry.index).collect();
+    used.sort_unstable();
+    culprits.extend(used.into_iter().map(|index| {
+        let source = format!("log entry {index}");
+        culprit(&source, REVOKED, text.as_str())
+    }));
+    Some(text)
 }
 
 /// Code of a receipt under something that was revoked.

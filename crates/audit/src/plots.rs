@@ -32,8 +32,25 @@ const fn float(count: usize) -> f64 {
     count as f64
 }
 
-/// A histogram: one bar a label, its count above it.
-pub(crate) fn bars(id: &str, name: &str, bars: &[(String, usize)]) -> String {
+/// Marks of an axis of counts, from 0 to at least `most`: 1, 2 or 5 times a power of ten apart.
+fn marks(most: usize) -> Vec<usize> {
+    let mut step: usize = 1;
+    let mut factors = [2, 5, 10].into_iter().cycle();
+    let mut unit: usize = 1;
+    while most > step.saturating_mul(5) {
+        let factor = factors.next().unwrap_or(10);
+        step = unit.saturating_mul(factor);
+        if factor == 10 {
+            unit = step;
+        }
+    }
+    let count = most.div_ceil(step).max(1);
+    (0..=count).map(|at| at.saturating_mul(step)).collect()
+}
+
+/// A histogram: one bar a label, its count above it. `axes` says what stands on them: below and at
+/// the left.
+pub(crate) fn bars(id: &str, name: &str, axes: [&str; 2], bars: &[(String, usize)]) -> String {
     let most = bars
         .iter()
         .map(|(_, count)| *count)
@@ -41,16 +58,33 @@ pub(crate) fn bars(id: &str, name: &str, bars: &[(String, usize)]) -> String {
         .unwrap_or(0)
         .max(1);
     let total: usize = bars.iter().map(|(_, count)| count).sum();
-    let (left, top, plot) = (8.0, 24.0, 160.0);
-    let step = (float(640) / float(bars.len().max(1))).min(72.0);
-    let width = step.mul_add(float(bars.len()), 2.0 * left).max(160.0);
+    let (left, top, plot, width) = (64.0, 34.0, 160.0, 640.0);
+    let step = ((width - left - 8.0) / float(bars.len().max(1))).min(72.0);
     let description = format!("{} bars, {total} in all, at most {most}", bars.len());
-    let mut svg = open(id, width, top + plot + 84.0, name, &description);
+    let mut svg = open(id, width, top + plot + 100.0, name, &description);
     let base = top + plot;
+    let marks = marks(most);
+    let most = marks.last().copied().unwrap_or(most);
+    for mark in marks {
+        let y = base - plot * float(mark) / float(most);
+        add!(
+            svg,
+            "<line class=\"axis\" x1=\"{left}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{y:.1}\"/>\
+             <text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{mark}</text>",
+            width - 8.0,
+            left - 8.0,
+            y + 4.0
+        );
+    }
+    let [below, beside] = axes.map(escape);
     add!(
         svg,
-        "<line class=\"axis\" x1=\"{left}\" y1=\"{base}\" x2=\"{:.1}\" y2=\"{base}\"/>",
-        width - left
+        "<text class=\"title\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{below}</text>\
+         <text class=\"title\" transform=\"translate(14 {:.1}) rotate(-90)\" \
+         text-anchor=\"middle\">{beside}</text>",
+        f64::midpoint(left, width),
+        base + 94.0,
+        top + plot / 2.0
     );
     for (at, (label, count)) in bars.iter().enumerate() {
         let x = step.mul_add(float(at), left);
@@ -91,8 +125,25 @@ pub(crate) fn shares(id: &str, name: &str, shares: &[(&str, f64)]) -> String {
         .iter()
         .map(|(label, share)| format!("{label} {:.2} %", share * 100.0))
         .collect();
-    let height = row.mul_add(float(shares.len()), 12.0);
-    let mut svg = open(id, width, height, name, &said.join("; "));
+    let end = row.mul_add(float(shares.len()), 6.0);
+    let mut svg = open(id, width, end + 44.0, name, &said.join("; "));
+    for tenths in [0, 2, 4, 6, 8, 10] {
+        let x = (plot * float(tenths)).mul_add(0.1, left);
+        add!(
+            svg,
+            "<line class=\"axis\" x1=\"{x:.1}\" y1=\"2\" x2=\"{x:.1}\" y2=\"{end:.1}\"/>\
+             <text class=\"label\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            end + 14.0,
+            tenths * 10
+        );
+    }
+    add!(
+        svg,
+        "<text class=\"title\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">share of the \
+         samples, in %</text>",
+        left + plot / 2.0,
+        end + 34.0
+    );
     for (at, (label, share)) in shares.iter().enumerate() {
         let y = row.mul_add(float(at), 6.0);
         let share = share.clamp(0.0, 1.0);
@@ -123,7 +174,7 @@ pub(crate) fn matrix(
     cells: &[Vec<u64>],
 ) -> String {
     let count = classes.len();
-    let (left, top) = (110.0, 30.0);
+    let (left, top) = (150.0, 12.0);
     let step = (float(480) / float(count.max(1))).clamp(7.0, 56.0);
     let size = step * float(count);
     let (right, all) = cells
@@ -136,14 +187,20 @@ pub(crate) fn matrix(
     let description = format!("{all} samples, {right} of them on the diagonal");
     let mut svg = open(
         id,
-        left + size + 10.0,
-        top + size + 96.0,
+        (left + size + 10.0).max(380.0),
+        top + size + 120.0,
         name,
         &description,
     );
     add!(
         svg,
-        "<text class=\"label\" x=\"{left}\" y=\"16\">rows: {}; columns: class of the integer model</text>",
+        "<text class=\"title\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">class of the integer \
+         model</text>\
+         <text class=\"title\" transform=\"translate(14 {:.1}) rotate(-90)\" \
+         text-anchor=\"middle\">{}</text>",
+        left + size / 2.0,
+        top + size + 112.0,
+        top + size / 2.0,
         escape(rows)
     );
     for (at, (class, row)) in classes.iter().zip(cells).enumerate() {
@@ -193,11 +250,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn axes_of_counts_end_at_or_above_the_largest() {
+        assert_eq!(marks(1), [0, 1]);
+        assert_eq!(marks(5), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(marks(7), [0, 2, 4, 6, 8]);
+        assert_eq!(marks(2_000), [0, 500, 1_000, 1_500, 2_000]);
+        assert_eq!(marks(10_000), [0, 2_000, 4_000, 6_000, 8_000, 10_000]);
+        for most in [0, 11, 26, 51, 101, usize::MAX / 64] {
+            let marks = marks(most);
+            assert!(*marks.last().unwrap() >= most && marks.len() <= 7, "{most}");
+        }
+    }
+
+    #[test]
     fn pictures_have_names_and_descriptions_and_no_text_of_others_as_markup() {
         let evil = "<script>&\"'".to_owned();
         let all = [
-            bars("a", &evil, &[(evil.clone(), 3), ("b".to_owned(), 0)]),
-            bars("b", "none", &[]),
+            bars(
+                "a",
+                &evil,
+                [&evil, &evil],
+                &[(evil.clone(), 3), ("b".to_owned(), 0)],
+            ),
+            bars("b", "none", ["day", "proofs"], &[]),
             shares("c", &evil, &[(&evil, 2.0), ("y", f64::MIN_POSITIVE)]),
             matrix(
                 "d",

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use proofmark_types::Digest;
-use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
+use proofmark_types::receipt::{MAX_ENVELOPE_BYTES, Opening};
 use proofmark_verifier::{Expectations, Rejection, SignatureVerdict, TrustedPackage, Verdict};
 use rayon::prelude::*;
 
@@ -14,6 +14,7 @@ use crate::Request;
 use crate::check::Check;
 use crate::error::AuditError;
 use crate::finding::{Culprit, Finding, Findings};
+use crate::openings;
 
 /// Most bytes of receipts that are held together: their proofs are one batch.
 const MAX_TOTAL_BYTES: u64 = 4 << 30;
@@ -22,10 +23,14 @@ const MAX_TOTAL_BYTES: u64 = 4 << 30;
 pub(crate) struct Accepted {
     /// The file that it came from.
     pub(crate) source: String,
+    /// Its place among those given.
+    pub(crate) position: usize,
     /// SHA-256 of the envelope's bytes, which a log's entry names.
     pub(crate) envelope: Digest,
     /// What was found.
     pub(crate) verdict: Verdict,
+    /// Openings of its hidden tensors that fit.
+    pub(crate) openings: Vec<Opening>,
 }
 
 /// All receipts of the audit.
@@ -51,6 +56,8 @@ const CHECKS: &[Check] = &[
     Check::ReceiptsSigner,
     Check::ReceiptsProof,
     Check::ReceiptsUnique,
+    Check::ReceiptsAgree,
+    Check::ReceiptsOpenings,
     Check::ReceiptsDeadline,
     Check::ReceiptsTime,
 ];
@@ -67,8 +74,12 @@ pub(crate) fn check(
     if sources.is_empty() {
         findings.not_reached(
             CHECKS,
-            "No receipts were given: this audit is of the package alone.",
-            "give the receipts, files or folders, with --receipts",
+            if request.receipts.is_empty() {
+                "No receipts were given: this audit is of the package alone."
+            } else {
+                "The folders that were given hold no receipts: none of their files is named *.json."
+            },
+            "give the receipts, files or folders of *.json files, with --receipts",
         );
         return Ok(Receipts::default());
     }
@@ -91,23 +102,24 @@ pub(crate) fn check(
         ..Receipts::default()
     };
     let mut culprits: BTreeMap<Check, Vec<Culprit>> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
-    for ((source, envelope), verdict) in sources.iter().zip(&envelopes).zip(verdicts) {
+    let digests: Vec<Digest> = envelopes
+        .par_iter()
+        .map(|envelope| Digest::of(envelope))
+        .collect();
+    let judgements = sources.iter().zip(digests).zip(verdicts).enumerate();
+    for (position, ((source, envelope), verdict)) in judgements {
         let source = source.display().to_string();
-        let envelope = Digest::of(envelope);
-        receipts.envelopes.insert(envelope);
+        let new = receipts.envelopes.insert(envelope);
         match verdict {
-            Ok(verdict) => {
-                if !seen.insert(verdict.receipt_id) {
-                    receipts.copies += 1;
-                    continue;
-                }
-                receipts.accepted.push(Accepted {
-                    source,
-                    envelope,
-                    verdict,
-                });
-            }
+            // Of the same bytes only: one statement signed twice is two answers to one request.
+            Ok(_) if !new => receipts.copies += 1,
+            Ok(verdict) => receipts.accepted.push(Accepted {
+                source,
+                position,
+                envelope,
+                verdict,
+                openings: Vec::new(),
+            }),
             Err(rejection) => {
                 receipts.rejected += 1;
                 culprits
@@ -122,21 +134,36 @@ pub(crate) fn check(
             }
         }
     }
+    // A receipt is judged up to the first check that it fails: later ones say nothing of it.
+    let mut judged = given;
     for (check, passed, failed, remedy) in VERDICTS {
+        let culprits = culprits.remove(check).unwrap_or_default();
+        let failing = culprits.len();
+        let finding = if failing > 0 {
+            Finding::fail(*check, *failed)
+                .remedy(*remedy)
+                .culprits(culprits)
+        } else if judged == 0 {
+            Finding::not_checked(
+                *check,
+                "No receipt came as far as this check: all of them fail an earlier one.",
+                "see the findings about the receipts that fail",
+            )
+        } else if judged < given {
+            let left = format!("Of the {judged} of {given} receipts that came this far: {passed}");
+            Finding::pass(*check, left)
+        } else {
+            Finding::pass(*check, *passed)
+        };
         findings.add(
-            match culprits.remove(check) {
-                None => Finding::pass(*check, *passed),
-                Some(culprits) => Finding::fail(*check, *failed)
-                    .remedy(*remedy)
-                    .culprits(culprits),
-            }
-            .evidence("receipts given", given)
-            .evidence(
-                "receipts that verify",
-                receipts.accepted.len() + receipts.copies,
-            ),
+            finding
+                .evidence("receipts given", given)
+                .evidence("receipts that came to this check", judged)
+                .evidence("receipts that pass it", judged.saturating_sub(failing)),
         );
+        judged = judged.saturating_sub(failing);
     }
+    openings::check(request, trusted, &envelopes, &mut receipts, findings)?;
     findings.add(signers(request, &receipts));
     Ok(receipts)
 }
@@ -221,6 +248,12 @@ fn signers(request: &Request, receipts: &Receipts) -> Finding {
              and with which software is then a claim of nobody in particular.",
             "give the service's public key with --service-key",
         )
+    } else if receipts.accepted.is_empty() {
+        Finding::not_checked(
+            check,
+            "No receipt verifies, so there is no signer to judge.",
+            "see the findings about the receipts that fail",
+        )
     } else if unknown.is_empty() {
         Finding::pass(
             check,
@@ -285,9 +318,11 @@ fn read_all(sources: &[PathBuf]) -> Result<Vec<Vec<u8>>, AuditError> {
         Ok(metadata.len())
     });
     let sizes: Vec<u64> = sizes.collect::<Result<_, AuditError>>()?;
-    let total = sizes
-        .iter()
-        .fold(0_u64, |sum, size| sum.saturating_add(*size));
+    // Of a file that is too long for a receipt no more is read than shows that.
+    let longest = u64::try_from(MAX_ENVELOPE_BYTES).unwrap_or(u64::MAX);
+    let total = sizes.iter().fold(0_u64, |sum, size| {
+        sum.saturating_add((*size).min(longest.saturating_add(1)))
+    });
     if total > MAX_TOTAL_BYTES {
         return Err(AuditError::TooMany {
             limit: MAX_TOTAL_BYTES,
@@ -298,7 +333,11 @@ fn read_all(sources: &[PathBuf]) -> Result<Vec<Vec<u8>>, AuditError> {
 
 /// Reads a file up to one byte more than a receipt may have: what is longer is no receipt.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, AuditError> {
-    let limit = u64::try_from(MAX_ENVELOPE_BYTES).unwrap_or(u64::MAX);
+    read_up_to(path, u64::try_from(MAX_ENVELOPE_BYTES).unwrap_or(u64::MAX))
+}
+
+/// Reads a file up to one byte more than it may have.
+pub(crate) fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, AuditError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))

@@ -6,7 +6,8 @@ use ark_ff::AdditiveGroup as _;
 use proofmark_package::Package;
 use proofmark_runtime::{IntSession, OptLevel, RuntimeError};
 use proofmark_types::digest::DigestStream;
-use proofmark_types::receipt::{Receipt, RecordValue, TensorRecord};
+use proofmark_types::manifest::RuntimePin;
+use proofmark_types::receipt::{Opening, RecordValue, TensorRecord};
 use proofmark_types::statement::tensor_digest;
 use proofmark_types::{Digest, Fr, IntTensor};
 use proofmark_validation::{TranslationReport, ValidationError, recheck};
@@ -39,12 +40,14 @@ pub(crate) fn check(
         findings.not_reached(&rerun_checks, meaning, remedy);
         return SamplesSummary::default();
     };
-    let session = IntSession::load(&compiled.model, OptLevel::DisableAll);
+    let session = session(package, compiled);
     findings.add(translation(package, compiled, session.as_ref()));
     let open = receipts.accepted.iter().filter(|accepted| {
         let receipt = &accepted.verdict.receipt;
-        let readable = receipt.inputs.iter().all(|record| values(record).is_some());
-        readable && receipt.outputs.iter().any(is_comparable)
+        let known = |record: &TensorRecord| values(accepted, record).is_some();
+        let comparable =
+            |record: &TensorRecord| known(record) || matches!(record.value, RecordValue::Hashed(_));
+        receipt.inputs.iter().all(known) && receipt.outputs.iter().any(comparable)
     });
     let open: Vec<&Accepted> = open.collect();
     let chosen = choose(&open, request.samples, &request.seed);
@@ -62,29 +65,33 @@ pub(crate) fn check(
             )
         } else {
             (
-                "Every receipt hides inputs, or all outputs, behind commitments: only those who \
-                 know the values can compute them again. The proofs do not depend on it.",
-                "ask the owners of the inputs to run the model on them and to open the receipts",
+                "Every receipt hides inputs, or all outputs, behind commitments that nobody opened \
+                 to you: only those who know the values can compute them again. The proofs do not \
+                 depend on it.",
+                "ask the owners of the values for their openings and give them with --openings",
             )
         };
         findings.not_reached(&rerun_checks, meaning, remedy);
         return summary;
     }
     findings.add(match &session {
-        Ok(session) => computed_again(Check::SamplesRuntime, "ONNX Runtime", &chosen, |receipt| {
-            session
-                .run(&inputs(receipt).collect())
-                .map_err(|e| e.to_string())
-        }),
+        Ok(session) => {
+            let run = |accepted: &Accepted| {
+                let inputs = inputs(accepted).collect();
+                session.run(&inputs).map_err(|e| e.to_string())
+            };
+            computed_again(Check::SamplesRuntime, "ONNX Runtime", summary, &chosen, run)
+        }
         Err(error) => no_runtime(Check::SamplesRuntime, error),
     });
     let evaluator = "The integer evaluator, whose arithmetic the circuit proves,";
     findings.add(computed_again(
         Check::SamplesEvaluator,
         evaluator,
+        summary,
         &chosen,
-        |receipt| {
-            let ordered: Vec<IntTensor> = inputs(receipt).map(|(_, tensor)| tensor).collect();
+        |accepted| {
+            let ordered: Vec<IntTensor> = inputs(accepted).map(|(_, tensor)| tensor).collect();
             let outputs = compiled
                 .plan
                 .evaluate(&ordered)
@@ -96,20 +103,52 @@ pub(crate) fn check(
     summary
 }
 
-fn no_runtime(check: Check, error: &RuntimeError) -> Finding {
-    Finding::not_checked(
-        check,
-        "ONNX Runtime does not run this model on this machine.",
-        "install the pinned release as docs/guides/operator.md says",
-    )
-    .evidence("reason", error)
-    .evidence("code", error.code())
+/// Why ONNX Runtime cannot be asked.
+enum NoRuntime {
+    /// The manifest pins another one than this software runs.
+    Other {
+        /// The manifest's.
+        pinned: String,
+    },
+    /// It does not run here.
+    Failed(RuntimeError),
+}
+
+/// The integer model in the runtime that the manifest pins. In another one a difference would
+/// accuse an operator who did nothing wrong, and none would show nothing about the pinned one.
+fn session(package: &Package, compiled: &Compiled) -> Result<IntSession, NoRuntime> {
+    let pinned = &package.manifest().runtime;
+    if *pinned != RuntimePin::current() {
+        let pinned = pinned.onnxruntime.clone();
+        return Err(NoRuntime::Other { pinned });
+    }
+    IntSession::load(&compiled.model, OptLevel::DisableAll).map_err(NoRuntime::Failed)
+}
+
+fn no_runtime(check: Check, error: &NoRuntime) -> Finding {
+    match error {
+        NoRuntime::Other { pinned } => Finding::not_checked(
+            check,
+            "The package pins another ONNX Runtime than this software runs, so nothing here tells \
+             what the pinned one computes.",
+            "audit with the release of proofmark that pins this runtime",
+        )
+        .evidence("the manifest's", pinned)
+        .evidence("this software's", RuntimePin::current().onnxruntime),
+        NoRuntime::Failed(error) => Finding::not_checked(
+            check,
+            "ONNX Runtime does not run this model on this machine.",
+            "install the pinned release as docs/guides/operator.md says",
+        )
+        .evidence("reason", error)
+        .evidence("code", error.code()),
+    }
 }
 
 fn translation(
     package: &Package,
     compiled: &Compiled,
-    session: Result<&IntSession, &RuntimeError>,
+    session: Result<&IntSession, &NoRuntime>,
 ) -> Finding {
     let check = Check::SamplesTranslation;
     let session = match session {
@@ -149,26 +188,21 @@ fn translation(
     }
 }
 
-/// The values of a public tensor.
-const fn values(record: &TensorRecord) -> Option<&IntTensor> {
+/// The values of a tensor that is public or opened.
+fn values<'r>(accepted: &'r Accepted, record: &'r TensorRecord) -> Option<&'r IntTensor> {
     match &record.value {
         RecordValue::Public(tensor) => Some(tensor),
-        RecordValue::Hashed(_) | RecordValue::Private(_) => None,
+        RecordValue::Hashed(_) | RecordValue::Private(_) => {
+            let of = |opening: &&Opening| opening.name == record.name;
+            accepted.openings.iter().find(of).map(|found| &found.tensor)
+        }
     }
 }
 
-/// Whether an output that was computed again can be compared with the record.
-const fn is_comparable(record: &TensorRecord) -> bool {
-    matches!(
-        record.value,
-        RecordValue::Public(_) | RecordValue::Hashed(_)
-    )
-}
-
 /// The inputs in graph order.
-fn inputs(receipt: &Receipt) -> impl Iterator<Item = (String, IntTensor)> {
-    let records = receipt.inputs.iter();
-    records.filter_map(|record| Some((record.name.clone(), values(record)?.clone())))
+fn inputs(accepted: &Accepted) -> impl Iterator<Item = (String, IntTensor)> {
+    let records = accepted.verdict.receipt.inputs.iter();
+    records.filter_map(|record| Some((record.name.clone(), values(accepted, record)?.clone())))
 }
 
 /// The receipts that a seed chooses: those whose ids, hashed with it, come first.
@@ -190,12 +224,12 @@ fn choose<'r>(open: &[&'r Accepted], count: usize, seed: &[u8; 32]) -> Vec<&'r A
 fn computed_again(
     check: Check,
     who: &str,
+    summary: SamplesSummary,
     chosen: &[&Accepted],
-    compute: impl Fn(&Receipt) -> Result<Tensors, String> + Sync,
+    compute: impl Fn(&Accepted) -> Result<Tensors, String> + Sync,
 ) -> Finding {
     let culprit = |accepted: &&Accepted| {
-        let receipt = &accepted.verdict.receipt;
-        let outcome = compute(receipt).and_then(|outputs| compare(receipt, &outputs));
+        let outcome = compute(accepted).and_then(|outputs| compare(accepted, &outputs));
         outcome.err().map(|reason| Culprit {
             source: accepted.source.clone(),
             receipt: Some(accepted.verdict.receipt_id),
@@ -227,17 +261,33 @@ fn computed_again(
         .culprits(culprits)
     }
     .evidence("receipts computed again", chosen.len())
+    .evidence("receipts that could be", summary.eligible)
+    .evidence("share of forged ones that is found with 95 %", found(summary))
+}
+
+/// The smallest share of forged receipts of which a random choice misses all with a chance below
+/// 5 %. Everything that could be computed again was: nothing is missed.
+fn found(summary: SamplesSummary) -> String {
+    if summary.computed == summary.eligible {
+        return "any: all of them were computed".to_owned();
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a count of samples, shown with one decimal"
+    )]
+    let share = 1.0 - 0.05_f64.powf(1.0 / summary.computed.max(1) as f64);
+    format!("{:.1} % or more", share * 100.0)
 }
 
 /// The first difference between a receipt's outputs and those computed.
-fn compare(receipt: &Receipt, outputs: &Tensors) -> Result<(), String> {
-    for record in &receipt.outputs {
+fn compare(accepted: &Accepted, outputs: &Tensors) -> Result<(), String> {
+    for record in &accepted.verdict.receipt.outputs {
         let name = &record.name;
         let computed = outputs
             .get(name)
             .ok_or_else(|| format!("there is no output {name:?}"))?;
-        match &record.value {
-            RecordValue::Public(shown) => {
+        match (&record.value, values(accepted, record)) {
+            (_, Some(shown)) => {
                 if shown.elem() != computed.elem() || shown.shape() != computed.shape() {
                     return Err(format!("output {name:?} is of another type or shape"));
                 }
@@ -252,12 +302,12 @@ fn compare(receipt: &Receipt, outputs: &Tensors) -> Result<(), String> {
                     ));
                 }
             }
-            RecordValue::Hashed(commitment) => {
+            (RecordValue::Hashed(commitment), None) => {
                 if tensor_digest(computed, Fr::ZERO) != *commitment {
                     return Err(format!("output {name:?} has another digest"));
                 }
             }
-            RecordValue::Private(_) => {}
+            (RecordValue::Public(_) | RecordValue::Private(_), None) => {}
         }
     }
     Ok(())

@@ -258,6 +258,14 @@ pub(crate) struct AuditArgs {
     /// Receipts: files, and folders whose *.json files are receipts; may be repeated
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) receipts: Vec<PathBuf>,
+    /// Openings of hidden inputs and outputs, from their owners: files, and folders whose *.openings
+    /// files are some; those of NAME.json are NAME.openings or NAME.json.openings; may be repeated
+    #[arg(long, value_name = "PATH", requires = "receipts", num_args = 1..)]
+    pub(crate) openings: Vec<PathBuf>,
+    /// Day (UTC, YYYY-MM-DD) before which there was no such package, as far as you know: receipts
+    /// that state an earlier one were dated back
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub(crate) not_before: Option<u64>,
     /// Public key of the transparency log, NAME+ID+KEY, from a source that you trust
     #[arg(long, value_name = "VKEY")]
     pub(crate) log_key: Option<VerifierKey>,
@@ -287,6 +295,9 @@ pub(crate) struct AuditArgs {
     /// Accuracy, 0 to 1, that the integer model may lose against the float model
     #[arg(long, value_name = "SHARE", default_value_t = proofmark_audit::DEFAULT_ACCURACY_LOSS, value_parser = share)]
     pub(crate) accuracy_loss: f64,
+    /// End with exit code 1 also when something could not be checked, not only when something fails
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// Folder for report.json and report.html; new or empty
     #[arg(long, value_name = "DIR")]
     pub(crate) report: PathBuf,
@@ -393,6 +404,26 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
 }
 
+/// Unix seconds at which a day begins, in UTC.
+fn day(text: &str) -> Result<u64, String> {
+    let wrong = || "it must be a day from 1970 on, as 2026-11-21".to_owned();
+    let parts: Vec<u64> = text
+        .split('-')
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    let &[year @ 1970..=9999, month @ 1..=12, day @ 1..=31] = parts.as_slice() else {
+        return Err(wrong());
+    };
+    // Days since 0000-03-01 by the civil calendar: years begin in March.
+    let years = year - u64::from(month <= 2);
+    let days = 365 * years + years / 4 - years / 100 + years / 400;
+    let days = days + (153 * ((month + 9) % 12) + 2) / 5 + day;
+    let seconds = days.saturating_sub(719_469) * 86_400;
+    // Written out again it is the same day: none that the calendar lacks, in no other spelling.
+    let same = proofmark_types::time::utc(seconds).starts_with(&format!("{text}T"));
+    if same { Ok(seconds) } else { Err(wrong()) }
+}
+
 fn reference(text: &str) -> Result<ReferenceLevel, String> {
     let mut all = [
         ReferenceLevel::Disabled,
@@ -423,6 +454,35 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (text, seconds) in [
+            ("1970-01-01", 0),
+            ("2000-02-29", 951_782_400),
+            ("2000-03-01", 951_868_800),
+            ("2026-09-21", 1_789_948_800),
+            ("2100-03-01", 4_107_542_400),
+        ] {
+            assert_eq!(day(text), Ok(seconds), "{text}");
+        }
+        for bad in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2026-02-29",
+            "2026-00-10",
+            "2026-11-00",
+            "2026-11-31",
+            "2026-1-1",
+            "1969-12-31",
+            "2026-11-21-1",
+            "21.11.2026",
+            "2026-11-21T00:00:00Z",
+        ] {
+            assert!(day(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -8,11 +8,11 @@ use ed25519_dalek::SigningKey;
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::NpzReader;
 use proofmark_audit::{Data, Finding, NoProgress, Report, Request, Status, audit};
-use proofmark_engine::{BackendChoice, Engine, ProveRequest, seal};
+use proofmark_engine::{BackendChoice, Engine, ProveRequest, Proven, seal};
 use proofmark_package::Package;
 use proofmark_quantizer::Samples;
 use proofmark_types::manifest::{MANIFEST_FILE, ModelFile};
-use proofmark_types::{Context, Digest, Envelope, Manifest, Receipt};
+use proofmark_types::{Context, Digest, Envelope, IntTensor, Manifest, Receipt};
 use tempfile::TempDir;
 
 pub(crate) const MODEL: &str = "risk-classifier";
@@ -74,9 +74,28 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn new(backend: BackendChoice) -> Self {
+        Self::of(backend, |_| {})
+    }
+
+    /// Of a draft whose manifest is changed before it is sealed.
+    pub(crate) fn of(backend: BackendChoice, change: impl FnOnce(&mut Manifest)) -> Self {
+        let draft = tempfile::tempdir().unwrap();
+        let draft = draft.path();
+        for file in ["integer.onnx", "float.onnx"] {
+            fs::copy(model(MODEL).join(file), draft.join(file)).unwrap();
+        }
+        let bytes = fs::read(model(MODEL).join(MANIFEST_FILE)).unwrap();
+        let mut manifest = Manifest::parse(&bytes).unwrap();
+        change(&mut manifest);
+        fs::write(draft.join(MANIFEST_FILE), manifest.to_bytes().unwrap()).unwrap();
+        Self::sealed(|out| seal(draft, out, backend, &NoProgress).unwrap())
+    }
+
+    /// Of a package that is sealed into the folder given.
+    pub(crate) fn sealed(make: impl FnOnce(&Path) -> Package) -> Self {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("package");
-        let package = seal(&model(MODEL), &folder, backend, &NoProgress).unwrap();
+        let package = make(&folder);
         let receipts = root.path().join("receipts");
         fs::create_dir(&receipts).unwrap();
         let request = Request {
@@ -84,6 +103,8 @@ impl Case {
             pinned: Some(package.digest()),
             signers: vec![service_key().verifying_key().to_bytes()],
             receipts: vec![receipts],
+            openings: Vec::new(),
+            not_before: None,
             log: None,
             samples: 8,
             data: None,
@@ -141,6 +162,25 @@ impl Case {
         proofmark_package::describe(file, bytes)
     }
 
+    /// The integers of a held-out sample.
+    pub(crate) fn input(&self, sample: usize) -> IntTensor {
+        let spec = &self.engine.manifest().inputs[0];
+        let quantizer = spec.quantizer.as_ref().unwrap();
+        let values = &self.samples[sample % self.samples.len()];
+        quantizer.quantize(values, &spec.shape, spec.elem).unwrap()
+    }
+
+    /// An honest proof, with the openings of what it hides.
+    pub(crate) fn proven(&self, sample: usize, context: Context, proved_at: u64) -> Proven {
+        let name = self.engine.manifest().inputs[0].name.clone();
+        let request = ProveRequest {
+            inputs: BTreeMap::from([(name, self.input(sample))]),
+            context,
+            proved_at,
+        };
+        self.engine.prove(&request, &service_key()).unwrap()
+    }
+
     /// An honest receipt, changed before it is signed.
     pub(crate) fn receipt_with(
         &self,
@@ -149,16 +189,7 @@ impl Case {
         proved_at: u64,
         change: impl FnOnce(&mut Receipt),
     ) -> Envelope {
-        let spec = &self.engine.manifest().inputs[0];
-        let quantizer = spec.quantizer.as_ref().unwrap();
-        let values = &self.samples[sample % self.samples.len()];
-        let tensor = quantizer.quantize(values, &spec.shape, spec.elem).unwrap();
-        let request = ProveRequest {
-            inputs: BTreeMap::from([(spec.name.clone(), tensor)]),
-            context,
-            proved_at,
-        };
-        let proven = self.engine.prove(&request, &service_key()).unwrap();
+        let proven = self.proven(sample, context, proved_at);
         let mut receipt = proven.envelope.receipt().clone();
         change(&mut receipt);
         Envelope::sign(receipt, &service_key()).unwrap()

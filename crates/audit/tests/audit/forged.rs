@@ -85,18 +85,31 @@ fn outputs_forged_with_the_setups_secret_are_found_by_computing_them_again() {
         receipt.proof = encode_proof(Proof::from(proof));
         Envelope::sign(receipt, &service_key()).unwrap()
     };
-    case.give_receipt("true.json", &prove(1, 0));
-    case.give_receipt("false.json", &prove(2, 1));
+    case.give_receipt("a-true.json", &prove(1, 0));
+    case.give_receipt("b-false.json", &prove(2, 1));
 
     // With the proving key it is seen at once that the keys do not belong together.
     let report = case.audit();
-    let [proving, runtime, evaluator] = fails(
+    let [proving, agree, runtime, evaluator] = fails(
         &report,
-        ["proving-key", "samples-runtime", "samples-evaluator"],
+        [
+            "proving-key",
+            "receipts-agree",
+            "samples-runtime",
+            "samples-evaluator",
+        ],
     );
+    // Two answers to one input contradict each other before anything is computed.
+    blames(agree, &["b-false.json"]);
+    assert!(
+        agree
+            .meaning
+            .contains("one of the two is false although its proof verifies")
+    );
+    assert!(agree.culprits[0].reason.contains("a-true.json"));
     assert!(proving.meaning.contains("do not belong together"));
     for again in [runtime, evaluator] {
-        blames(again, &["false.json"]);
+        blames(again, &["b-false.json"]);
         assert!(
             again
                 .meaning
@@ -105,8 +118,9 @@ fn outputs_forged_with_the_setups_secret_are_found_by_computing_them_again() {
     }
     assert_eq!(finding(&report, "receipts-proof").status, Status::Pass);
 
-    // Kept back, the samples still show it.
+    // Kept back, the samples still show it, without the true one beside it too.
     fs::remove_file(case.package().join("proving_key.bin")).unwrap();
+    fs::remove_file(case.request.receipts[0].join("a-true.json")).unwrap();
     let report = case.audit();
     fails(&report, ["samples-runtime", "samples-evaluator"]);
     let key = finding(&report, "proving-key");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proofmark_audit::{Outcome, REPORT_FORMAT, Report, Status, html};
 use proofmark_engine::BackendChoice;
+use proofmark_types::manifest::View;
 
 use crate::fixture::{Case, LOG, fails, finding};
 
@@ -152,6 +153,53 @@ fn reports_of_every_kind_satisfy_the_schema() {
         parsed.pointer("/$defs/finding/properties/id/enum").unwrap(),
         &serde_json::json!(ids)
     );
+}
+
+#[test]
+fn text_of_the_operator_is_never_markup() {
+    let evil = "<script>alert(1)</script>";
+    let mut case = Case::of(BackendChoice::Plain, |manifest| {
+        manifest.version = evil.to_owned();
+        for view in &mut manifest.outputs[0].views {
+            if let View::ArgMax { labels } = view {
+                labels[0] = format!("{evil}\u{202e}");
+            }
+        }
+    })
+    .with_data();
+    case.give("<img src=x onerror=alert(1)>.json", b"\"></td><script>");
+    case.give_honest(1);
+    let data = case.request.data.as_mut().unwrap();
+    data.samples.labels = None;
+    let report = case.audit();
+    assert_eq!(report.package.version.as_deref(), Some(evil));
+    let page = html(&report);
+    assert!(page.contains("&lt;script&gt;alert(1)") && page.contains("&lt;img src=x"));
+    assert!(!page.contains("<script") && !page.contains("<img") && !page.contains('\u{202e}'));
+    assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn the_headline_claims_no_more_than_was_found() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let page = |case: &Case| html(&case.audit());
+    let none = page(&case);
+    assert!(none.contains("No receipt was verified") && none.contains("What was not checked"));
+    assert!(none.contains("made by one party alone"));
+    assert!(!none.contains("Everything that an audit asks"));
+    case.give_honest(2);
+    assert!(page(&case).contains("Receipts that verify: 2, that is all that were given."));
+    case.give("bad.json", b"{}");
+    let failed = page(&case);
+    assert!(failed.contains("What fails") && failed.contains("Named: <code>bad.json</code>"));
+    assert!(failed.contains("Receipts that verify: 2, that do not: 1."));
+    case.request.receipts = vec![case.path("empty")];
+    fs::create_dir(case.path("empty")).unwrap();
+    case.give("notes.txt", b"");
+    let report = case.audit();
+    let form = finding(&report, "receipts-form");
+    assert_eq!(form.status, Status::NotChecked);
+    assert!(form.meaning.contains("none of their files is named *.json"));
 }
 
 #[test]

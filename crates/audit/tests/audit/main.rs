@@ -8,10 +8,11 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
+mod claims;
 mod fixture;
 mod forged;
+mod hidden;
 mod honest;
 mod log;
 mod package;
 mod receipts;
-mod speed;

@@ -9,6 +9,7 @@ use proofmark_onnx::{Limits, TensorData, encode, parse};
 use proofmark_ops::{compiler_epoch, plan};
 use proofmark_package::describe;
 use proofmark_prover::{SetupRecord, Transcript, key_file};
+use proofmark_types::manifest::SetupKind;
 use proofmark_types::{Digest, IntTensor};
 
 use crate::fixture::{Case, blames, fails, finding, model, reopen};
@@ -225,6 +226,35 @@ fn keys_whose_secret_everyone_knows() {
     let report = case.audit();
     let [kind] = fails(&report, ["setup-kind"]);
     assert!(kind.meaning.contains("everyone knows the secret"));
+}
+
+/// In the manifest alone, in both, and with a transcript that pretends to be of a ceremony.
+#[test]
+fn a_single_party_that_calls_itself_a_ceremony() {
+    let mut case = plain();
+    case.reseal(|manifest| manifest.sealed.as_mut().unwrap().setup_kind = SetupKind::Ceremony);
+    case.request.pinned = Some(case.digest);
+    let report = case.audit();
+    let [kind] = fails(&report, ["setup-kind"]);
+    assert!(
+        kind.meaning
+            .contains("the transcript contradicts the manifest")
+    );
+
+    let bytes = fs::read(case.package().join("transcript.json")).unwrap();
+    let mut transcript = Transcript::parse(&bytes).unwrap();
+    transcript.kind = SetupRecord::Ceremony;
+    let record = case.exchange("transcript.json", &transcript.to_bytes());
+    case.reseal(|manifest| manifest.sealed.as_mut().unwrap().transcript = record);
+    case.request.pinned = Some(case.digest);
+    let report = case.audit();
+    let [transcript] = fails(&report, ["setup-transcript"]);
+    assert!(
+        transcript
+            .meaning
+            .contains("how the keys were made is unknown")
+    );
+    assert_eq!(finding(&report, "setup-kind").status, Status::NotChecked);
 }
 
 #[test]

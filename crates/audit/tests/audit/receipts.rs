@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use ark_bn254::{Fr, G1Affine};
+use ark_ec::{AffineRepr as _, CurveGroup as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
@@ -9,6 +11,7 @@ use proofmark_audit::Status;
 use proofmark_engine::BackendChoice;
 use proofmark_types::receipt::{RecordValue, TensorRecord};
 use proofmark_types::{Context, Envelope, IntTensor, Receipt};
+use proofmark_verifier::{decode_proof, encode_proof};
 
 use crate::fixture::{Case, NOW, blames, fails, finding, nonce};
 
@@ -135,6 +138,84 @@ fn forged_changed_and_replayed_receipts_are_found_among_honest_ones() {
         assert_eq!(finding(&report, "samples-runtime").status, Status::Pass);
         assert_eq!(finding(&report, "package-files").status, Status::Pass);
     }
+}
+
+#[test]
+fn two_false_proofs_that_cancel_are_both_named() {
+    for backend in [BackendChoice::Plain, BackendChoice::Lookup] {
+        let case = Case::new(backend);
+        case.give_honest(3);
+        let offset = G1Affine::generator() * Fr::from(1234);
+        for (number, offset) in [(10, offset), (11, -offset)] {
+            let context = Context::off_chain(nonce(number));
+            let shifted = |receipt: &mut Receipt| {
+                let mut proof = decode_proof(&receipt.proof).unwrap();
+                proof.groth16.c = (proof.groth16.c + offset).into_affine();
+                receipt.proof = encode_proof(proof);
+            };
+            let false_one = case.receipt_with(10, context, NOW, shifted);
+            case.give_receipt(&format!("{number}.json"), &false_one);
+        }
+        let report = case.audit();
+        let [proof] = fails(&report, ["receipts-proof"]);
+        blames(proof, &["10.json", "11.json"]);
+        assert_eq!(report.receipts.accepted, 3);
+    }
+}
+
+#[test]
+fn what_no_receipt_reached_is_not_said_to_hold() {
+    let case = Case::new(BackendChoice::Plain);
+    case.give("a.json", b"{}");
+    // Longer than any receipt, and said to be longer than all that an audit holds.
+    let huge = case.request.receipts[0].join("huge.json");
+    fs::File::create(huge).unwrap().set_len(5 << 30).unwrap();
+    let report = case.audit();
+    let [form] = fails(&report, ["receipts-form"]);
+    blames(form, &["a.json", "huge.json"]);
+    for id in [
+        "receipts-package",
+        "receipts-signature",
+        "receipts-signer",
+        "receipts-proof",
+        "receipts-unique",
+        "receipts-agree",
+        "receipts-deadline",
+        "receipts-time",
+        "samples-runtime",
+    ] {
+        assert_eq!(finding(&report, id).status, Status::NotChecked, "{id}");
+    }
+    case.give_honest(1);
+    let report = case.audit();
+    let proof = finding(&report, "receipts-proof");
+    assert_eq!(proof.status, Status::Pass);
+    assert!(
+        proof
+            .meaning
+            .starts_with("Of the 1 of 3 receipts that came this far")
+    );
+}
+
+#[test]
+fn a_receipt_dated_before_there_was_such_a_package() {
+    let mut case = Case::new(BackendChoice::Plain);
+    let dated = |number, proved_at| {
+        let context = Context::off_chain(nonce(number));
+        case.receipt_with(1, context, proved_at, |_| {})
+    };
+    case.give_receipt("old.json", &dated(1, 86_400));
+    case.give_receipt("new.json", &dated(2, NOW));
+    case.give_receipt("before.json", &dated(3, NOW - 86_400));
+    let report = case.audit();
+    let [time] = fails(&report, ["receipts-time"]);
+    blames(time, &["old.json"]);
+    assert!(time.meaning.contains("before there was such a package"));
+    assert_eq!(time.culprits[0].code, "time-before-package");
+    case.request.not_before = Some(NOW - 3_600);
+    let report = case.audit();
+    let [time] = fails(&report, ["receipts-time"]);
+    blames(time, &["before.json", "old.json"]);
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(crate) fn run(args: &AuditArgs, output: Output) -> Result<(), Failure> {
         pinned: args.package_digest,
         signers: args.service_key.clone(),
         receipts: args.receipts.clone(),
+        openings: args.openings.clone(),
+        not_before: args.not_before,
         log: args.log_key.as_ref().map(|key| LogEvidence {
             key: key.clone(),
             folders: args.log.clone(),
@@ -66,7 +68,7 @@ pub(crate) fn run(args: &AuditArgs, output: Output) -> Result<(), Failure> {
     fs::create_dir_all(&args.report).map_err(|error| unwritable(&args.report, &error))?;
     write(&args.report.join(JSON), &report.to_json())?;
     write(&args.report.join(HTML), html(&report).as_bytes())?;
-    conclude(&report, &args.report, elapsed, output)
+    conclude(&report, args, elapsed, output)
 }
 
 /// The folder for the report is new or empty: two reports in one would contradict each other.
@@ -119,7 +121,13 @@ fn data(manifest: &Manifest, path: &Path) -> Result<Samples, Failure> {
     })
 }
 
-fn conclude(report: &Report, folder: &Path, elapsed: f64, output: Output) -> Result<(), Failure> {
+fn conclude(
+    report: &Report,
+    args: &AuditArgs,
+    elapsed: f64,
+    output: Output,
+) -> Result<(), Failure> {
+    let folder = args.report.as_path();
     let object = summary(report, folder, elapsed);
     if report.outcome == Outcome::Failed {
         let failed = || report.findings.iter().filter(|f| f.status == Status::Fail);
@@ -132,6 +140,22 @@ fn conclude(report: &Report, folder: &Path, elapsed: f64, output: Output) -> Res
         let message = format!("{count} {verb}; the report is in {}", folder.display());
         let mut failure = Failure::new(Exit::Rejected, "audit-failed", message);
         failure.causes = failed().map(line).collect();
+        return Err(failure.member("audit", object));
+    }
+    let open = || {
+        let findings = report.findings.iter();
+        findings.filter(|f| f.status == Status::NotChecked)
+    };
+    if args.strict && report.outcome == Outcome::Incomplete {
+        let message = format!(
+            "nothing fails, but {} of {} questions could not be answered; the report is in {}",
+            report.count(Status::NotChecked),
+            report.findings.len(),
+            folder.display()
+        );
+        let mut failure = Failure::new(Exit::Rejected, "audit-incomplete", message)
+            .hint("give what the report asks for, or audit without --strict");
+        failure.causes = open().map(line).collect();
         return Err(failure.member("audit", object));
     }
     let mut lines = vec![format!(
@@ -148,11 +172,12 @@ fn conclude(report: &Report, folder: &Path, elapsed: f64, output: Output) -> Res
         grouped(report.receipts.accepted as u64),
         grouped(report.samples.computed as u64)
     ));
-    let open = report
-        .findings
-        .iter()
-        .filter(|f| f.status == Status::NotChecked);
-    lines.extend(open.map(|finding| format!("not checked  {}", line(finding))));
+    for finding in open() {
+        lines.push(format!("not checked  {}", line(finding)));
+        if let Some(remedy) = &finding.remedy {
+            lines.push(format!("             → {remedy}"));
+        }
+    }
     lines.extend(
         report
             .not_proven

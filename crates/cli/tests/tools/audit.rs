@@ -67,6 +67,28 @@ fn an_honest_package_is_audited_without_its_service() {
     assert!(pinned["pass"].to_string().contains("receipts-signer"));
     assert_eq!(pinned["samples"]["computed"], 1);
 
+    // Who wants every question answered says so.
+    let more = ["--strict", "--service-key", signer];
+    let ran = audit(&sealed, "strict", &more)
+        .ended(1, "audit-incomplete")
+        .json();
+    assert_eq!(ran["audit"]["outcome"], "incomplete");
+    assert!(
+        ran["detail"]
+            .as_str()
+            .unwrap()
+            .contains("could not be answered")
+    );
+    assert!(Path::new(&sealed.file("strict/report.html")).exists());
+
+    // The days are those of the proofs, so tomorrow is after them.
+    let ran = audit(&sealed, "old", &["--not-before", "2999-01-01"]).ended(1, "audit-failed");
+    assert_eq!(
+        ran.json()["audit"]["fail"],
+        serde_json::json!(["receipts-time"])
+    );
+    assert_eq!(audit(&sealed, "t", &["--not-before", "2026-02-30"]).code, 2);
+
     // A report is never written beside another.
     audit(&sealed, "s", &[]).ended(2, "report-folder-not-empty");
     assert_eq!(audit(&sealed, "t", &["--accuracy-loss", "2"]).code, 2);
