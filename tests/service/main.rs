@@ -2,6 +2,7 @@
 //! proofs. `cargo build --bins` comes first; `cargo xtask test` does both. `PROOFMARK_DEEP=1`
 //! crashes the service more often.
 
+mod attestations;
 mod bad_input;
 mod conformance;
 mod crash;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use proofmark_package::{Package, PackageError, read_bounded};
+use proofmark_package::{ATTESTATIONS_FOLDER, Package, PackageError, read_bounded};
 use proofmark_prover::key_file;
 use proofmark_types::Digest;
 use proofmark_types::manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, ModelFile, Sealed};
 use proofmark_validation::{TranslationReport, check_report};
+use proofmark_verifier::check_attestation;
 
 use crate::Request;
 use crate::check::Check;
@@ -179,6 +180,10 @@ fn files(package: &Package, sealed: &Sealed) -> Finding {
     } else {
         finding.evidence("missing", missing.join(", "))
     };
+    let finding = match attestations(package) {
+        Some(said) => finding.evidence("attestations", said),
+        None => finding,
+    };
     match unnamed(package.folder(), package.manifest(), sealed) {
         Some(others) => finding.evidence("in the folder and bound by nothing", others),
         None => finding,
@@ -193,12 +198,30 @@ fn list(parts: &[&str]) -> String {
     }
 }
 
+/// What lies among the attestations: nothing rests on it here, where all is derived again.
+fn attestations(package: &Package) -> Option<String> {
+    let files = match package.attestations() {
+        Ok(files) => files,
+        Err(error) => return Some(error.to_string()),
+    };
+    let said: Vec<String> = files
+        .iter()
+        .map(
+            |(file, bytes)| match check_attestation(bytes, package.digest(), package.manifest()) {
+                Ok(signed) => format!("{file}: by auditor {}", signed.key_id()),
+                Err(rejection) => format!("{file}: does not hold ({})", rejection.code()),
+            },
+        )
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
 /// Files of the folder that the manifest does not name.
 fn unnamed(folder: &Path, manifest: &Manifest, sealed: &Sealed) -> Option<String> {
     let named: BTreeSet<&str> = records(manifest, sealed)
         .into_iter()
         .map(|(_, record)| record.file.as_str())
-        .chain([MANIFEST_FILE])
+        .chain([MANIFEST_FILE, ATTESTATIONS_FOLDER])
         .collect();
     let others: BTreeSet<String> = fs::read_dir(folder)
         .ok()?

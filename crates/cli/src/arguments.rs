@@ -10,6 +10,7 @@ use proofmark_types::Digest;
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
 use proofmark_verify::{LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
 
+use crate::commands::attest::AttestArgs;
 use crate::commands::ceremony::CeremonyArgs;
 use crate::commands::log::{LogArgs, LogFiles, WitnessList};
 
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Log(LogArgs),
     /// Derive everything again from a package and its receipts, without the service that made them
     Audit(AuditArgs),
+    /// Sign what an audit of yours found, for those who see the public part of the package only
+    Attest(AttestArgs),
     /// Serve proven inference over HTTP
     Serve(ServeArgs),
     /// Ask a running service and verify its answer before showing it

@@ -45,6 +45,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Prove(args) => commands::prove::run(args, output),
         Command::Verify(args) => commands::verify::run(args, output),
         Command::Log(args) => commands::log::run(args, output),
+        Command::Attest(args) => commands::attest::run(args, output),
         Command::Audit(args) => commands::audit::run(args, output),
         Command::Receipt(args) => commands::receipt::run(args, output),
         Command::Serve(args) => commands::serve::run(args, output),

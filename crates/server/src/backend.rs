@@ -20,6 +20,10 @@ pub trait ProvingBackend: Send + Sync + 'static {
     /// The verifying key as the package stores it.
     fn verifying_key_bytes(&self) -> &[u8];
 
+    /// Attestations of the package's audits that are handed out, by the names of their files. The
+    /// service does not start unless each is one of this package.
+    fn attestations(&self) -> &BTreeMap<String, Vec<u8>>;
+
     /// Runs the model in ONNX Runtime, evaluates it again, fills the witness, proves, verifies the
     /// proof and signs the receipt. Blocks, and uses the processor heavily; the service calls it
     /// from its own threads, several at a time when it is configured with several workers.

@@ -37,6 +37,18 @@ pub enum ServerError {
         /// What a verifier says.
         source: Box<proofmark_verifier::Rejection>,
     },
+    /// An attestation beside a package's manifest that is none of this package.
+    #[error(
+        "attestation {file} of package {name} does not hold: {source}; take it out of the package's folder, or put the one that its auditor signed for this package there"
+    )]
+    Attestation {
+        /// The model's name.
+        name: String,
+        /// The attestation's file.
+        file: String,
+        /// What a verifier says.
+        source: Box<proofmark_verifier::Rejection>,
+    },
     /// The transparency log does not open.
     #[error("the transparency log does not open: {source}")]
     Log {
@@ -102,7 +114,7 @@ impl ServerError {
             Self::Config { .. } => "server-config",
             Self::NotSealed { .. } => "package-not-sealed",
             Self::DuplicateModel { .. } => "duplicate-model",
-            Self::Package { source, .. } => source.code(),
+            Self::Package { source, .. } | Self::Attestation { source, .. } => source.code(),
             Self::Log { source } => source.code(),
             Self::LogBehind { .. } => "log-behind-store",
             Self::ServiceKeyRetired { .. } => "service-key-retired",

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proofmark_types::Digest;
+use proofmark_types::attestation::SignedAttestation;
 use proofmark_types::manifest::{Manifest, Sealed};
-use proofmark_verifier::{Pins, TrustedPackage};
+use proofmark_verifier::{Pins, TrustedPackage, check_attestation};
 
 use crate::ServerError;
 use crate::backend::ProvingBackend;
@@ -20,6 +21,9 @@ pub(crate) struct Served {
     pub(crate) sealed: Sealed,
     /// The package as a stranger would trust it, to verify receipts with.
     pub(crate) trusted: TrustedPackage,
+    /// What auditors attest of it, in the order of their files' names. Whether the auditors are to
+    /// be trusted is for those who read it.
+    pub(crate) attestations: Vec<SignedAttestation>,
 }
 
 impl Served {
@@ -34,6 +38,24 @@ impl Served {
     pub(crate) fn version(&self) -> &str {
         &self.manifest().version
     }
+}
+
+/// The attestations of a package, each of which must be one of it.
+fn attestations(
+    backend: &dyn ProvingBackend,
+    package: Digest,
+) -> Result<Vec<SignedAttestation>, ServerError> {
+    let manifest = backend.manifest();
+    let files = backend.attestations().iter();
+    files
+        .map(|(file, bytes)| {
+            check_attestation(bytes, package, manifest).map_err(|source| ServerError::Attestation {
+                name: manifest.name.clone(),
+                file: file.clone(),
+                source: Box::new(source),
+            })
+        })
+        .collect()
 }
 
 /// All served packages, by name and version. Of several versions of a name the last one given
@@ -64,6 +86,7 @@ impl Registry {
                 name: name.clone(),
                 source: Box::new(source),
             })?;
+            let attestations = attestations(backend.as_ref(), package)?;
             let versions = models.entry(name.clone()).or_default();
             if versions.iter().any(|m| m.version() == version) {
                 return Err(ServerError::DuplicateModel { name, version });
@@ -74,6 +97,7 @@ impl Registry {
                 package,
                 sealed,
                 trusted,
+                attestations,
             }));
         }
         Ok(Self { models, classes })

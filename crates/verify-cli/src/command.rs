@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use proofmark_types::Digest;
+use proofmark_types::attestation::SignedAttestation;
 use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
 use proofmark_verifier::{Expectations, Opening, Pins, SignatureVerdict, TrustedPackage, Verdict};
 
+use crate::attested::AttestationArgs;
 use crate::failure::Failure;
 use crate::files::{MAX_KEY_BYTES, read_bounded};
 use crate::hex::bytes_from_hex;
@@ -34,12 +36,16 @@ pub struct VerifyArgs {
     /// What is asked of the transparency log.
     #[command(flatten)]
     pub log: LogArgs,
+    /// Whose word on the package is taken.
+    #[command(flatten)]
+    pub attestations: AttestationArgs,
     /// Values (and salts) of hidden tensors, to be compared with their commitments
     #[arg(long, value_name = "FILE")]
     pub openings: Option<PathBuf>,
 }
 
-fn bytes32(text: &str) -> Result<[u8; 32], String> {
+/// Reads 32 bytes from the command line.
+pub(crate) fn bytes32(text: &str) -> Result<[u8; 32], String> {
     bytes_from_hex(text).ok_or_else(|| "it must be 0x and 64 hex digits".to_owned())
 }
 
@@ -67,6 +73,8 @@ pub struct Verified {
     pub openings: Vec<Opening>,
     /// The receipt's place in the transparency log, if that was looked at.
     pub logged: Option<Logged>,
+    /// What auditors whose keys were given attest of the package.
+    pub attestations: Vec<SignedAttestation>,
 }
 
 impl Verified {
@@ -74,6 +82,7 @@ impl Verified {
     pub fn report(&self) -> Report<'_> {
         Report::new(self.package, &self.manifest, &self.verdict, &self.openings)
             .with_log(self.logged.as_ref())
+            .with_attestations(&self.attestations)
     }
 }
 
@@ -102,6 +111,7 @@ pub fn verify(request: &Request<'_>) -> Result<Verified, Failure> {
     };
     let pins = Pins::package(args.package_digest);
     let package = TrustedPackage::open(&pins, &manifest, &verifying_key)?;
+    let attestations = args.attestations.check(&package)?;
     let mut verdict = package.verify(&receipt, &expectations)?;
     let logged = args.log.check(&receipt, args.service_key.as_ref())?;
     if let (SignatureVerdict::ValidUnpinned { key_id }, Some(_)) =
@@ -115,5 +125,6 @@ pub fn verify(request: &Request<'_>) -> Result<Verified, Failure> {
         verdict,
         openings: expectations.openings,
         logged,
+        attestations,
     })
 }

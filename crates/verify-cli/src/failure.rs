@@ -191,6 +191,17 @@ impl From<Rejection> for Failure {
             "key-id-mismatch" | "signer-mismatch" => {
                 "find out which service key is the right one from a source that you trust"
             }
+            "attestation-mismatch" | "attestation-missing" => {
+                "ask the auditor for the attestation of the package that you pinned"
+            }
+            "attestation-auditor-mismatch" => {
+                "give the auditor's key with --auditor-key, from a source that you trust"
+            }
+            "attestation-malformed"
+            | "attestation-not-canonical"
+            | "attestation-signature-invalid" => {
+                "get the attestation again, byte for byte as the auditor signed it"
+            }
             _ => return failure,
         };
         failure.hint(hint)

@@ -4,6 +4,7 @@
 //! is not. It knows no runtime, no prover and no network.
 #![forbid(unsafe_code)]
 
+mod attested;
 mod command;
 mod failure;
 mod files;
@@ -13,6 +14,7 @@ mod opening;
 mod report;
 mod text;
 
+pub use attested::AttestationArgs;
 pub use command::{Request, Verified, VerifyArgs, verify};
 pub use failure::{Exit, Failure};
 pub use files::{MAX_KEY_BYTES, read_bounded};

@@ -1,5 +1,6 @@
 //! An accepted receipt in plain language: what is proven, and what is not.
 
+use proofmark_types::attestation::SignedAttestation;
 use proofmark_types::field::fr_to_hex;
 use proofmark_types::manifest::{Manifest, View, ViewValue, Visibility};
 use proofmark_types::receipt::{RecordValue, TensorRecord};
@@ -8,6 +9,7 @@ use proofmark_types::{Digest, IntTensor};
 use proofmark_verifier::{Opening, SignatureVerdict, Verdict, not_proven};
 use serde_json::{Map, Value, json};
 
+use crate::attested::{attestation_json, attestation_lines};
 use crate::hex::bytes_to_hex;
 use crate::logged::Logged;
 use crate::text::numbers;
@@ -20,6 +22,7 @@ pub struct Report<'a> {
     verdict: &'a Verdict,
     openings: &'a [Opening],
     logged: Option<&'a Logged>,
+    attestations: &'a [SignedAttestation],
 }
 
 impl<'a> Report<'a> {
@@ -37,6 +40,7 @@ impl<'a> Report<'a> {
             verdict,
             openings,
             logged: None,
+            attestations: &[],
         }
     }
 
@@ -44,6 +48,13 @@ impl<'a> Report<'a> {
     #[must_use]
     pub const fn with_log(mut self, logged: Option<&'a Logged>) -> Self {
         self.logged = logged;
+        self
+    }
+
+    /// With what auditors attest of the package, when that was asked for.
+    #[must_use]
+    pub const fn with_attestations(mut self, attestations: &'a [SignedAttestation]) -> Self {
+        self.attestations = attestations;
         self
     }
 
@@ -127,6 +138,7 @@ impl<'a> Report<'a> {
             "outputs": self.outputs().map(|(r, views)| self.record_json(r, views)).collect::<Vec<_>>(),
             "opened": self.verdict.opened,
             "log": self.logged.map(Logged::json),
+            "attestations": self.attestations.iter().map(attestation_json).collect::<Vec<_>>(),
             "proven": self.proven(),
             "not_proven": self.not_proven(),
         })
@@ -165,6 +177,11 @@ impl<'a> Report<'a> {
         lines.push(String::new());
         lines.push("Proven:".to_owned());
         lines.extend(self.proven().iter().map(|line| format!("  + {line}")));
+        if !self.attestations.is_empty() {
+            lines.push("Attested, by the word of whoever signed it:".to_owned());
+            let attested = self.attestations.iter().flat_map(attestation_lines);
+            lines.extend(attested.map(|line| format!("  * {line}")));
+        }
         lines.push("Not proven:".to_owned());
         lines.extend(self.not_proven().iter().map(|line| format!("  - {line}")));
         lines.join("\n")

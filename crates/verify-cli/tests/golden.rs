@@ -15,9 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ed25519_dalek::SigningKey;
+use proofmark_types::attestation::{
+    Attestation, CheckResult, CheckStatus, ReceiptCount, SUBJECT_CHECKS, SampleCount,
+    SignedAttestation, Subjects,
+};
 use proofmark_types::manifest::SetupKind;
-use proofmark_types::receipt::RecordValue;
-use proofmark_types::{Digest, Envelope, IntTensor, Receipt};
+use proofmark_types::receipt::{RecordValue, Software};
+use proofmark_types::{Digest, Envelope, IntTensor, Manifest, Receipt};
 use serde_json::Value;
 
 const PACKAGE: &str = "sha256:0d2a55c2407d29b438b3bfd8c2a518d663250627e9638508ac2c344536491399";
@@ -264,4 +268,161 @@ fn no_changed_byte_is_accepted() {
     }
     fs::write(&path, [bytes.as_slice(), b"\n"].concat()).unwrap();
     Run::of(&path).refused(1, "receipt-not-canonical");
+}
+
+/// An auditor of these tests, by number.
+fn auditor(number: u8) -> (SigningKey, String) {
+    let key = SigningKey::from_bytes(&[number; 32]);
+    let public = Digest::from_bytes(key.verifying_key().to_bytes()).to_hex();
+    (key, format!("0x{public}"))
+}
+
+/// What an auditor might say of the golden package.
+fn attested(key: &SigningKey, change: impl FnOnce(&mut Attestation)) -> Vec<u8> {
+    let manifest = fs::read(golden("manifest.json")).unwrap();
+    let package = Digest::of(&manifest);
+    let manifest = Manifest::parse(&manifest).unwrap();
+    let check = |(id, status): (&str, _)| CheckResult {
+        id: id.to_owned(),
+        status,
+    };
+    let passed = SUBJECT_CHECKS.map(|id| (id, CheckStatus::Pass));
+    let open = [("log-inclusion", CheckStatus::NotChecked)];
+    let mut attestation = Attestation {
+        subjects: Subjects::of(package, &manifest).unwrap(),
+        report: Digest::of(b"a report"),
+        software: Software {
+            name: "proofmark".to_owned(),
+            version: "0.1.0".to_owned(),
+        },
+        setup_kind: SetupKind::SingleParty,
+        checks: passed.into_iter().chain(open).map(check).collect(),
+        receipts: ReceiptCount {
+            given: 2,
+            accepted: 2,
+        },
+        samples: SampleCount {
+            eligible: 2,
+            computed: 1,
+        },
+        statement: "We saw the weights on the operator's premises.".to_owned(),
+        audited_at: 1_790_000_000,
+        auditor: key.verifying_key().to_bytes(),
+    };
+    change(&mut attestation);
+    let signed = SignedAttestation::sign(attestation, key).unwrap();
+    signed.to_bytes().unwrap()
+}
+
+/// The committed attestation holds for ever. `UPDATE_EXPECT=1` writes it anew.
+#[test]
+fn the_golden_attestation_holds() {
+    let receipt = golden("receipt.json");
+    let path = golden("attestation.json");
+    let (key, public) = auditor(11);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, attested(&key, |_| {})).unwrap();
+    }
+    assert_eq!(fs::read(&path).unwrap(), attested(&key, |_| {}));
+    let path = path.to_str().unwrap();
+    let arguments = ["--attestation", path, "--auditor-key", &public];
+    let run = |more: &[&str]| {
+        let more = [&arguments[..], more].concat();
+        Run {
+            more: &more,
+            ..Run::of(&receipt)
+        }
+        .run()
+    };
+    let (exit, stdout) = run(&["--json"]);
+    assert_eq!(exit, 0, "{stdout}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let said = &report["attestations"][0];
+    assert_eq!(said["auditor"], *public);
+    assert_eq!(said["pass"], serde_json::json!(SUBJECT_CHECKS));
+    assert_eq!(said["not_checked"], serde_json::json!(["log-inclusion"]));
+    assert_eq!(said["samples"]["computed"], 1);
+    let (exit, text) = run(&[]);
+    assert_eq!(exit, 0);
+    for part in [
+        "Attested, by the word of whoever signed it:",
+        "\"We saw the weights on the operator's premises.\"",
+        "checked and right: package-manifest, circuit-model",
+        "not checked: log-inclusion",
+        "audited at 2026-09-21T14:13:20Z",
+        "the setup was single-party",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Nothing is said of what was not asked.
+    let (_, stdout) = Run::of(&receipt).run();
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["attestations"], serde_json::json!([]));
+}
+
+#[test]
+fn an_attestation_that_does_not_hold_is_no_acceptance() {
+    let receipt = golden("receipt.json");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("attestation.json");
+    let file = path.to_str().unwrap();
+    let ((key, public), (stranger, theirs)) = (auditor(11), auditor(12));
+    let refused = |bytes: &[u8], keys: &[&str], exit: i32, code: &str| {
+        fs::write(&path, bytes).unwrap();
+        let mut more = vec!["--json", "--attestation", file];
+        more.extend(keys.iter().flat_map(|key| ["--auditor-key", *key]));
+        let run = Run {
+            more: &more,
+            ..Run::of(&receipt)
+        };
+        run.refused(exit, code);
+    };
+    let honest = attested(&key, |_| {});
+    let mismatch = "attestation-auditor-mismatch";
+    refused(&honest, &[&theirs], 1, mismatch);
+    refused(&attested(&stranger, |_| {}), &[&public], 1, mismatch);
+    refused(&honest, &[&public, &theirs], 1, "attestation-missing");
+    let mismatch = "attestation-mismatch";
+    let other = attested(&key, |a| a.subjects.package = Digest::of(b"another"));
+    refused(&other, &[&public], 1, mismatch);
+    let other = attested(&key, |a| a.subjects.verifying_key = Digest::of(b"another"));
+    refused(&other, &[&public], 1, mismatch);
+    let other = attested(&key, |a| a.setup_kind = SetupKind::Ceremony);
+    refused(&other, &[&public], 1, mismatch);
+    let text = String::from_utf8(honest.clone()).unwrap();
+    let sig = text.find("\"sig\":\"").unwrap() + 8;
+    let flipped = if text[sig..].starts_with('A') {
+        "B"
+    } else {
+        "A"
+    };
+    let mut changed = text.clone();
+    changed.replace_range(sig..=sig, flipped);
+    refused(
+        changed.as_bytes(),
+        &[&public],
+        1,
+        "attestation-signature-invalid",
+    );
+    refused(
+        &[&honest[..], b"\n"].concat(),
+        &[&public],
+        1,
+        "attestation-not-canonical",
+    );
+    let receipt_bytes = fs::read(golden("receipt.json")).unwrap();
+    refused(&receipt_bytes, &[&public], 1, "attestation-unsupported");
+    refused(&vec![b' '; 1 << 17], &[&public], 3, "file-too-large");
+
+    // A key without an attestation, an attestation without a key.
+    let run = Run {
+        more: &["--json", "--auditor-key", &public],
+        ..Run::of(&receipt)
+    };
+    run.refused(1, "attestation-missing");
+    let run = Run {
+        more: &["--json", "--attestation", file],
+        ..Run::of(&receipt)
+    };
+    assert_eq!(run.run().0, 2);
 }

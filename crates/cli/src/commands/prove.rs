@@ -85,6 +85,7 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
         verdict,
         openings: expectations.openings,
         logged: None,
+        attestations: Vec::new(),
     };
     // First what cannot be had again.
     save_openings(openings.as_deref(), &verified.openings)?;

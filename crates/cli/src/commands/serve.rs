@@ -1,5 +1,6 @@
 //! `proofmark serve`: every sealed package of a folder behind one HTTP service.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ const DATABASE: &str = "proofmark.sqlite";
 /// A loaded package as the service wants it.
 struct Backend {
     engine: Engine,
+    attestations: BTreeMap<String, Vec<u8>>,
     key: Arc<ServiceKey>,
 }
 
@@ -47,6 +49,10 @@ impl ProvingBackend for Backend {
 
     fn verifying_key_bytes(&self) -> &[u8] {
         self.engine.verifying_key_bytes()
+    }
+
+    fn attestations(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.attestations
     }
 
     fn prove(&self, request: ProveRequest) -> Result<Proven, BackendError> {
@@ -117,8 +123,12 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
             engine.manifest().version,
             engine.package().digest()
         ));
-        let key = Arc::clone(&key);
-        backends.push(Arc::new(Backend { engine, key }));
+        let attestations = engine.package().attestations().or_fail()?;
+        backends.push(Arc::new(Backend {
+            engine,
+            attestations,
+            key: Arc::clone(&key),
+        }));
     }
     output.note(&format!(
         "service key {} ({})",
@@ -226,6 +236,7 @@ fn server_failure(error: &ServerError) -> Failure {
         ServerError::Config { .. }
         | ServerError::NotSealed { .. }
         | ServerError::DuplicateModel { .. } => Exit::Usage,
+        ServerError::Attestation { .. } => Exit::Rejected,
         ServerError::Log { source } => return log_failure(source),
         _ => Exit::Environment,
     };

@@ -1,6 +1,7 @@
 //! The table of contents of the API. Adding an endpoint: a handler with `#[utoipa::path]` and one
 //! line here; then `UPDATE_EXPECT=1 cargo nextest run -p proofmark-server openapi`.
 
+mod attestations;
 mod health;
 mod infer;
 mod log;
@@ -64,6 +65,8 @@ fn documented() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(models::get_model))
         .routes(routes!(models::get_manifest))
         .routes(routes!(models::get_verifying_key))
+        .routes(routes!(attestations::list_attestations))
+        .routes(routes!(attestations::get_attestation))
         .routes(routes!(receipts::get_receipt))
         .routes(routes!(log::get_tlog_proof))
         .routes(routes!(verify::verify))

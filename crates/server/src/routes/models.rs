@@ -201,6 +201,8 @@ pub(crate) struct PackageSummary {
     manifest_url: String,
     /// Where the verifying key is.
     verifying_key_url: String,
+    /// Where the attestations of audits are listed.
+    attestations_url: String,
 }
 
 fn summary(shared: &Shared, model: &Served) -> PackageSummary {
@@ -217,6 +219,7 @@ fn summary(shared: &Shared, model: &Served) -> PackageSummary {
         setup_kind: model.sealed.setup_kind.name(),
         manifest_url: format!("{base}/manifest?version={version}"),
         verifying_key_url: format!("{base}/verifying-key?version={version}"),
+        attestations_url: format!("{base}/attestations?version={version}"),
     }
 }
 
@@ -250,9 +253,14 @@ pub(crate) struct VersionQuery {
     version: Option<String>,
 }
 
-type VersionOf = Result<Query<VersionQuery>, QueryRejection>;
+pub(super) type VersionOf = Result<Query<VersionQuery>, QueryRejection>;
 
-fn find<'a>(shared: &'a Shared, name: &str, query: VersionOf) -> Result<&'a Arc<Served>, Problem> {
+/// The model of this name, and of this version when one is named.
+pub(super) fn find<'a>(
+    shared: &'a Shared,
+    name: &str,
+    query: VersionOf,
+) -> Result<&'a Arc<Served>, Problem> {
     let Query(VersionQuery { version }) =
         query.map_err(|e| Problem::client("parameter-invalid", e.body_text()))?;
     shared.registry.find(name, version.as_deref())

@@ -4,6 +4,7 @@
 //! key's trapdoor is known here, and whoever knows it can simulate a proof of any statement. So
 //! receipts of these tests pass the real verifier, while nothing is said about proving.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     manifest: Manifest,
     bytes: Vec<u8>,
     key: Vec<u8>,
+    attestations: BTreeMap<String, Vec<u8>>,
     pub(crate) behaviour: Mutex<Behaviour>,
     gate: Mutex<bool>,
     moved: Condvar,
@@ -86,6 +88,7 @@ impl Engine {
             bytes: manifest.to_bytes().unwrap(),
             manifest,
             key,
+            attestations: BTreeMap::new(),
             behaviour: Mutex::new(Behaviour::Prove),
             gate: Mutex::new(true),
             moved: Condvar::new(),
@@ -235,6 +238,10 @@ impl ProvingBackend for Engine {
 
     fn verifying_key_bytes(&self) -> &[u8] {
         &self.key
+    }
+
+    fn attestations(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.attestations
     }
 
     fn prove(&self, request: ProveRequest) -> Result<Proven, BackendError> {
