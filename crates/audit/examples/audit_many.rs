@@ -74,6 +74,8 @@ fn main() -> Outcome<()> {
         receipts: Vec::new(),
         openings: Vec::new(),
         not_before: None,
+        phase1: None,
+        contributions: Vec::new(),
         log: None,
         samples: 100,
         data: None,

@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | package | `package` | digests of all files |
 //! | circuit | `circuit` | the circuit, from the integer model |
-//! | setup | `setup` | what the keys, the transcript and the circuit say of each other |
+//! | setup | `setup`, `ceremony` | what the keys, the transcript, the circuit and the powers of tau say of each other |
 //! | receipts | `receipts`, `openings`, `conduct` | public inputs, proofs (one batch), signatures; hidden values; replays, contradictions and times |
 //! | log | `log` | inclusion, consistency, revocations |
 //! | samples | `samples` | outputs of some receipts, in ONNX Runtime and in the evaluator |
@@ -72,6 +72,11 @@ pub struct Request {
     pub openings: Vec<PathBuf>,
     /// Unix seconds before which there was no such package, as far as the auditor knows.
     pub not_before: Option<u64>,
+    /// The powers of tau that a ceremony's keys began from: a `.ptau` file, from a source that the
+    /// auditor trusts no more than the operator; it is verified.
+    pub phase1: Option<PathBuf>,
+    /// Hashes of contributions that must be part of the keys, as their makers published them.
+    pub contributions: Vec<Vec<u8>>,
     /// What the auditor has of the transparency log.
     pub log: Option<LogEvidence>,
     /// How many receipts to compute again, at most.
@@ -127,7 +132,15 @@ pub fn audit(request: &Request, progress: &dyn Progress) -> Result<Report, Audit
         if !signers.is_empty() {
             signers.extend(log.iter().flat_map(Log::service_keys));
         }
-        let trusted = setup::check(request, signers, &package, &sealed, circuit, &mut findings);
+        let trusted = setup::check(
+            request,
+            signers,
+            &package,
+            &sealed,
+            circuit,
+            progress,
+            &mut findings,
+        );
         next();
         let receipts = receipts::check(request, trusted.as_ref(), &mut findings)?;
         conduct::check(request, &receipts, &mut findings);

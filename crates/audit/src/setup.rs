@@ -3,6 +3,7 @@
 use proofmark_gadgets::Circuit;
 use proofmark_ops::{Plan, Salts, TensorInfo};
 use proofmark_package::Package;
+use proofmark_prover::ceremony::CeremonyRecord;
 use proofmark_prover::{LoadedKey, Prover, ProverError, Transcript, key_file};
 use proofmark_types::digest::DigestStream;
 use proofmark_types::manifest::{Sealed, SetupKind, Visibility};
@@ -11,10 +12,10 @@ use proofmark_verifier::{Pins, TrustedPackage, encode_verifying_key};
 
 use ark_ff::PrimeField as _;
 
-use crate::Request;
 use crate::ceremony;
 use crate::check::Check;
 use crate::finding::{Finding, Findings};
+use crate::{Progress, Request};
 
 /// Proofs made to see whether the keys are the circuit's.
 const TRIALS: u64 = 2;
@@ -31,11 +32,25 @@ pub(crate) fn check(
     package: &Package,
     sealed: &Sealed,
     circuit: Option<(&Plan, &Circuit)>,
+    progress: &dyn Progress,
     findings: &mut Findings,
 ) -> Option<TrustedPackage> {
     let verifying = verifying_key(signers, package, sealed, findings);
-    transcript(package, sealed, findings);
+    let ceremony = transcript(package, sealed, findings);
     let key = proving_key(package, sealed, findings);
+    if let Some(record) = &ceremony {
+        let claim = ceremony::Claim {
+            record,
+            sealed,
+            backend: package.manifest().compiler.backend,
+            verifying: package.read(&sealed.verifying_key).ok(),
+            key: key.as_ref().map(|loaded| &loaded.key),
+            circuit: circuit.map(|(_, circuit)| circuit),
+        };
+        findings.add(ceremony::check(request, &claim, progress));
+    } else if sealed.setup_kind == SetupKind::SingleParty && !request.contributions.is_empty() {
+        findings.add(ceremony::none());
+    }
     if let Some(key) = key {
         findings.add(match circuit {
             Some((plan, circuit)) => proves(request, plan, circuit, key),
@@ -110,7 +125,13 @@ fn verifying_key(
     }
 }
 
-fn transcript(package: &Package, sealed: &Sealed, findings: &mut Findings) {
+/// The record of a ceremony, if keys of one are claimed and nothing contradicts it so far: who could
+/// forge is then for [`ceremony::check`] to say.
+fn transcript(
+    package: &Package,
+    sealed: &Sealed,
+    findings: &mut Findings,
+) -> Option<CeremonyRecord> {
     let check = Check::SetupTranscript;
     if !present(package, &sealed.transcript.file) {
         findings.not_reached(
@@ -119,7 +140,7 @@ fn transcript(package: &Package, sealed: &Sealed, findings: &mut Findings) {
              keys were made.",
             "ask the operator for it; its digest stands in the manifest",
         );
-        return;
+        return None;
     }
     let transcript = package
         .read(&sealed.transcript)
@@ -140,7 +161,7 @@ fn transcript(package: &Package, sealed: &Sealed, findings: &mut Findings) {
                 .evidence("reason", reason)
                 .evidence("code", code),
             );
-            return;
+            return None;
         }
     };
     let compared = transcript.verify(
@@ -177,17 +198,17 @@ fn transcript(package: &Package, sealed: &Sealed, findings: &mut Findings) {
             .evidence("transcript", transcript.kind.name())
             .evidence("manifest", sealed.setup_kind.name()),
         );
-        return;
+        return None;
     }
-    findings.add(match sealed.setup_kind {
-        SetupKind::SingleParty => Finding::pass(
+    if sealed.setup_kind == SetupKind::SingleParty {
+        findings.add(Finding::pass(
             Check::SetupKind,
             format!(
                 "Manifest and transcript agree that the setup was single-party. {SINGLE_PARTY}"
             ),
-        ),
-        SetupKind::Ceremony => ceremony::check(sealed),
-    });
+        ));
+    }
+    transcript.ceremony
 }
 
 fn proving_key(package: &Package, sealed: &Sealed, findings: &mut Findings) -> Option<LoadedKey> {

@@ -269,6 +269,12 @@ pub(crate) struct AuditArgs {
     /// that state an earlier one were dated back
     #[arg(long, value_name = "DAY", value_parser = day)]
     pub(crate) not_before: Option<u64>,
+    /// The powers of tau that a ceremony's keys began from: with them the proving key is derived again
+    #[arg(long, value_name = "FILE.ptau")]
+    pub(crate) phase1: Option<PathBuf>,
+    /// Hash that a contributor to a ceremony's keys published: they must have it; may be repeated
+    #[arg(long, value_name = "HASH", value_parser = crate::commands::ceremony::hash)]
+    pub(crate) contribution: Vec<Vec<u8>>,
     /// Public key of the transparency log, NAME+ID+KEY, from a source that you trust
     #[arg(long, value_name = "VKEY")]
     pub(crate) log_key: Option<VerifierKey>,

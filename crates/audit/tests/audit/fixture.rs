@@ -105,6 +105,8 @@ impl Case {
             receipts: vec![receipts],
             openings: Vec::new(),
             not_before: None,
+            phase1: None,
+            contributions: Vec::new(),
             log: None,
             samples: 8,
             data: None,

@@ -45,6 +45,8 @@ pub(crate) fn run(args: &AuditArgs, output: Output) -> Result<(), Failure> {
         receipts: args.receipts.clone(),
         openings: args.openings.clone(),
         not_before: args.not_before,
+        phase1: args.phase1.clone(),
+        contributions: args.contribution.clone(),
         log: args.log_key.as_ref().map(|key| LogEvidence {
             key: key.clone(),
             folders: args.log.clone(),
