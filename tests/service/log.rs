@@ -405,6 +405,146 @@ fn a_log_that_lacks_what_was_handed_out_is_not_used() {
     second.refused(3, "log-locked");
     stop(&mut alone.service);
     fs::remove_dir_all(alone.data.path().join("log")).unwrap();
+    let detail = run(&mut start.command()).refused(1, "log-shrank");
+    assert!(detail.contains("restore the folder"), "{detail}");
+    // The database knows it as well.
+    fs::remove_file(alone.data.path().join("log.checkpoint")).unwrap();
     let detail = run(&mut start.command()).refused(3, "log-behind-store");
     assert!(detail.contains("restore the folder"), "{detail}");
+}
+
+/// Over HTTP, without a listing: whoever mirrors regularly sees when history is rewritten.
+#[test]
+fn a_mirror_follows_a_log_that_only_grows() {
+    let mut alone = alone(RISK, &[]);
+    let log_key = alone.service.log_key().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("mirror");
+    let mirror = |url: &str| {
+        run(proofmark(&[
+            "log",
+            "mirror",
+            "--json",
+            "--url",
+            url,
+            "--log-key",
+            &log_key,
+        ])
+        .arg("--out")
+        .arg(&out))
+    };
+    let ask = |service: &Service, sample: usize| {
+        let reply = service.infer(RISK, &alone.model.request(sample));
+        envelope(service, &reply)
+    };
+    let (bytes, receipt) = ask(&alone.service, 0);
+    let first = mirror(alone.service.url());
+    assert_eq!(first.exit, 0, "{first:?}");
+    assert_eq!(
+        (&first.json()["size"], &first.json()["before"]),
+        (&1.into(), &0.into())
+    );
+    // An older state of the log goes another way.
+    let (log, fork) = (alone.data.path().join("log"), folder.path().join("fork"));
+    fs::create_dir(&fork).unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args([&log, &alone.data.path().join("service_key"), &fork])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    for sample in 1..4 {
+        ask(&alone.service, sample);
+    }
+    let second = mirror(alone.service.url()).json();
+    assert_eq!((&second["size"], &second["before"]), (&4.into(), &1.into()));
+    let again = mirror(alone.service.url()).json();
+    assert_eq!((&again["size"], &again["files"]), (&4.into(), &0.into()));
+    let forked = Service::start(Start {
+        packages: alone.packages.path(),
+        data: &fork,
+        more: &[],
+    });
+    for sample in 4..8 {
+        ask(&forked, sample);
+    }
+    mirror(forked.url()).refused(1, "tlog-inconsistent");
+    assert!(out.join("checkpoint.refused").is_file());
+    // What the mirror has stands, and serves who verifies.
+    stop(&mut alone.service);
+    let kept = folder.path().join("receipt");
+    fs::write(&kept, bytes).unwrap();
+    let signer = format!("0x{}", hex::encode(receipt.receipt().signer));
+    let place = out.display().to_string();
+    let whole = [
+        "--log",
+        &place,
+        "--log-key",
+        &log_key,
+        "--service-key",
+        &signer,
+    ];
+    assert_eq!(
+        verified(&alone.model, &kept, &whole).unwrap()["log"]["size"],
+        4
+    );
+    // Another log's key, and nobody there.
+    let other = run(proofmark(&[
+        "log",
+        "mirror",
+        "--url",
+        forked.url(),
+        "--log-key",
+        &log_key,
+    ])
+    .args(["--json", "--witness-key", &log_key])
+    .arg("--out")
+    .arg(&out));
+    other.refused(2, "log-key-invalid");
+    mirror("http://127.0.0.1:1").refused(3, "service-unreachable");
+}
+
+/// Clients that leave at any moment: the log holds whatever was proven for them, and the next one
+/// is served.
+#[test]
+fn who_leaves_takes_nothing_out_of_the_log() {
+    use std::io::Write as _;
+    let mut alone = alone(RISK, &[]);
+    let address = alone
+        .service
+        .url()
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
+    let mut random = proofmark_tests::Random::new(0x1EAF);
+    for sample in 0..12 {
+        let body = alone.model.request(sample % 8).to_string();
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        write!(
+            stream,
+            "POST /v2/models/{RISK}/infer HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let stay = random.between(0, 60_000) as u64;
+        std::thread::sleep(std::time::Duration::from_micros(stay));
+        drop(stream.shutdown(std::net::Shutdown::Both));
+    }
+    let policy = policy(&alone.service);
+    let reply = alone.service.infer(RISK, &alone.model.request(0));
+    let (bytes, last) = envelope(&alone.service, &reply);
+    tlog_proof(&reply).verify(&entry(&last), &policy).unwrap();
+    stop(&mut alone.service);
+    let stored = crate::stored(alone.data.path(), RISK);
+    assert!(stored.contains(&bytes));
+    let reader = reader(&alone, &policy);
+    let logged: Vec<Vec<u8>> = reader
+        .raw_entries(0..reader.size())
+        .map(|item| item.unwrap().1)
+        .collect();
+    assert_eq!(logged.len(), stored.len());
+    for receipt in stored {
+        assert!(logged.contains(&entry(&Envelope::parse(&receipt).unwrap())));
+    }
 }

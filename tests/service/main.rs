@@ -7,6 +7,7 @@ mod bad_input;
 mod conformance;
 mod crash;
 mod hostile;
+mod independent;
 mod infer;
 mod limits;
 mod log;

@@ -154,6 +154,195 @@ fn private(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// A backup of the log's folder that holds every receipt, and not the revocation after them.
+#[test]
+fn a_revocation_is_not_lost_with_an_older_folder() {
+    let mut alone = alone(RISK, &[]);
+    let key = keep(&alone, 0, "a");
+    let (folder, backup) = (
+        alone.data.path().join("log"),
+        alone.data.path().join("backup"),
+    );
+    copy(&folder, &backup);
+    let subject = format!("package={}", alone.model.digest);
+    let revoked = log(&alone, "revoke", &["--subject", &subject, "--reason", "x"]);
+    assert_eq!(revoked.exit, 0, "{revoked:?}");
+    stop(&mut alone);
+    fs::remove_dir_all(&folder).unwrap();
+    fs::rename(&backup, &folder).unwrap();
+    let older = Start {
+        packages: alone.packages.path(),
+        data: alone.data.path(),
+        more: &[],
+    };
+    let detail = run(&mut older.command()).refused(1, "log-shrank");
+    assert!(detail.contains("restore the folder"), "{detail}");
+    log(&alone, "revoke", &["--subject", &subject, "--reason", "x"]).refused(1, "log-shrank");
+    // A verifier with the older copy cannot know; it is told how far it is told.
+    let report = verified(&alone, "a", &key).unwrap();
+    let said = report.to_string();
+    assert!(
+        said.contains("as far as this copy of the log goes"),
+        "{said}"
+    );
+    assert!(said.contains("no witness"), "{said}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([from, to])
+        .status();
+    assert!(copied.unwrap().success());
+}
+
+/// Two histories under one key: who has a proof of the one and a copy of the other is told.
+#[test]
+fn a_proof_and_a_copy_of_two_histories_are_refused() {
+    let mut alone = alone(RISK, &[]);
+    let key = keep(&alone, 0, "a");
+    let log_key = alone.service.log_key().to_owned();
+    let (folder, fork) = (
+        alone.data.path().join("log"),
+        alone.data.path().join("fork"),
+    );
+    copy(&folder, &fork);
+    let reply = alone.service.infer(RISK, &alone.model.request(1));
+    let (bytes, _) = envelope(&alone.service, &reply);
+    let data = alone.data.path().to_owned();
+    let path = |name: &str| data.join(name);
+    fs::write(path("b"), bytes).unwrap();
+    let proof = reply.json()["tlog_proof"].as_str().unwrap().to_owned();
+    fs::write(path("b.tlog-proof"), proof).unwrap();
+    let proof = path("b.tlog-proof").display().to_string();
+    stop(&mut alone);
+    // The operator shows others a log in which something else stands before this receipt.
+    let place = |i: u8| {
+        proofmark_log::Entry::Receipt(proofmark_log::ReceiptEntry {
+            receipt: proofmark_types::Digest::of(&[i]),
+            package: alone.model.digest,
+            proved_at: 1,
+        })
+    };
+    let envelope = proofmark_types::Envelope::parse(&fs::read(path("b")).unwrap()).unwrap();
+    let own = proofmark_log::Entry::Receipt(proofmark_log::ReceiptEntry::of(&envelope).unwrap());
+    let forked = proofmark_log::Log::open(&fork, &proofmark_log::Options::default()).unwrap();
+    forked.append_all(&[place(0), own]).unwrap();
+    drop(forked);
+    let verify = |folder: &Path, more: &[&str]| {
+        let folder = folder.display().to_string();
+        let base = [
+            "--log",
+            &folder,
+            "--log-key",
+            &log_key,
+            "--service-key",
+            &key,
+        ];
+        alone.model.verify(&path("b"), &[&base[..], more].concat())
+    };
+    let with_proof = ["--tlog-proof", proof.as_str()];
+    assert_eq!(verify(&folder, &with_proof).exit, 0);
+    assert_eq!(verify(&fork, &[]).exit, 0, "one history alone looks whole");
+    verify(&fork, &with_proof).refused(1, "tlog-inconsistent");
+}
+
+/// What was stored and not logged when the service ended stands before the rotation that follows.
+#[test]
+fn a_rotation_comes_behind_the_receipts_of_its_key() {
+    use proofmark_store::{ReceiptRecord, Store};
+    let mut alone = alone(RISK, &[]);
+    let old = keep(&alone, 0, "a");
+    stop(&mut alone);
+    let path = alone.data.path().join("b");
+    let proven = run(proofmark(&["prove", "--json", "--sample", "1"])
+        .arg("--package")
+        .arg(alone.packages.path().join(RISK))
+        .arg("--input")
+        .arg(proofmark_tests::samples::folder(RISK).join("heldout.npz"))
+        .arg("--data")
+        .arg(alone.data.path())
+        .arg("--receipt")
+        .arg(&path));
+    assert_eq!(proven.exit, 0, "{proven:?}");
+    let bytes = fs::read(&path).unwrap();
+    let envelope = proofmark_types::Envelope::parse(&bytes).unwrap();
+    let record = ReceiptRecord {
+        id: envelope.receipt_id(),
+        model: RISK.to_owned(),
+        package_digest: alone.model.digest,
+        statement_digest: envelope.receipt().statement_digest().unwrap(),
+        envelope: bytes,
+        created_at: 0,
+        log_index: None,
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let database = alone.data.path().join("proofmark.sqlite");
+        let store = Store::open(&database).await.unwrap();
+        store.insert_receipt(&record).await.unwrap();
+        store.close().await;
+    });
+    assert_eq!(log(&alone, "rotate", &[]).exit, 0);
+    alone.service = start(&alone, &[]);
+    let report = verified(&alone, "b", &old).unwrap();
+    assert_eq!(report["log"]["index"], 1);
+    let whole = verify_log(&alone, &old, &[]).json();
+    assert_eq!(whole["entries"], json!({ "receipt": 2, "rotation": 1 }));
+}
+
+/// `proofmark infer` with a copy of the log honours what that revokes, and what it rotates to.
+#[test]
+fn the_client_honours_the_copy_of_the_log_that_it_is_given() {
+    let mut alone = alone(RISK, &[]);
+    let old = keep(&alone, 0, "a");
+    stop(&mut alone);
+    assert_eq!(log(&alone, "rotate", &[]).exit, 0);
+    alone.service = start(&alone, &[]);
+    let log_key = alone.service.log_key().to_owned();
+    let folder = alone.data.path().join("log").display().to_string();
+    let ask = |alone: &Alone, log: &str| {
+        run(
+            proofmark(&["infer", "--json", "--model", RISK, "--sample", "2"])
+                .args(["--url", alone.service.url()])
+                .args(["--package-digest", &alone.model.digest.to_string()])
+                .args(["--log-key", &log_key, "--service-key", &old, "--log", log])
+                .arg("--package")
+                .arg(alone.packages.path().join(RISK))
+                .arg("--input")
+                .arg(proofmark_tests::samples::folder(RISK).join("heldout.npz")),
+        )
+    };
+    // Rotated: the pinned key leads to the one that signs now; an older copy and the log itself.
+    let mirror = alone.data.path().join("mirror");
+    copy(&alone.data.path().join("log/public"), &mirror);
+    let mirror = mirror.display().to_string();
+    for place in [&mirror, &folder] {
+        let answer = ask(&alone, place);
+        assert_eq!(answer.exit, 0, "{answer:?}");
+        assert_eq!(answer.json()["signature"]["status"], "valid-pinned");
+        assert_eq!(answer.json()["log"]["advisories"], json!([]));
+    }
+    // A service that goes on answering with what it revoked, as a dishonest one would: here the
+    // revocation is in the auditor's copy alone.
+    stop(&mut alone);
+    let copied = alone.data.path().join("copy");
+    copy(&alone.data.path().join("log"), &copied);
+    let subject = format!("package={}", alone.model.digest);
+    let revoked = run(proofmark(&["log", "revoke", "--json"])
+        .arg("--data")
+        .arg(alone.data.path())
+        .arg("--log")
+        .arg(&copied)
+        .args(["--subject", &subject, "--reason", "unsound"]));
+    assert_eq!(revoked.exit, 0, "{revoked:?}");
+    fs::remove_file(alone.data.path().join("log.checkpoint")).unwrap();
+    alone.service = start(&alone, &[]);
+    let copied = copied.display().to_string();
+    for _ in 0..2 {
+        ask(&alone, &copied).refused(1, "log-revoked");
+    }
+}
+
 #[test]
 fn receipts_outlive_the_key_that_signed_them() {
     let mut alone = alone(RISK, &[]);

@@ -373,6 +373,9 @@ pub(crate) struct InferArgs {
     /// The transparency log that must hold the receipt.
     #[command(flatten)]
     pub(crate) log: LogKeyArgs,
+    /// A copy of the transparency log, older than the answer: what it revokes is rejected
+    #[arg(long = "log", value_name = "DIR", requires_all = ["log_key", "service_key"])]
+    pub(crate) log_copy: Option<PathBuf>,
     /// Where to write the proof that the receipt is logged (default: beside the receipt,
     /// RECEIPT.tlog-proof)
     #[arg(long, value_name = "FILE")]

@@ -342,8 +342,13 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Checks that the log holds what the store says it does, and logs what is stored only.
-async fn reconcile(log: &Arc<Log>, store: &Store) -> Result<(), ServerError> {
+/// Checks that the log holds what the store says it does, and logs what is stored only: what a
+/// service does when it starts, and who replaces its key must do before.
+///
+/// # Errors
+/// [`ServerError::LogBehind`] for a log that lacks a receipt that was handed out,
+/// [`ServerError::Store`], [`ServerError::Log`], [`ServerError::StoredReceipt`].
+pub async fn reconcile(log: &Arc<Log>, store: &Store) -> Result<(), ServerError> {
     let failed = |source| ServerError::Store { source };
     let from = match store.last_logged().await.map_err(failed)? {
         None => 0,

@@ -32,7 +32,7 @@ mod worker;
 pub use backend::ProvingBackend;
 pub use config::ServerConfig;
 pub use error::ServerError;
-pub use journal::{Cosign, OpenLog, TransparencyLog};
+pub use journal::{Cosign, OpenLog, TransparencyLog, reconcile};
 pub use routes::openapi;
 pub use service::{Listening, Service, serve};
 pub use witness::serve_witness;

@@ -120,6 +120,9 @@ async fn store_and_log(
     let logging = Instant::now();
     let inclusion = shared.log.append(entry).await?;
     let logged = logging.elapsed();
+    // A revocation that came while this was proven stands in the log before or right behind it:
+    // verifiers refuse the receipt, so nobody is told that it is good.
+    shared.log.check_model(&model)?;
     let body = plan.write(&model, &checked, &inclusion)?;
     let answer = key.map(|(key, request_digest)| NewAnswer {
         key,

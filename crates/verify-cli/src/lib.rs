@@ -19,7 +19,10 @@ pub use command::{Request, Verified, VerifyArgs, verify};
 pub use failure::{Exit, Failure};
 pub use files::{MAX_KEY_BYTES, read_bounded};
 pub use hex::{bytes_from_hex, bytes_to_hex};
-pub use logged::{LogArgs, LogKeyArgs, Logged, check_proof, log_failure, log_folder, open_log};
+pub use logged::{
+    LogArgs, LogKeyArgs, Logged, check_proof, check_proof_with_log, log_failure, log_folder,
+    open_log,
+};
 pub use opening::{OpenArgs, Opened, open, read_openings};
 pub use proofmark_types::time::utc;
 pub use report::Report;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use proofmark_log::{Entry, Folder, LogError, Objection, Reader, ReceiptEntry};
+use proofmark_log::{Entry, Folder, LogError, Objection, Reader, ReceiptEntry, Scan};
 use proofmark_tlog::proof::MAX_PROOF_BYTES;
 use proofmark_tlog::{Cosignature, KeyKind, Policy, TlogError, TlogProof, VerifierKey};
 use proofmark_types::time::utc;
@@ -105,15 +105,19 @@ impl LogArgs {
         let proven = match &self.tlog_proof {
             Some(path) => {
                 let proof = read_bounded(path, MAX_PROOF_BYTES)?;
-                Some(check_proof(&policy, &proof, envelope)?)
+                Some((check_proof(&policy, &proof, envelope)?, proof))
             }
             None => None,
         };
         match (&self.log, service_key, proven) {
-            (Some(folder), Some(service_key), _) => {
-                check_log(&policy, folder, envelope, service_key).map(Some)
+            (Some(folder), Some(service_key), proven) => {
+                let logged = check_log(&policy, folder, envelope, service_key)?;
+                if let Some((_, proof)) = &proven {
+                    one_history(&policy, &open_log(&policy, folder)?, proof)?;
+                }
+                Ok(Some(logged))
             }
-            (None, _, Some(proven)) => Ok(Some(proven)),
+            (None, _, Some((proven, _))) => Ok(Some(proven)),
             _ => Err(Failure::usage(
                 "log-evidence-missing",
                 "--log-key needs something to check: give --tlog-proof, or --log and --service-key",
@@ -141,6 +145,80 @@ pub fn check_proof(policy: &Policy, proof: &[u8], envelope: &[u8]) -> Result<Log
     })
 }
 
+/// Checks that a receipt's own proof shows it in the log, and hears what a copy of the log, which may
+/// be older than the receipt, holds against it.
+///
+/// # Errors
+/// As [`check_proof`], and exit 1 when the copy speaks against the receipt, holds what cannot be
+/// honoured, or is of another history than the proof.
+pub fn check_proof_with_log(
+    policy: &Policy,
+    proof: &[u8],
+    envelope: &[u8],
+    folder: &Path,
+    service_key: &[u8; 32],
+) -> Result<Logged, Failure> {
+    let proven = check_proof(policy, proof, envelope)?;
+    let reader = open_log(policy, folder)?;
+    if proven.index < reader.size() {
+        let logged = check_log(policy, folder, envelope, service_key)?;
+        one_history(policy, &reader, proof)?;
+        return Ok(logged);
+    }
+    let scan = scan(&reader, service_key)?;
+    let receipt = parse(envelope)?;
+    let digest = Digest::of(envelope);
+    let objections = scan
+        .notices
+        .judge(receipt.receipt(), &digest, Some(proven.index));
+    let advisories = not_fatal(&objections)?;
+    Ok(Logged {
+        advisories: Some(advisories),
+        ..proven
+    })
+}
+
+/// Checks that the checkpoint of a proof is a beginning of the log that the reader has, where the
+/// copy is not the older of the two.
+fn one_history(policy: &Policy, reader: &Reader<Folder>, proof: &[u8]) -> Result<(), Failure> {
+    let proof = TlogProof::parse(proof).map_err(|error| tlog_failure(&error))?;
+    let checkpoint = proof.checkpoint.to_string();
+    match reader.consistent_with(checkpoint.as_bytes()) {
+        Ok(_) | Err(LogError::Tlog(TlogError::Range { .. })) => Ok(()),
+        Err(error) => Err(log_failure(&error).hint(format!(
+            "{} signed two histories: keep the proof and the copy of the log, together they show it",
+            policy.log().name()
+        ))),
+    }
+}
+
+/// Reads what a log holds; nothing in it may be unreadable.
+fn scan(reader: &Reader<Folder>, service_key: &[u8; 32]) -> Result<Scan, Failure> {
+    let scan = reader
+        .scan(service_key)
+        .map_err(|error| log_failure(&error))?;
+    match scan.problems.first() {
+        None => Ok(scan),
+        Some(problem) => {
+            let message = format!("the log holds what cannot be honoured: {problem}");
+            Err(Failure::new(Exit::Rejected, problem.error.code(), message)
+                .hint("it may be a revocation: do not rely on the receipt before you know"))
+        }
+    }
+}
+
+/// What is advised, unless a receipt is not to be relied on.
+fn not_fatal(objections: &[Objection]) -> Result<Vec<String>, Failure> {
+    match objections.iter().find(|objection| objection.is_fatal()) {
+        Some(fatal) => Err(Failure::new(
+            Exit::Rejected,
+            fatal.code(),
+            fatal.to_string(),
+        )),
+        None => Ok(objections.iter().map(Objection::to_string).collect()),
+    }
+}
+
 /// Reads the whole log in a folder, looks the receipt up and hears what the log holds against it.
 fn check_log(
     policy: &Policy,
@@ -152,24 +230,11 @@ fn check_log(
     let digest = Digest::of(envelope);
     let envelope = parse(envelope)?;
     let reader = open_log(policy, folder)?;
-    let scan = reader
-        .scan(service_key)
-        .map_err(|error| log_failure(&error))?;
-    if let Some(problem) = scan.problems.first() {
-        let message = format!("the log holds what cannot be honoured: {problem}");
-        return Err(Failure::new(Exit::Rejected, problem.error.code(), message)
-            .hint("it may be a revocation: do not rely on the receipt before you know"));
-    }
+    let scan = scan(&reader, service_key)?;
     let logged = scan.receipts.get(&digest);
     let index = logged.map(|logged| logged.index);
     let objections = scan.notices.judge(envelope.receipt(), &digest, index);
-    if let Some(fatal) = objections.iter().find(|objection| objection.is_fatal()) {
-        return Err(Failure::new(
-            Exit::Rejected,
-            fatal.code(),
-            fatal.to_string(),
-        ));
-    }
+    let advisories = not_fatal(&objections)?;
     let Some(index) = index else {
         let message = format!("the log's {} entries do not hold this receipt", scan.size);
         return Err(Failure::new(Exit::Rejected, "receipt-not-logged", message)
@@ -187,7 +252,7 @@ fn check_log(
         index,
         size: scan.size,
         cosignatures: reader.cosignatures().to_vec(),
-        advisories: Some(objections.iter().map(Objection::to_string).collect()),
+        advisories: Some(advisories),
     })
 }
 

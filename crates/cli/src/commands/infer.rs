@@ -2,15 +2,17 @@
 
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use proofmark_package::{MAX_FILE_BYTES, read_bounded};
+use proofmark_tlog::Policy;
 use proofmark_types::field::fr_from_hex;
 use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Visibility};
 use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
 use proofmark_types::{IntTensor, Manifest};
-use proofmark_verifier::{Expectations, Opening, Pins, TrustedPackage};
-use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex, check_proof};
+use proofmark_verifier::{Expectations, Opening, Pins, SignatureVerdict, TrustedPackage};
+use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex, check_proof, check_proof_with_log};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -24,6 +26,11 @@ use crate::output::Output;
 
 /// Largest answer that is read: a receipt in base64 inside it, and as much again for the outputs.
 const MAX_ANSWER_BYTES: u64 = 4 * MAX_ENVELOPE_BYTES as u64;
+
+/// Time between two questions for a cosigned proof.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Code of a proof that too few of the pinned witnesses cosigned.
+const WITNESSES_MISSING: &str = "tlog-witnesses-missing";
 
 /// The parts of an answer that are used; the receipt byte for byte.
 #[derive(Deserialize)]
@@ -88,26 +95,41 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
     let expectations = Expectations {
         context: None,
         nonce: Some(nonce),
-        signer: args.service_key,
+        // With the log the key may be one that rotations lead to from the pinned one.
+        signer: args.service_key.filter(|_| args.log_copy.is_none()),
         openings,
     };
-    let verdict = package.verify(receipt, &expectations)?;
-    let logged = match (&policy, &answer.tlog_proof) {
+    let mut verdict = package.verify(receipt, &expectations)?;
+    let mut tlog_proof = answer.tlog_proof;
+    if let Some(policy) = policy.as_ref().filter(|policy| policy.quorum() > 0) {
+        let id = verdict.receipt_id.to_hex();
+        tlog_proof = Some(cosigned_proof(args, policy, &id, receipt, tlog_proof)?);
+    }
+    let logged = match (&policy, &tlog_proof) {
         (None, _) => None,
-        (Some(policy), Some(proof)) => Some(check_proof(policy, proof.as_bytes(), receipt)?),
+        (Some(policy), Some(proof)) => Some(match (&args.log_copy, &args.service_key) {
+            (Some(folder), Some(key)) => {
+                check_proof_with_log(policy, proof.as_bytes(), receipt, folder, key)?
+            }
+            _ => check_proof(policy, proof.as_bytes(), receipt)?,
+        }),
         (Some(_), None) => {
             let message = "the answer carries no proof that its receipt is logged";
             return Err(Failure::new(Exit::Rejected, "answer-malformed", message)
                 .hint("without --log-key it is not asked for"));
         }
     };
+    if let (SignatureVerdict::ValidUnpinned { key_id }, Some(_)) =
+        (verdict.signature, &args.log_copy)
+    {
+        verdict.signature = SignatureVerdict::ValidPinned { key_id };
+    }
     let verified = Verified {
         package: args.package_digest,
         manifest: manifest.clone(),
         verdict,
         openings: expectations.openings,
         logged,
-        attestations: Vec::new(),
     };
     let hidden: Vec<Opening> = verified
         .openings
@@ -119,8 +141,8 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
     if let Some(path) = &args.receipt {
         write(path, receipt)?;
     }
-    let proof_path = answer.tlog_proof.as_ref().and(proof_file(args));
-    if let (Some(path), Some(proof)) = (&proof_path, &answer.tlog_proof) {
+    let proof_path = tlog_proof.as_ref().and(proof_file(args));
+    if let (Some(path), Some(proof)) = (&proof_path, &tlog_proof) {
         write(path, proof.as_bytes())?;
     }
     let report = verified.report();
@@ -149,6 +171,46 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         );
     }
     output.result(&object, &lines.join("\n"))
+}
+
+/// A proof whose checkpoint enough witnesses cosigned. They do so after the answer, so the service is
+/// asked until it has one.
+fn cosigned_proof(
+    args: &InferArgs,
+    policy: &Policy,
+    id: &str,
+    receipt: &[u8],
+    given: Option<String>,
+) -> Result<String, Failure> {
+    let start = Instant::now();
+    let patience = Duration::from_secs(args.timeout);
+    let mut proof = given.ok_or_else(|| {
+        let message = "the answer carries no proof that its receipt is logged";
+        Failure::new(Exit::Rejected, "answer-malformed", message)
+    })?;
+    loop {
+        match check_proof(policy, proof.as_bytes(), receipt) {
+            Err(failure) if failure.code == WITNESSES_MISSING => {
+                if start.elapsed() >= patience {
+                    return Err(failure.hint(
+                        "the service's witnesses have not cosigned in time: is it started with \
+                         --witness, and are these its witnesses?",
+                    ));
+                }
+            }
+            Err(failure) => return Err(failure),
+            Ok(_) => return Ok(proof),
+        }
+        thread::sleep(ASK_AGAIN);
+        let path = format!("/v1/receipts/{id}/tlog-proof?head=cosigned");
+        let (status, body) = get(args, &path)?;
+        // Nothing is cosigned yet: 404.
+        if status == 200 {
+            proof = String::from_utf8_lossy(&body).into_owned();
+        } else if status != 404 {
+            return Err(refused(status, &body));
+        }
+    }
 }
 
 /// Where the proof of logging is written: where asked, or beside the receipt.
@@ -222,11 +284,39 @@ fn ask(args: &InferArgs, inputs: &[Input], nonce: &[u8; 32]) -> Result<Vec<u8>, 
         "parameters": { "nonce": bytes_to_hex(nonce), "receipt": "inline" },
         "inputs": inputs.iter().map(|input| &input.wire).collect::<Vec<_>>(),
     });
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    let response = agent(args)
+        .post(&address)
+        .header("content-type", "application/json")
+        .header("request-timeout", args.timeout.to_string())
+        .send(request.to_string());
+    let (status, body) = read(url, &address, response)?;
+    if status == 200 {
+        Ok(body)
+    } else {
+        Err(refused(status, &body))
+    }
+}
+
+fn get(args: &InferArgs, path: &str) -> Result<(u16, Vec<u8>), Failure> {
+    let url = args.url.trim_end_matches('/');
+    let address = format!("{url}{path}");
+    read(url, &address, agent(args).get(&address).call())
+}
+
+fn agent(args: &InferArgs) -> ureq::Agent {
+    ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(args.timeout)))
         .http_status_as_error(false)
         .build()
-        .into();
+        .into()
+}
+
+/// Status and body of an answer.
+fn read(
+    url: &str,
+    address: &str,
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<(u16, Vec<u8>), Failure> {
     let unreachable = |error: &dyn std::error::Error| {
         let message = format!("no answer from {address}");
         let mut failure = Failure::environment("service-unreachable", message);
@@ -238,12 +328,7 @@ fn ask(args: &InferArgs, inputs: &[Input], nonce: &[u8; 32]) -> Result<Vec<u8>, 
             "is the service running, and is --url right? (`proofmark serve` prints it)"
         })
     };
-    let mut response = agent
-        .post(&address)
-        .header("content-type", "application/json")
-        .header("request-timeout", args.timeout.to_string())
-        .send(request.to_string())
-        .map_err(|error| unreachable(&error))?;
+    let mut response = response.map_err(|error| unreachable(&error))?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
     response
@@ -252,11 +337,7 @@ fn ask(args: &InferArgs, inputs: &[Input], nonce: &[u8; 32]) -> Result<Vec<u8>, 
         .take(MAX_ANSWER_BYTES)
         .read_to_end(&mut body)
         .map_err(|error| unreachable(&error))?;
-    if status == 200 {
-        Ok(body)
-    } else {
-        Err(refused(status, &body))
-    }
+    Ok((status, body))
 }
 
 /// The service's problem in its own words.

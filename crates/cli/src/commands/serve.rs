@@ -25,7 +25,7 @@ use crate::failures::{Fail as _, OrFail as _};
 use crate::output::{Output, line};
 
 /// File name of the database in the data folder.
-const DATABASE: &str = "proofmark.sqlite";
+pub(crate) const DATABASE: &str = "proofmark.sqlite";
 
 /// A loaded package as the service wants it.
 struct Backend {
@@ -146,7 +146,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
         public_url: args.public_url.trim_end_matches('/').to_owned(),
         ..defaults
     };
-    let log_options = args.log.options();
+    let log_options = args.log.options(&args.data);
     let transparency_log = TransparencyLog {
         open: Arc::new(move || Log::open(&log_folder, &log_options)),
         service_key: key.public(),
@@ -193,7 +193,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
 /// The service key, after a rotation that was cut off behind its entry is finished.
 fn service_key(data: &Path, log_folder: &Path) -> Result<ServiceKey, Failure> {
     if ServiceKey::next(data).or_fail()?.is_some()
-        && let Some(log) = open_free(log_folder)?
+        && let Some(log) = open_free(data, log_folder)?
         && finish_rotation(data, &log)?
     {
         tracing::info!("the key that the log announced is the service key from here on");

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &CollectArgs, output: Output) -> Result<(), Failure> {
             Failure::usage("witness-missing", message).hint("give --witness and --witness-key")
         );
     }
-    let log = open_stopped(&args.service.folder()?)?;
+    let log = open_stopped(&args.service.data, &args.service.folder()?)?;
     let mut cosigned = Vec::new();
     let mut failed = None;
     for (url, answer) in ask_all(&log, &args.witnesses) {
@@ -136,7 +136,17 @@ fn ask(
                     .add_cosignatures(&request, &body, keys)
                     .map_err(|error| log_failure(&error));
             }
-            409 => old_size = read_conflict(&body).map_err(|error| log_failure(&error.into()))?,
+            409 => {
+                let size = read_conflict(&body).map_err(|error| log_failure(&error.into()))?;
+                if size == old_size {
+                    let message = format!(
+                        "it cosigned another tree of {size} entries: this log has two histories"
+                    );
+                    return Err(Failure::new(Exit::Rejected, "witness-inconsistent", message)
+                        .hint("was the log's folder put back to an older state, or copied and used twice?"));
+                }
+                old_size = size;
+            }
             _ => {
                 let words = String::from_utf8_lossy(&body).trim().to_owned();
                 let message = format!("it answered {status}: {words}");

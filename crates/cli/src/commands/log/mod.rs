@@ -1,6 +1,7 @@
 //! `proofmark log`: what a service says later, and whether its log is whole.
 
 mod collect;
+mod mirror;
 mod notices;
 mod place;
 mod verify;
@@ -31,6 +32,8 @@ enum LogCommand {
     Rotate(notices::RotateArgs),
     /// Check a whole log, or a mirror of it
     Verify(verify::VerifyLogArgs),
+    /// Copy a log from where it is served, and check that it only ever grows
+    Mirror(mirror::MirrorArgs),
     /// Be a witness: cosign logs that never contradict themselves
     Witness(witness::WitnessArgs),
     /// Have witnesses cosign the log; the service must not be running (it asks by itself with
@@ -44,6 +47,7 @@ pub(crate) fn run(args: &LogArgs, output: Output) -> Result<(), Failure> {
         LogCommand::Revoke(args) => notices::revoke(args, output),
         LogCommand::Rotate(args) => notices::rotate(args, output),
         LogCommand::Verify(args) => verify::run(args, output),
+        LogCommand::Mirror(args) => mirror::run(args, output),
         LogCommand::Witness(args) => witness::run(args, output),
         LogCommand::Collect(args) => collect::run(args, output),
     }

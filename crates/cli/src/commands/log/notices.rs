@@ -2,16 +2,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use proofmark_engine::ServiceKey;
 use proofmark_log::{
-    Entry, Folder, Notice, Reader, SignedNotice, Statement, Subject, load_or_create_key,
+    Entry, Folder, Log, Notice, Reader, SignedNotice, Statement, Subject, load_or_create_key,
 };
 use proofmark_package::write_atomic;
 use proofmark_server::inbox::{INBOX, REFUSED, WAITING};
+use proofmark_server::reconcile;
+use proofmark_store::Store;
 use proofmark_tlog::{KeyKind, Policy, SignedCheckpoint, VerifierKey};
 use proofmark_types::Digest;
 use proofmark_verify::{Exit, Failure, bytes_to_hex, log_failure};
@@ -19,6 +22,7 @@ use serde_json::json;
 
 use super::place::{ServiceFiles, finish_rotation, open_free, open_stopped};
 use crate::commands::now;
+use crate::commands::serve::DATABASE;
 use crate::failures::OrFail as _;
 use crate::output::Output;
 
@@ -106,7 +110,7 @@ pub(crate) fn revoke(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
 /// Signs a notice and adds it to the log: here, or through the service that is running.
 fn issue(service: &ServiceFiles, statement: Statement, output: Output) -> Result<(), Failure> {
     let folder = service.folder()?;
-    let log = open_free(&folder)?;
+    let log = open_free(&service.data, &folder)?;
     if let Some(log) = &log {
         finish_rotation(&service.data, log)?;
     }
@@ -203,9 +207,31 @@ fn hand_over(folder: &Path, signed: SignedNotice, output: Output) -> Result<(u64
     Err(Failure::environment("log-unavailable", message))
 }
 
+/// Logs receipts that were stored when the service ended, and not logged: signed with the old key,
+/// they must stand before the rotation, or readers would call their signer retired.
+fn log_what_is_stored(data: &Path, log: &Arc<Log>) -> Result<(), Failure> {
+    let database = data.join(DATABASE);
+    if !database.is_file() {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::environment("thread-failed", "cannot start the threads of the database")
+            .hint(error.to_string())
+    })?;
+    runtime.block_on(async {
+        let store = Store::open(&database)
+            .await
+            .map_err(|error| Failure::of(Exit::Environment, error.code(), &error))?;
+        let reconciled = reconcile(log, &store).await;
+        store.close().await;
+        reconciled.map_err(|error| Failure::of(Exit::Environment, error.code(), &error))
+    })
+}
+
 pub(crate) fn rotate(args: &RotateArgs, output: Output) -> Result<(), Failure> {
     let service = &args.service;
-    let log = open_stopped(&service.folder()?)?;
+    let log = Arc::new(open_stopped(&service.data, &service.folder()?)?);
+    log_what_is_stored(&service.data, &log)?;
     let old = service.key()?;
     let finished = finish_rotation(&service.data, &log)?;
     let new = if finished {

@@ -10,6 +10,9 @@ use proofmark_verify::{Failure, log_failure};
 
 use crate::failures::OrFail as _;
 
+/// What the log remembers of itself beside its folder, in the service's data folder.
+const REMEMBERED: &str = "log.checkpoint";
+
 /// Where the transparency log of a service is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LogFiles {
@@ -28,11 +31,11 @@ impl LogFiles {
         self.log.clone().unwrap_or_else(|| data.join("log"))
     }
 
-    /// How it is opened.
-    pub(crate) fn options(&self) -> Options {
+    /// How it is opened, for a service with this data folder.
+    pub(crate) fn options(&self, data: &Path) -> Options {
         Options {
             origin: self.log_origin.clone(),
-            ..Options::default()
+            ..options(data)
         }
     }
 }
@@ -71,18 +74,25 @@ impl ServiceFiles {
     }
 }
 
-/// Opens the log of a service; `None` when the running service holds it.
-pub(crate) fn open_free(folder: &Path) -> Result<Option<Log>, Failure> {
-    match Log::open(folder, &Options::default()) {
+fn options(data: &Path) -> Options {
+    Options {
+        remember: Some(data.join(REMEMBERED)),
+        ..Options::default()
+    }
+}
+
+/// Opens the log of the service with this data folder; `None` when the running service holds it.
+pub(crate) fn open_free(data: &Path, folder: &Path) -> Result<Option<Log>, Failure> {
+    match Log::open(folder, &options(data)) {
         Ok(log) => Ok(Some(log)),
         Err(LogError::Locked { .. }) => Ok(None),
         Err(error) => Err(log_failure(&error)),
     }
 }
 
-/// Opens the log of a service that is not running.
-pub(crate) fn open_stopped(folder: &Path) -> Result<Log, Failure> {
-    Log::open(folder, &Options::default()).map_err(|error| {
+/// Opens the log of the service with this data folder, which is not running.
+pub(crate) fn open_stopped(data: &Path, folder: &Path) -> Result<Log, Failure> {
+    Log::open(folder, &options(data)).map_err(|error| {
         let failure = log_failure(&error);
         match error {
             LogError::Locked { .. } => failure.hint("stop the service first"),

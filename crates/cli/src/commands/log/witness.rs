@@ -9,7 +9,7 @@ use proofmark_log::{Folder, Witness, WitnessError};
 use proofmark_server::serve_witness;
 use proofmark_tlog::tree::prove_consistency;
 use proofmark_tlog::witness::AddCheckpoint;
-use proofmark_tlog::{Policy, VerifiedTree, VerifierKey};
+use proofmark_tlog::{KeyKind, Policy, VerifiedTree, VerifierKey};
 use proofmark_verify::{Exit, Failure, log_failure, log_folder, open_log};
 use serde_json::json;
 
@@ -42,6 +42,15 @@ pub(crate) struct WitnessArgs {
 }
 
 pub(crate) fn run(args: &WitnessArgs, output: Output) -> Result<(), Failure> {
+    if let Some(key) = args
+        .log_key
+        .iter()
+        .find(|key| key.kind() != KeyKind::Ed25519)
+    {
+        let message = format!("{key} is not the key of a log");
+        return Err(Failure::usage("log-key-invalid", message)
+            .hint("`proofmark serve` prints the log key when it starts"));
+    }
     let witness = Witness::open(&args.state, &args.name, args.log_key.clone())
         .map_err(|error| log_failure(&error))?;
     match (&args.log, args.listen) {
