@@ -19,9 +19,10 @@ use proofmark_tlog::note::parse_signatures;
 use proofmark_tlog::tile::{parse_bundle, parse_tile};
 use proofmark_tlog::witness::AddCheckpoint;
 use proofmark_tlog::{SignedCheckpoint, TilePath, TlogProof, VerifierKey};
+use proofmark_types::attestation::{Attestation, SignedAttestation};
 use proofmark_types::{Digest, Envelope, Manifest, Receipt};
 use proofmark_verifier::{
-    CheckedProof, Expectations, Pins, PreparedKey, TrustedPackage, decode_proof,
+    CheckedProof, Expectations, Pins, PreparedKey, TrustedPackage, check_attestation, decode_proof,
     decode_verifying_key, encode_proof, encode_verifying_key,
 };
 
@@ -33,6 +34,7 @@ pub type Decoder = fn(&[u8]) -> Outcome;
 
 /// Every decoder by the name of its target and of its folder in the corpus.
 pub const DECODERS: &[(&str, Decoder)] = &[
+    ("attestation", attestation),
     ("contribution", contribution),
     ("http_infer", http_infer),
     ("http_verify", http_verify),
@@ -56,6 +58,9 @@ pub const VERIFYING_KEY: &[u8] =
     include_bytes!("../../crates/verifier/tests/goldens/verifying_key_v1.bin");
 /// A receipt under it.
 pub const RECEIPT: &[u8] = include_bytes!("../../crates/verifier/tests/goldens/receipt_v1.json");
+/// An attestation of its audit.
+pub const ATTESTATION: &[u8] =
+    include_bytes!("../../crates/verifier/tests/goldens/attestation_v1.json");
 
 /// A model file.
 pub fn onnx(bytes: &[u8]) -> Outcome {
@@ -162,6 +167,36 @@ pub fn receipt(bytes: &[u8]) -> Outcome {
         .map_err(|e| e.code())?;
     let verdict = package.verify(&envelope, &Expectations::default());
     verdict.map_err(|e| e.code()).map(drop)
+}
+
+/// An attestation's envelope; else a payload, which is given a signature.
+pub fn attestation(bytes: &[u8]) -> Outcome {
+    static MODEL: OnceLock<Manifest> = OnceLock::new();
+    let manifest = MODEL.get_or_init(|| Manifest::parse(MANIFEST).expect("the golden manifest"));
+    let check = |envelope: &[u8]| {
+        let held = check_attestation(envelope, Digest::of(MANIFEST), manifest);
+        held.map_err(|e| e.code()).map(drop)
+    };
+    if bytes.starts_with(b"{\"payload\"") {
+        if let Ok(signed) = SignedAttestation::parse(bytes) {
+            let written = signed.to_bytes().map_err(|e| e.code());
+            assert_eq!(
+                written.as_deref(),
+                Ok(bytes),
+                "an envelope has one encoding"
+            );
+        }
+        return check(bytes);
+    }
+    let mut attestation = Attestation::from_payload(bytes).map_err(|e| e.code())?;
+    let written = attestation.to_payload().map_err(|e| e.code());
+    assert_eq!(written.as_deref(), Ok(bytes), "a payload has one encoding");
+    let key = SigningKey::from_bytes(&[2; 32]);
+    attestation.auditor = key.verifying_key().to_bytes();
+    let signed = SignedAttestation::sign(attestation, &key)
+        .and_then(|signed| signed.to_bytes())
+        .map_err(|e| e.code())?;
+    check(&signed)
 }
 
 /// Everything of a transparency log that is read from strangers: whichever format accepts it.

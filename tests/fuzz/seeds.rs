@@ -21,10 +21,11 @@ use proofmark_tlog::note::{KeyKind, sign};
 use proofmark_tlog::tile::{encode_tile, push_entry};
 use proofmark_tlog::witness::AddCheckpoint;
 use proofmark_tlog::{Checkpoint, Hash, SignedCheckpoint, TlogProof, VerifierKey, leaf_hash};
+use proofmark_types::attestation::SignedAttestation;
 use proofmark_types::{Digest, ElemType, Envelope};
 use proofmark_verifier::{decode_proof, encode_proof};
 
-use crate::decoders::{MANIFEST, RECEIPT, VERIFYING_KEY};
+use crate::decoders::{ATTESTATION, MANIFEST, RECEIPT, VERIFYING_KEY};
 
 /// Decoder, name, bytes.
 pub(crate) type Seed = (&'static str, String, Vec<u8>);
@@ -67,6 +68,7 @@ pub(crate) fn all() -> Vec<Seed> {
     package(&mut seeds);
     keys(&mut seeds);
     receipts(&mut seeds);
+    attestations(&mut seeds);
     log(&mut seeds);
     http(&mut seeds);
     ceremony(&mut seeds);
@@ -269,6 +271,52 @@ fn receipts(seeds: &mut Seeds) {
         "receipt",
         "two-signatures",
         format!("{front}{open}{one},{signatures}"),
+    );
+}
+
+fn attestations(seeds: &mut Seeds) {
+    seeds.spoilt("attestation", "envelope", ATTESTATION);
+    let envelope = core::str::from_utf8(ATTESTATION).expect("text");
+    seeds.text(
+        "attestation",
+        envelope,
+        &[
+            ("other-type", "in-toto+json", "octet-stream"),
+            ("bad-base64", "eyJ", "ey!"),
+            (
+                "no-signature",
+                "\"signatures\":[{",
+                "\"signatures\":[],\"x\":[{",
+            ),
+        ],
+    );
+    seeds.add("attestation", "receipt", RECEIPT);
+    let signed = SignedAttestation::parse(ATTESTATION).expect("the golden attestation");
+    seeds.spoilt("attestation", "payload", signed.payload());
+    let payload = core::str::from_utf8(signed.payload()).expect("text");
+    let package = Digest::of(MANIFEST).to_hex();
+    seeds.text(
+        "attestation",
+        payload,
+        &[
+            ("other-package", &package, &"0".repeat(64)),
+            ("other-setup", "single-party", "ceremony"),
+            ("other-predicate", "package-audit/v1", "package-audit/v2"),
+            ("other-subject", "transcript.json", "transcript.jsom"),
+            ("failed-check", "not-checked", "fail"),
+            ("open-check", "\"pass\"", "\"not-checked\""),
+            ("doubled-check", "circuit-model", "circuit-digest"),
+            ("unknown-member", "\"report\"", "\"x\":[],\"report\""),
+            ("huge-count", "\"given\":3", "\"given\":9007199254740992"),
+            ("more-accepted-than-given", "\"given\":3", "\"given\":1"),
+            ("line-feed", "The weights", "The\\nweights"),
+            ("escaped", "The weights", "\\u0054he weights"),
+            (
+                "deep",
+                "\"checks\":[",
+                &format!("\"checks\":[{}", "[".repeat(500)),
+            ),
+        ],
     );
 }
 
