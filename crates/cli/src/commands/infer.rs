@@ -130,6 +130,7 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         verdict,
         openings: expectations.openings,
         logged,
+        attestations: Vec::new(),
     };
     let hidden: Vec<Opening> = verified
         .openings
