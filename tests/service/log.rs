@@ -404,9 +404,12 @@ fn a_log_that_lacks_what_was_handed_out_is_not_used() {
     let second = run(&mut start.command());
     second.refused(3, "log-locked");
     stop(&mut alone.service);
+    // What the log holds is remembered beside it whenever the service starts.
+    alone.service = restart(&alone);
+    stop(&mut alone.service);
     fs::remove_dir_all(alone.data.path().join("log")).unwrap();
     let detail = run(&mut start.command()).refused(1, "log-shrank");
-    assert!(detail.contains("restore the folder"), "{detail}");
+    assert!(detail.contains("remembers a log with entries"), "{detail}");
     // The database knows it as well.
     fs::remove_file(alone.data.path().join("log.checkpoint")).unwrap();
     let detail = run(&mut start.command()).refused(3, "log-behind-store");

@@ -458,7 +458,7 @@ mod tests {
         let (circuit, _) = random_circuit(5, 2, 20);
         let size = 24;
         let root = |order| Fr::get_root_of_unity(order).unwrap();
-        let spoil: [(&str, Spoil<'_>); 11] = [
+        let spoil: [(&str, Spoil<'_>); 16] = [
             ("tau 0", &|t| t.tau = Fr::ZERO),
             ("alpha 0", &|t| t.alpha = Fr::ZERO),
             ("beta 0", &|t| t.beta = Fr::ZERO),
@@ -467,6 +467,15 @@ mod tests {
             ("committed delta 0", &|t| t.delta_committed = Fr::ZERO),
             ("committed delta is gamma", &|t| t.delta_committed = Fr::ONE),
             ("committed delta is delta", &|t| t.delta_committed = t.delta),
+            ("delta is -gamma", &|t| t.delta = -Fr::ONE),
+            ("committed delta is -gamma", &|t| {
+                t.delta_committed = -Fr::ONE
+            }),
+            ("committed delta is -delta", &|t| {
+                t.delta_committed = -t.delta
+            }),
+            ("beta is gamma", &|t| t.beta = Fr::ONE),
+            ("beta is -delta", &|t| t.beta = -t.delta),
             ("tau 1", &|t| t.tau = Fr::ONE),
             ("tau a row", &|t| t.tau = root(size).pow([3])),
             ("tau an odd point", &|t| t.tau = root(2 * size).pow([5])),

@@ -114,8 +114,13 @@ pub fn check_strength(key: &ProvingKey) -> Result<(), ProverError> {
         return degenerate(format!("IC[{index}] is the identity"));
     }
     let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
-    if vk.delta_g2 == vk.gamma_g2 || vk.delta_g2 == g2 || groth16.delta_g1 == g1 {
-        return degenerate("delta equals gamma: the key had no phase 2".to_owned());
+    // Equal or opposite: points with one x.
+    let opposite = vk.delta_g2.x == vk.gamma_g2.x;
+    if opposite || vk.delta_g2.x == g2.x || groth16.delta_g1.x == g1.x {
+        return degenerate("delta equals gamma or its opposite: the key had no phase 2".to_owned());
+    }
+    if [vk.gamma_g2.x, vk.delta_g2.x].contains(&vk.beta_g2.x) {
+        return degenerate("beta equals gamma or delta, or the opposite of one".to_owned());
     }
     if vk.gamma_g2 != g2 {
         return degenerate(
@@ -127,11 +132,14 @@ pub fn check_strength(key: &ProvingKey) -> Result<(), ProverError> {
         ("delta", groth16.delta_g1, vk.delta_g2),
     ];
     if let Some(committed) = committed {
-        if committed.delta_g2 == g2 || committed.delta_g1 == g1 {
-            return degenerate("the commitment's delta equals gamma".to_owned());
+        if committed.delta_g2.x == g2.x || committed.delta_g1.x == g1.x {
+            return degenerate("the commitment's delta equals gamma or its opposite".to_owned());
         }
-        if committed.delta_g2 == vk.delta_g2 || committed.delta_g1 == groth16.delta_g1 {
-            return degenerate("the commitment's delta equals delta".to_owned());
+        if committed.delta_g2.x == vk.delta_g2.x || committed.delta_g1.x == groth16.delta_g1.x {
+            return degenerate("the commitment's delta equals delta or its opposite".to_owned());
+        }
+        if committed.delta_g2.x == vk.beta_g2.x {
+            return degenerate("the commitment's delta equals beta or its opposite".to_owned());
         }
         both_groups.push((
             "the commitment's delta",

@@ -62,11 +62,19 @@ impl Trapdoor {
         if self.delta.is_zero() || self.delta_committed.is_zero() {
             return refuse("a delta is 0");
         }
-        if self.delta == Fr::ONE || self.delta_committed == Fr::ONE {
-            return refuse("a delta equals gamma");
+        // In G2 gamma is 1. Of two that are equal or opposite everybody would know the ratio.
+        let same = |one: Fr, other: Fr| one == other || one == -other;
+        if same(self.delta, Fr::ONE) || same(self.delta_committed, Fr::ONE) {
+            return refuse("a delta equals gamma or its opposite");
         }
-        if self.delta == self.delta_committed {
-            return refuse("the two deltas are equal");
+        if same(self.delta, self.delta_committed) {
+            return refuse("the two deltas are equal or opposite");
+        }
+        if [Fr::ONE, self.delta, self.delta_committed]
+            .into_iter()
+            .any(|other| same(self.beta, other))
+        {
+            return refuse("beta equals gamma or a delta, or the opposite of one");
         }
         Ok(())
     }

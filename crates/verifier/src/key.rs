@@ -237,14 +237,26 @@ fn check_distinct(key: &VerifyingKey) -> Result<(), Rejection> {
         delta_committed_g2,
     } = key;
     let refuse = |reason| Err(Rejection::KeyDegenerate { reason });
-    if groth16.delta_g2 == groth16.gamma_g2 {
-        return refuse("delta equals gamma");
+    // Of two that are equal or opposite everybody knows the ratio, and moves a term of the equation
+    // from one pairing into the other. Points with one x are equal or opposite.
+    let same = |one: &G2Affine, other: &G2Affine| one.x == other.x;
+    let (beta, gamma, delta) = (&groth16.beta_g2, &groth16.gamma_g2, &groth16.delta_g2);
+    if same(delta, gamma) {
+        return refuse("delta equals gamma or its opposite");
     }
-    if *delta_committed_g2 == Some(groth16.gamma_g2) {
-        return refuse("delta committed equals gamma");
+    if same(beta, gamma) || same(beta, delta) {
+        return refuse("beta equals gamma or delta or the opposite of one");
     }
-    if *delta_committed_g2 == Some(groth16.delta_g2) {
-        return refuse("delta committed equals delta");
+    if let Some(committed) = delta_committed_g2 {
+        if same(committed, gamma) {
+            return refuse("delta committed equals gamma or its opposite");
+        }
+        if same(committed, delta) {
+            return refuse("delta committed equals delta or its opposite");
+        }
+        if same(committed, beta) {
+            return refuse("delta committed equals beta or its opposite");
+        }
     }
     Ok(())
 }
@@ -332,7 +344,7 @@ mod tests {
     #[test]
     fn refuses_degenerate_keys() {
         type Change = fn(&mut VerifyingKey);
-        let changes: [(Change, bool); 10] = [
+        let changes: [(Change, bool); 17] = [
             (|k| k.groth16.alpha_g1 = G1Affine::identity(), false),
             (|k| k.groth16.beta_g2 = G2Affine::identity(), false),
             (|k| k.groth16.gamma_g2 = G2Affine::identity(), false),
@@ -340,6 +352,13 @@ mod tests {
             (|k| k.groth16.gamma_abc_g1[0] = G1Affine::identity(), false),
             (|k| k.groth16.gamma_abc_g1[2] = G1Affine::identity(), false),
             (|k| k.groth16.delta_g2 = k.groth16.gamma_g2, false),
+            (|k| k.groth16.delta_g2 = -k.groth16.gamma_g2, false),
+            (|k| k.groth16.beta_g2 = k.groth16.gamma_g2, false),
+            (|k| k.groth16.beta_g2 = -k.groth16.gamma_g2, false),
+            (|k| k.groth16.beta_g2 = k.groth16.delta_g2, false),
+            (|k| k.delta_committed_g2 = Some(k.groth16.beta_g2), true),
+            (|k| k.delta_committed_g2 = Some(-k.groth16.gamma_g2), true),
+            (|k| k.delta_committed_g2 = Some(-k.groth16.delta_g2), true),
             (|k| k.delta_committed_g2 = Some(G2Affine::identity()), true),
             (|k| k.delta_committed_g2 = Some(k.groth16.gamma_g2), true),
             (|k| k.delta_committed_g2 = Some(k.groth16.delta_g2), true),

@@ -159,7 +159,7 @@ fn reports_of_every_kind_satisfy_the_schema() {
 fn text_of_the_operator_is_never_markup() {
     let evil = "<script>alert(1)</script>";
     let mut case = Case::of(BackendChoice::Plain, |manifest| {
-        manifest.version = evil.to_owned();
+        manifest.description = evil.to_owned();
         for view in &mut manifest.outputs[0].views {
             if let View::ArgMax { labels } = view {
                 labels[0] = format!("{evil}\u{202e}");
@@ -172,7 +172,6 @@ fn text_of_the_operator_is_never_markup() {
     let data = case.request.data.as_mut().unwrap();
     data.samples.labels = None;
     let report = case.audit();
-    assert_eq!(report.package.version.as_deref(), Some(evil));
     let page = html(&report);
     assert!(page.contains("&lt;script&gt;alert(1)") && page.contains("&lt;img src=x"));
     assert!(!page.contains("<script") && !page.contains("<img") && !page.contains('\u{202e}'));

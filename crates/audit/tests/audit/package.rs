@@ -85,13 +85,14 @@ fn changed_weights_behind_the_same_keys() {
     case.reseal(|manifest| manifest.integer_model = record);
     case.request.pinned = Some(case.digest);
     let report = case.audit();
-    let [circuit, _, translation, accuracy] = fails(
+    let [circuit, _, translation, accuracy, _] = fails(
         &report,
         [
             "circuit-digest",
             "package-translation",
             "samples-translation",
             "accuracy",
+            "accuracy-claim",
         ],
     );
     assert!(circuit.meaning.contains("with other weights"));

@@ -158,8 +158,12 @@ mod tests {
             |e| e[7].2 += 1,
             |e| e[7].3[0] ^= 1,
             |e| e.last_mut().unwrap().1 += 1,
-            |e| drop(e.pop()),
-            |e| drop(e.remove(0)),
+            |e| {
+                e.pop();
+            },
+            |e| {
+                e.remove(0);
+            },
         ] {
             assert_ne!(changed(&|e| change(e)), digest(&circuit));
         }

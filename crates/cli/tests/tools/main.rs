@@ -8,6 +8,7 @@
 
 mod attest;
 mod audit;
+mod ceremony;
 mod import;
 mod inspect;
 mod phase1;

@@ -17,7 +17,7 @@ pub(crate) struct BeaconArgs {
     /// Public randomness that nobody could foresee, such as a block's hash that you named in advance:
     /// hex digits, at most 255 bytes
     #[arg(long, value_name = "HEX", value_parser = bytes)]
-    value: Vec<u8>,
+    value: HexBytes,
     /// SHA-256 is applied 2^N times, 10 to 32: so often that nobody can try values until one suits
     #[arg(long, value_name = "N", default_value_t = 20)]
     iterations: u32,
@@ -26,13 +26,15 @@ pub(crate) struct BeaconArgs {
     name: String,
 }
 
-fn bytes(text: &str) -> Result<Vec<u8>, String> {
-    hex(text).ok_or_else(|| "it must be pairs of hex digits".to_owned())
+fn bytes(text: &str) -> Result<HexBytes, String> {
+    hex(text)
+        .map(HexBytes)
+        .ok_or_else(|| "it must be pairs of hex digits".to_owned())
 }
 
 pub(crate) fn run(args: &BeaconArgs, output: Output) -> Result<(), Failure> {
     let value = BeaconRecord {
-        value: HexBytes(args.value.clone()),
+        value: args.value.clone(),
         iterations_log2: args.iterations,
     };
     beacon::check(&value).or_fail()?;
