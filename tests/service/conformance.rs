@@ -190,7 +190,9 @@ fn the_description_is_the_committed_one_and_lists_every_route() {
         .collect();
     assert!(routes.len() >= paths.len(), "{routes:?}");
     for route in routes {
-        assert!(paths.contains_key(route), "{route} is not described");
+        // OpenAPI has no word for a parameter of several segments.
+        let path = route.replace("{*", "{");
+        assert!(paths.contains_key(&path), "{route} is not described");
     }
 }
 

@@ -133,16 +133,14 @@ fn headline(report: &Report) -> String {
         text.push_str(" No receipt was verified.");
     } else if receipts.rejected == 0 {
         let accepted = grouped(receipts.accepted);
-        let _ = fmt::Write::write_fmt(
-            &mut text,
-            format_args!(" Receipts that verify: {accepted}, that is all that were given."),
-        );
+        text.push_str(&format!(
+            " Receipts that verify: {accepted}, that is all that were given."
+        ));
     } else {
         let (accepted, rejected) = (grouped(receipts.accepted), grouped(receipts.rejected));
-        let _ = fmt::Write::write_fmt(
-            &mut text,
-            format_args!(" Receipts that verify: {accepted}, that do not: {rejected}."),
-        );
+        text.push_str(&format!(
+            " Receipts that verify: {accepted}, that do not: {rejected}."
+        ));
     }
     if report.package.setup_kind == Some(SetupKind::SingleParty) {
         text.push_str(

@@ -327,9 +327,9 @@ mod tests {
         let (log, witness) = lone(folder.path());
         let vkey = [witness.verifier_key().clone()];
         let mut times = Vec::new();
-        for (i, now) in [100, 50, 0, 101].into_iter().enumerate() {
-            log.append(&entry(u8::try_from(i).unwrap())).unwrap();
-            let request = log.witness_request(i as u64).unwrap();
+        for (i, now) in [(0_u8, 100), (1, 50), (2, 0), (3, 101)] {
+            log.append(&entry(i)).unwrap();
+            let request = log.witness_request(u64::from(i)).unwrap();
             let answer = witness.add_checkpoint(&request.body, now).unwrap();
             let given = log.add_cosignatures(&request, answer.as_bytes(), &vkey);
             times.push(given.unwrap()[0].time);

@@ -1,7 +1,11 @@
 //! A disk that takes no more: files above a size cannot be written, as `ulimit -f` has it. The
 //! process is told (`EFBIG`, in the middle of a file), or is killed by the signal.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that panics has failed, and the child tells what it did"
+)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -469,10 +469,10 @@ mod tests {
             ("committed delta is delta", &|t| t.delta_committed = t.delta),
             ("delta is -gamma", &|t| t.delta = -Fr::ONE),
             ("committed delta is -gamma", &|t| {
-                t.delta_committed = -Fr::ONE
+                t.delta_committed = -Fr::ONE;
             }),
             ("committed delta is -delta", &|t| {
-                t.delta_committed = -t.delta
+                t.delta_committed = -t.delta;
             }),
             ("beta is gamma", &|t| t.beta = Fr::ONE),
             ("beta is -delta", &|t| t.beta = -t.delta),

@@ -309,7 +309,7 @@ fn notes_in_another_spelling_are_refused() {
         format!("{text}\n\n{}", lines.repeat(101)),
         format!("{text}\n{}\n\n{lines}", "x".repeat(300 << 10)),
     ] {
-        assert!(verify(bad.as_bytes()).is_err(), "{:.200?}", bad);
+        assert!(verify(bad.as_bytes()).is_err(), "{bad:.200?}");
     }
     // Long lines within the bounds cost nothing: an unknown key's.
     let long = format!("{good}\u{2014} n {}\n", STANDARD.encode(vec![7; 150 << 10]));

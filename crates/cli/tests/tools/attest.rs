@@ -180,7 +180,7 @@ fn what_does_not_hold_is_not_attested() {
         fs::write(path, value.to_string()).unwrap();
     };
     rewritten("version", &|r| {
-        r["format"] = "proofmark/audit-report/v9".into()
+        r["format"] = "proofmark/audit-report/v9".into();
     });
     rewritten("fewer", &|r| {
         r["findings"].as_array_mut().unwrap().pop();
