@@ -49,7 +49,9 @@ fn main() -> Outcome<()> {
         .iter()
         .map(|receipt| ReceiptEntry::of(receipt).map(Entry::Receipt))
         .collect();
-    log.append_all(&entries?)?;
+    for entries in entries?.chunks(4096) {
+        log.append_all(entries)?;
+    }
     let mut bytes = 0;
     for (at, receipt) in receipts.iter().enumerate() {
         let file = receipt.to_bytes()?;
