@@ -45,7 +45,7 @@ pub use entry::{ENTRY_FORMAT, Entry, ReceiptEntry};
 pub use error::LogError;
 pub use files::Folder;
 pub use key_file::load_or_create_key;
-pub use log::{Head, Inclusion, Log, Options, WitnessRequest};
+pub use log::{COSIGNED_PATH, Head, Inclusion, Log, Options, WitnessRequest};
 pub use notice::{
     MAX_SUBJECTS, MAX_TEXT_BYTES, MAX_TITLE_BYTES, NOTICE_TYPE, Notice, SignedNotice, Statement,
     Subject,

@@ -265,7 +265,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::entry::ReceiptEntry;
     use crate::files::Folder;
-    use crate::log::tests::{copy, entry};
+    use crate::log::testing::{copy, entry};
     use crate::log::{Log, Options};
     use ed25519_dalek::SigningKey;
     use std::fs;

@@ -88,9 +88,10 @@ fn go_reads_our_logs_and_notices_what_is_wrong_with_others() {
     let spoilt = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();
         let mut ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n');
-        let end = match path.to_str().unwrap().ends_with("checkpoint") {
-            true => ends.nth(2).unwrap().0,
-            false => bytes.len(),
+        let end = if path.to_str().unwrap().ends_with("checkpoint") {
+            ends.nth(2).unwrap().0
+        } else {
+            bytes.len()
         };
         bytes[end - 3] ^= 1;
         bytes
