@@ -350,22 +350,20 @@ async fn blocking<T: Send + 'static>(
 /// [`ServerError::Store`], [`ServerError::Log`], [`ServerError::StoredReceipt`].
 pub async fn reconcile(log: &Arc<Log>, store: &Store) -> Result<(), ServerError> {
     let failed = |source| ServerError::Store { source };
-    let from = match store.last_logged().await.map_err(failed)? {
-        None => 0,
-        Some(last) => {
-            let index = last.log_index.unwrap_or_default();
-            let digest = Digest::of(&last.envelope);
-            if receipts(log, index, Some(index + 1)).await?.get(&digest) != Some(&index) {
-                return Err(ServerError::LogBehind { id: last.id, index });
-            }
-            index + 1
+    if let Some(last) = store.last_logged().await.map_err(failed)? {
+        let index = last.log_index.unwrap_or_default();
+        let digest = Digest::of(&last.envelope);
+        if receipts(log, index, Some(index + 1)).await?.get(&digest) != Some(&index) {
+            return Err(ServerError::LogBehind { id: last.id, index });
         }
-    };
+    }
     let mut waiting = store.not_logged(MAX_PAGE).await.map_err(failed)?;
     if waiting.is_empty() {
         return Ok(());
     }
-    let known = receipts(log, from, None).await?;
+    // Their entries may stand anywhere: a full disk can take an entry and refuse its index to the
+    // database, which later receipts overtake.
+    let known = receipts(log, 0, None).await?;
     while !waiting.is_empty() {
         for record in waiting {
             let index = match known.get(&Digest::of(&record.envelope)) {
