@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proofmark_engine::BackendChoice;
-use proofmark_tlog::VerifierKey;
 use proofmark_types::Digest;
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
 use proofmark_verify::{LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
@@ -275,9 +274,9 @@ pub(crate) struct AuditArgs {
     /// Hash that a contributor to a ceremony's keys published: they must have it; may be repeated
     #[arg(long, value_name = "HASH", value_parser = crate::commands::ceremony::hash)]
     pub(crate) contribution: Vec<Vec<u8>>,
-    /// Public key of the transparency log, NAME+ID+KEY, from a source that you trust
-    #[arg(long, value_name = "VKEY")]
-    pub(crate) log_key: Option<VerifierKey>,
+    /// Whose word on the log is taken.
+    #[command(flatten)]
+    pub(crate) log_keys: LogKeyArgs,
     /// Copies of the log, whole: what it says of the receipts is honoured; may be repeated
     #[arg(long, value_name = "DIR", requires = "log_key")]
     pub(crate) log: Vec<PathBuf>,
