@@ -224,7 +224,7 @@ pub(crate) struct ReceiptArgs {
 pub(crate) enum ReceiptCommand {
     /// Show that hidden tensors hold certain values: compare them with the receipt's commitments
     Open(OpenArgs),
-    /// Print a JSON Schema (draft 2020-12) that receipts, or files of openings, keep to
+    /// Print a JSON Schema (draft 2020-12) that receipts, openings or attestations keep to
     Schema(SchemaArgs),
 }
 
@@ -244,6 +244,10 @@ pub(crate) enum SchemaOf {
     Statement,
     /// A file of openings
     Openings,
+    /// The signed envelope of an attestation
+    Attestation,
+    /// The statement in that envelope, with the predicate
+    PackageAudit,
 }
 
 #[derive(Debug, Args)]
