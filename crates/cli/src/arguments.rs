@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proofmark_engine::BackendChoice;
 use proofmark_types::Digest;
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
-use proofmark_verify::{LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
+use proofmark_verify::{AttestationArgs, LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
 
 use crate::commands::attest::AttestArgs;
 use crate::commands::ceremony::CeremonyArgs;
@@ -373,6 +373,9 @@ pub(crate) struct InferArgs {
     /// tensor: beside the receipt, RECEIPT.openings)
     #[arg(long, value_name = "FILE")]
     pub(crate) openings: Option<PathBuf>,
+    /// Whose word on the package is taken; without files the service is asked for them.
+    #[command(flatten)]
+    pub(crate) attestations: AttestationArgs,
     /// The transparency log that must hold the receipt.
     #[command(flatten)]
     pub(crate) log: LogKeyArgs,

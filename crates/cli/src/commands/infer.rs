@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proofmark_package::{MAX_FILE_BYTES, read_bounded};
+use proofmark_package::{MAX_ATTESTATIONS, MAX_FILE_BYTES, read_bounded};
 use proofmark_tlog::Policy;
+use proofmark_types::attestation::{MAX_ATTESTATION_BYTES, SignedAttestation};
 use proofmark_types::field::fr_from_hex;
 use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Visibility};
-use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
-use proofmark_types::{IntTensor, Manifest};
+use proofmark_types::receipt::{MAX_ENVELOPE_BYTES, key_id};
+use proofmark_types::{Digest, IntTensor, Manifest};
 use proofmark_verifier::{Expectations, Opening, Pins, SignatureVerdict, TrustedPackage};
 use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex, check_proof, check_proof_with_log};
 use serde::Deserialize;
@@ -45,6 +46,18 @@ struct Answer<'a> {
     tlog_proof: Option<String>,
 }
 
+/// The service's list of attestations, as far as it is used.
+#[derive(Deserialize)]
+struct Attestations {
+    attestations: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    attestation_id: Digest,
+    auditor_key_id: Digest,
+}
+
 #[derive(Deserialize)]
 struct Salt {
     tensor: String,
@@ -67,6 +80,8 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         );
         return Err(Failure::usage("model-not-pinned", message));
     }
+    // Before the service sees an input.
+    let attestations = attested(args, &package)?;
     let reading = Reading {
         sample: args.input.sample,
         quantized: args.input.quantized,
@@ -130,7 +145,7 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         verdict,
         openings: expectations.openings,
         logged,
-        attestations: Vec::new(),
+        attestations,
     };
     let hidden: Vec<Opening> = verified
         .openings
@@ -172,6 +187,48 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         );
     }
     output.result(&object, &lines.join("\n"))
+}
+
+/// What the demanded auditors attest of the package: the files given, or else those that the service
+/// hands out with it. What others attest is not asked for.
+fn attested(args: &InferArgs, package: &TrustedPackage) -> Result<Vec<SignedAttestation>, Failure> {
+    let demanded = &args.attestations.auditor_key;
+    if demanded.is_empty() || !args.attestations.attestation.is_empty() {
+        return args.attestations.check(package);
+    }
+    let manifest = package.manifest();
+    let base = format!("/v1/models/{}/attestations", args.model);
+    let version = format!("?version={}", manifest.version);
+    let listed = fetch(args, &format!("{base}{version}"))?;
+    let listed: Attestations = serde_json::from_slice(&listed).map_err(|error| {
+        let message = "the service's list of attestations is none";
+        let mut failure = Failure::new(Exit::Rejected, "answer-malformed", message);
+        failure.causes.push(error.to_string());
+        failure.hint("give the attestations as files, with --attestation")
+    })?;
+    let mut envelopes = Vec::new();
+    for entry in listed.attestations {
+        let wanted = demanded
+            .iter()
+            .any(|key| key_id(key) == entry.auditor_key_id);
+        if wanted && envelopes.len() < MAX_ATTESTATIONS {
+            // The address is ours: what the service writes there is not followed.
+            let path = format!("{base}/{}{version}", entry.attestation_id.to_hex());
+            let mut envelope = fetch(args, &path)?;
+            // Longer is refused, and need not be held.
+            envelope.truncate(MAX_ATTESTATION_BYTES + 1);
+            envelopes.push(envelope);
+        }
+    }
+    Ok(package.check_attestations(&envelopes, demanded)?)
+}
+
+/// The body of a `200`.
+fn fetch(args: &InferArgs, path: &str) -> Result<Vec<u8>, Failure> {
+    match get(args, path)? {
+        (200, body) => Ok(body),
+        (status, body) => Err(refused(status, &body)),
+    }
 }
 
 /// A proof whose checkpoint enough witnesses cosigned. They do so after the answer, so the service is
