@@ -385,10 +385,10 @@ fn receipts_outlive_the_key_that_signed_them() {
 }
 
 /// A running `proofmark log witness`; killed when dropped.
-struct Witness {
+pub(crate) struct Witness {
     child: Child,
-    url: String,
-    key: String,
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 impl Drop for Witness {
@@ -398,7 +398,7 @@ impl Drop for Witness {
     }
 }
 
-fn witness(state: &Path, name: &str, log_key: &str) -> Witness {
+pub(crate) fn witness(state: &Path, name: &str, log_key: &str) -> Witness {
     let mut child = proofmark(&["log", "witness", "--json", "--listen", "127.0.0.1:0"])
         .arg("--state")
         .arg(state)
