@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool};
+use sqlx::{Executor as _, Sqlite, SqlitePool};
 
 use crate::StoreError;
 
@@ -76,6 +76,25 @@ impl Store {
     /// The connection that writes, alone.
     pub(crate) async fn writer(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
         self.writer.acquire().await
+    }
+
+    /// Whether the database takes a write, of something that changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Database {
+            operation: "take a write",
+            source,
+        };
+        let mut connection = self.writer().await.map_err(failed)?;
+        // Nothing here uses this number; setting it writes a page all the same.
+        let wrote = connection
+            .execute("PRAGMA user_version = 0")
+            .await
+            .map(drop)
+            .map_err(failed);
+        give_back(connection, wrote).await
     }
 
     /// Closes all connections and folds the write-ahead file back. Later calls on any clone fail
