@@ -252,8 +252,8 @@ impl Journal {
     }
 }
 
-/// Opens a log that failed again, sees whether the database takes receipts again, adds the notices that wait, and has checkpoints cosigned, until the
-/// service ends.
+/// Opens a log that failed again, sees whether the database takes receipts again, adds the notices
+/// that wait, and has checkpoints cosigned, until the service ends.
 async fn watch(journal: Weak<Journal>, settings: TransparencyLog, store: Store) {
     let mut cosigning = Cosigning::default();
     loop {
