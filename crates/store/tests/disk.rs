@@ -7,38 +7,21 @@
     reason = "a test that panics has failed, and the child tells what it did"
 )]
 
+mod records;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use proofmark_store::{NewAnswer, ReceiptRecord, Store, StoreError};
+use proofmark_store::{NewAnswer, Store, StoreError};
 use proofmark_types::Digest;
+
+use records::{block_on, record};
 
 /// Tells the process that it is the one with the small disk, and where the database is.
 const CHILD: &str = "PROOFMARK_STORE_FULL";
 
-fn record(k: u32) -> ReceiptRecord {
-    let envelope = vec![k.to_le_bytes()[0]; 4096 + k as usize];
-    ReceiptRecord {
-        id: Digest::of(&envelope),
-        model: "digits".to_owned(),
-        package_digest: Digest::of(b"package"),
-        statement_digest: Digest::of(b"statement"),
-        envelope,
-        created_at: i64::from(k),
-        log_index: None,
-    }
-}
-
 fn key(k: u32) -> String {
     format!("key-{k}")
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
 }
 
 /// Stores a receipt, then its index together with an answer: the two steps of the service.

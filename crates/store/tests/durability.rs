@@ -5,39 +5,22 @@
     reason = "the helpers of these tests stand outside of test functions"
 )]
 
+mod records;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use proofmark_store::{ReceiptRecord, Store};
-use proofmark_types::Digest;
+use proofmark_store::Store;
+
+use records::{block_on, record};
 
 /// Names the file for the writer half of [`a_kill_loses_no_acknowledged_receipt`].
 const WRITER: &str = "PROOFMARK_STORE_TEST_WRITER";
 
-fn record(k: u32) -> ReceiptRecord {
-    let envelope = vec![k.to_le_bytes()[0]; 4096 + k as usize];
-    ReceiptRecord {
-        id: Digest::of(&envelope),
-        model: "digits".to_owned(),
-        package_digest: Digest::of(b"package"),
-        statement_digest: Digest::of(b"statement"),
-        envelope,
-        created_at: i64::from(k),
-        log_index: None,
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
 /// Writes receipts for ever and prints the number of each one that was acknowledged.
 fn write_for_ever(path: &Path) {
-    runtime().block_on(async {
+    block_on(async {
         let store = Store::open(path).await.unwrap();
         for k in 0.. {
             store.insert_receipt(&record(k)).await.unwrap();
@@ -82,7 +65,7 @@ fn a_kill_loses_no_acknowledged_receipt() {
     );
     let last = acknowledged.unwrap();
     assert!(last >= 40, "{last}");
-    runtime().block_on(async {
+    block_on(async {
         let store = Store::open(&path).await.unwrap();
         for k in 0..=last {
             let record = record(k);
@@ -97,7 +80,7 @@ fn a_kill_loses_no_acknowledged_receipt() {
 
 #[test]
 fn what_is_no_store_is_refused_and_left_alone() {
-    runtime().block_on(async {
+    block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("notes.txt");
         let content = "not a database\n".repeat(100);
@@ -114,7 +97,7 @@ fn what_is_no_store_is_refused_and_left_alone() {
 
 #[test]
 fn a_store_of_a_later_version_is_refused() {
-    runtime().block_on(async {
+    block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("receipts.db");
         Store::open(&path).await.unwrap().close().await;
@@ -137,7 +120,7 @@ fn a_store_of_a_later_version_is_refused() {
 #[test]
 fn only_this_user_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt as _;
-    runtime().block_on(async {
+    block_on(async {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("receipts.db");
         let store = Store::open(&path).await.unwrap();
