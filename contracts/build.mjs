@@ -51,12 +51,14 @@ mkdirSync(out, { recursive: true });
 for (const file of Object.keys(sources)) {
   for (const [name, contract] of Object.entries(output.contracts[file] ?? {})) {
     const creation = contract.evm.bytecode.object;
+    // Interfaces and abstract contracts are parts of others.
+    if (creation === "") continue;
     const artifact = {
       contract: name,
       source: file,
       compiler: solc.version().replace(/\.Emscripten.*$/, ""),
       runtimeBytes: contract.evm.deployedBytecode.object.length / 2,
-      bytecode: creation === "" ? null : `0x${creation}`,
+      bytecode: `0x${creation}`,
       abi: contract.abi,
     };
     writeFileSync(join(out, `${name}.json`), `${JSON.stringify(artifact, null, 1)}\n`);

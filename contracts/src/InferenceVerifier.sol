@@ -42,7 +42,7 @@ contract InferenceVerifier is IERCZKMLVerifier, IERCZKMLStorageExtension, IERC16
     }
 
     bytes4 private constant PLAIN_SYSTEM = bytes4(keccak256("groth16-bn254-v1"));
-    bytes4 private constant COMMITTED_SYSTEM = bytes4(keccak256("groth16-logup-bn254-v1"));
+    bytes4 private constant COMMITTED_SYSTEM = bytes4(keccak256("groth16-bn254-logup-v1"));
 
     Registry private immutable _registry;
     /// @notice Verifies the proofs; keys are named by the registry.

@@ -38,9 +38,9 @@ contract UniversalVerifier is IKeyedVerifier {
     bytes16 private constant PLAIN_MAGIC = "proofmark/vk/v1";
     bytes16 private constant COMMITTED_MAGIC = "proofmark/vkc/v1";
     bytes32 private constant CHALLENGE_DOMAIN = "proofmark/logup-challenge/v1";
-    /// ERC-7992: bytes4(keccak256("groth16-bn254-v1")) and of "groth16-logup-bn254-v1".
+    /// ERC-7992: bytes4(keccak256("groth16-bn254-v1")) and of "groth16-bn254-logup-v1".
     bytes4 private constant PLAIN_SYSTEM = 0x0550d137;
-    bytes4 private constant COMMITTED_SYSTEM = 0x4c45321c;
+    bytes4 private constant COMMITTED_SYSTEM = 0x39e7a114;
     /// So that the prepared key and the byte before it fit a contract's 24,576 bytes of code.
     uint256 private constant MAX_PUBLIC_INPUTS = 370;
     /// Magic, number of public inputs.

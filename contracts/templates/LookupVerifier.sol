@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Written by `proofmark evm verifier`. Write it again rather than change it.
+//
+// Package: {{PACKAGE}}
+// Public inputs:
+{{LAYOUT}}
 pragma solidity ^0.8.24;
 
 /// @title Verifies Groth16 proofs with a commitment over BN254 of one package
-/// @notice Package: {{PACKAGE}}
-/// Public inputs, in order:
-{{LAYOUT}}
-/// The constants are the verifying key's, with β, γ, δ and δc negated, so that the proof's points go to
+/// @notice The constants are the verifying key's, with β, γ, δ and δc negated, so that the proof's points go to
 /// the precompile as they came: e(A, B) · e(α, −β) · e(IC, −γ) · e(C, −δ) · e(D, −δc) = 1. The last
 /// point of IC belongs to the challenge, which is computed here from key, D and public inputs and
 /// never taken from outside. The precompile checks that coordinates are reduced (so D has one
@@ -26,8 +27,8 @@ contract {{NAME}} {
     bytes32 public constant packageDigest = {{PACKAGE_DIGEST}};
     /// @notice SHA-256 of the verifying key's one encoding.
     bytes32 public constant keyDigest = {{KEY_DIGEST}};
-    /// @notice ERC-7992: bytes4(keccak256("groth16-logup-bn254-v1")).
-    bytes4 public constant proofSystemId = 0x4c45321c;
+    /// @notice ERC-7992: bytes4(keccak256("groth16-bn254-logup-v1")).
+    bytes4 public constant proofSystemId = 0x39e7a114;
     /// @notice Number of public inputs.
     uint256 public constant publicInputs = {{INPUTS}};
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Written by `proofmark evm verifier`. Write it again rather than change it.
+//
+// Package: {{PACKAGE}}
+// Public inputs:
+{{LAYOUT}}
 pragma solidity ^0.8.24;
 
 /// @title Verifies Groth16 proofs over BN254 of one package
-/// @notice Package: {{PACKAGE}}
-/// Public inputs, in order:
-{{LAYOUT}}
-/// The constants are the verifying key's, with β, γ and δ negated, so that the proof's points go to the
+/// @notice The constants are the verifying key's, with β, γ and δ negated, so that the proof's points go to the
 /// precompile as they came: e(A, B) · e(α, −β) · e(IC, −γ) · e(C, −δ) = 1. The precompile checks that
 /// coordinates are reduced, points on their curve, and B in its subgroup; the identity and public
 /// inputs that are not below the field order are refused here.
