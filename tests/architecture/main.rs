@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark-store", 3),
     ("proofmark-validation", 3),
     ("proofmark-engine", 4),
+    ("proofmark-evm", 4),
     ("proofmark-audit", 4),
     ("proofmark-server", 4),
     ("proofmark", 5),

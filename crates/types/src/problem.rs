@@ -120,6 +120,9 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Receipt is bound to another context",
     ),
+    ("contract-artifact", 500, "Compiled contract is damaged"),
+    ("contract-name-invalid", 400, "Name is no contract name"),
+    ("contract-too-large", 422, "Statement has too many public inputs for a contract"),
     (
         "contribution-invalid",
         422,

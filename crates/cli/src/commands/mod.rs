@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod ceremony;
+pub(crate) mod evm;
 pub(crate) mod import;
 pub(crate) mod infer;
 pub(crate) mod inspect;
