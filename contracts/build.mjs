@@ -31,7 +31,7 @@ const input = {
   sources,
   settings: {
     evmVersion: "shanghai",
-    optimizer: { enabled: true, runs: 1000000 },
+    optimizer: { enabled: true, runs: 200 },
     viaIR: true,
     metadata: { bytecodeHash: "none", appendCBOR: false },
     outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },

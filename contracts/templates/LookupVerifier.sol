@@ -56,36 +56,38 @@ contract {{NAME}} {
     function _holds(bytes calldata proof, uint256[] calldata inputs) private view returns (bool holds) {
         if (proof.length != PROOF_BYTES || inputs.length != publicInputs) return false;
         assembly ("memory-safe") {
-            // sum ← sum + scalar · (x, y); 0 where the scalar is not below the field order. The 96
-            // bytes behind the sum are overwritten.
-            function accumulate(sum, x, y, scalar) -> ok {
-                let term := add(sum, 0x40)
-                mstore(term, x)
-                mstore(add(sum, 0x60), y)
-                mstore(add(sum, 0x80), scalar)
-                ok := staticcall(gas(), 7, term, 0x60, term, 0x40)
-                ok := and(ok, staticcall(gas(), 6, sum, 0x80, sum, 0x40))
-                ok := and(ok, lt(scalar, FIELD_ORDER))
-            }
-
             // The pairing's input, 192 bytes a pair: (A, B), (α, −β), (IC, −γ), (C, −δ), (D, −δc).
             let pairs := mload(0x40)
             let sum := add(pairs, 0x180)
-            let values := inputs.offset
             let ok := 1
             mstore(sum, {{IC0_X}})
             mstore(add(sum, 0x20), {{IC0_Y}})
-{{TERMS}}
 
-            // keccak256(domain ‖ key's digest ‖ D ‖ public inputs) mod r, laid out behind the scratch
-            // of the sum.
-            let hashed := add(pairs, 0x300)
-            mstore(hashed, 0x70726f6f666d61726b2f6c6f6775702d6368616c6c656e67652f763100000000)
-            mstore(add(hashed, 0x20), keyDigest)
-            calldatacopy(add(hashed, 0x40), add(proof.offset, 0x100), 0x40)
-            calldatacopy(add(hashed, 0x80), values, {{INPUT_BYTES}})
-            let challenge := mod(keccak256(hashed, {{HASHED_BYTES}}), FIELD_ORDER)
-            ok := and(ok, accumulate(sum, {{IC_X}}, {{IC_Y}}, challenge))
+            // IC's other points behind it, the challenge's last, each with room for the scalar that it
+            // is multiplied with.
+            let point := add(pairs, 0x3c0)
+            let end := add(point, {{POINTS_BYTES}})
+{{POINTS}}
+
+            // keccak256(domain ‖ key's digest ‖ D ‖ public inputs) mod r, behind the points. The
+            // challenge is put after the public inputs, so that it is the last scalar.
+            mstore(end, 0x70726f6f666d61726b2f6c6f6775702d6368616c6c656e67652f763100000000)
+            mstore(add(end, 0x20), keyDigest)
+            calldatacopy(add(end, 0x40), add(proof.offset, 0x100), 0x40)
+            let value := add(end, 0x80)
+            calldatacopy(value, inputs.offset, {{INPUT_BYTES}})
+            mstore(add(value, {{INPUT_BYTES}}), mod(keccak256(end, {{HASHED_BYTES}}), FIELD_ORDER))
+
+            // The sum. The 64 bytes behind it, a part of the pairing's input that is written later,
+            // take the products.
+            for {} lt(point, end) { point := add(point, 0x60) } {
+                let scalar := mload(value)
+                value := add(value, 0x20)
+                mstore(add(point, 0x40), scalar)
+                ok := and(ok, lt(scalar, FIELD_ORDER))
+                ok := and(ok, staticcall(gas(), 7, point, 0x60, add(sum, 0x40), 0x40))
+                ok := and(ok, staticcall(gas(), 6, sum, 0x80, sum, 0x40))
+            }
 
             calldatacopy(pairs, proof.offset, 0xc0)
             mstore(add(pairs, 0xc0), {{ALPHA_X}})

@@ -47,7 +47,12 @@ impl Oracle {
             node.deploy(&data)
         };
         let universal = deploy(Contract::UniversalVerifier, vec![]);
-        node.send(0, universal, &Call::register(engine.verifying_key_bytes()), 0);
+        node.send(
+            0,
+            universal,
+            &Call::register(engine.verifying_key_bytes()),
+            0,
+        );
         let registry = deploy(Contract::Registry, vec![]);
         let arguments = (registry, universal).abi_encode_params();
         let requests = deploy(Contract::Requests, arguments);
@@ -145,7 +150,9 @@ fn pass(relay: &mut Relay) -> Vec<Event> {
 }
 
 fn sent(events: &[Event]) -> bool {
-    events.iter().any(|event| matches!(event, Event::Sent { .. }))
+    events
+        .iter()
+        .any(|event| matches!(event, Event::Sent { .. }))
 }
 
 #[test]

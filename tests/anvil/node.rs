@@ -1,7 +1,7 @@
 //! A local chain: anvil as a process, spoken to over JSON-RPC.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use alloy_primitives::{Address, B256, hex, keccak256};
@@ -26,28 +26,23 @@ impl Drop for Node {
 
 impl Node {
     pub(crate) fn start() -> Self {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("anvil");
-        let packages = npm::packages(&source, "anvil").join("node_modules/@foundry-rs");
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => panic!("there is no anvil for {other}"),
-        };
-        let program = packages.join(format!(
-            "anvil-{}-{architecture}/bin/anvil",
-            std::env::consts::OS
-        ));
+        let program = program();
         let mut process = Command::new(&program)
             .args(["--port", "0", "--host", "127.0.0.1"])
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+            .unwrap_or_else(|error| panic!("{}: {error}; name anvil in ANVIL", program.display()));
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let port = lines
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("Listening on 127.0.0.1:")?.trim().parse().ok())
+            .find_map(|line| {
+                line.strip_prefix("Listening on 127.0.0.1:")?
+                    .trim()
+                    .parse()
+                    .ok()
+            })
             .expect("anvil says where it listens");
         // What else it says is read so that it is never stopped by a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
@@ -120,7 +115,8 @@ impl Node {
 
     pub(crate) fn call(&self, to: Address, data: &[u8]) -> Vec<u8> {
         let from = text(self.account(0).as_slice());
-        let call = json!([{ "from": from, "to": text(to.as_slice()), "data": text(data) }, "latest"]);
+        let call =
+            json!([{ "from": from, "to": text(to.as_slice()), "data": text(data) }, "latest"]);
         hex::decode(self.ask("eth_call", call).as_str().unwrap()).unwrap()
     }
 
@@ -137,7 +133,11 @@ impl Node {
     pub(crate) fn deploy(&self, data: &[u8]) -> Address {
         let from = text(self.account(0).as_slice());
         let receipt = self.transact(json!({ "from": from, "data": text(data) }));
-        receipt["contractAddress"].as_str().unwrap().parse().unwrap()
+        receipt["contractAddress"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     fn transact(&self, transaction: Value) -> Value {
@@ -146,6 +146,15 @@ impl Node {
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         receipt
     }
+}
+
+/// anvil from npm; where that has none for a machine, the one that `ANVIL` names.
+fn program() -> PathBuf {
+    if let Some(path) = std::env::var_os("ANVIL") {
+        return path.into();
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("anvil");
+    npm::packages(&source, "anvil").join("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -95,7 +95,10 @@ impl Chain {
         let calldata: u64 = data.iter().map(|b| if *b == 0 { 4 } else { 16 }).sum();
         let outcome = Outcome {
             success: result.is_success(),
-            output: result.output().map(|bytes| bytes.to_vec()).unwrap_or_default(),
+            output: result
+                .output()
+                .map(|bytes| bytes.to_vec())
+                .unwrap_or_default(),
             gas: spent,
             execution: spent - 21_000 - calldata,
             logs: result.logs().to_vec(),
@@ -173,7 +176,9 @@ impl Outcome {
     /// Whether an event was emitted.
     pub(crate) fn emitted(&self, event: &str) -> bool {
         let topic = keccak256(event);
-        self.logs.iter().any(|log| log.topics().first() == Some(&topic))
+        self.logs
+            .iter()
+            .any(|log| log.topics().first() == Some(&topic))
     }
 }
 

@@ -18,7 +18,10 @@ pub(crate) fn contracts() -> PathBuf {
 pub(crate) fn compiled(sources: &[(String, String)]) -> PathBuf {
     let packages = npm::packages(&contracts(), "contracts");
     let mut all = String::new();
-    let mut own = vec![contracts().join("build.mjs"), contracts().join("package-lock.json")];
+    let mut own = vec![
+        contracts().join("build.mjs"),
+        contracts().join("package-lock.json"),
+    ];
     files(&contracts().join("src"), &mut own);
     own.sort();
     for path in own {

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use revm::primitives::Bytes;
 use ed25519_dalek::SigningKey;
 use proofmark_engine::{BackendChoice, Engine, NoProgress, ProveRequest, seal};
 use proofmark_evm::{Call, Contract, Target, VerifierContract};
 use proofmark_tests::samples;
 use proofmark_types::manifest::Backend;
 use proofmark_types::{Context, IntTensor, ProofBytes};
+use revm::primitives::Bytes;
 use revm::primitives::{Address, B256, U256};
 
 use crate::chain::{CHAIN_ID, Chain, Encode as _, account};
@@ -88,11 +88,17 @@ impl Bank {
 
     fn prove(&self, input: &IntTensor, context: Context) -> Answer {
         let request = ProveRequest {
-            inputs: BTreeMap::from([(self.engine.manifest().inputs[0].name.clone(), input.clone())]),
+            inputs: BTreeMap::from([(
+                self.engine.manifest().inputs[0].name.clone(),
+                input.clone(),
+            )]),
             context,
             proved_at: 1,
         };
-        let proven = self.engine.prove(&request, &SigningKey::from_bytes(&[7; 32])).unwrap();
+        let proven = self
+            .engine
+            .prove(&request, &SigningKey::from_bytes(&[7; 32]))
+            .unwrap();
         let receipt = proven.envelope.receipt();
         let statement = receipt.public_inputs(&receipt.layout().unwrap()).unwrap();
         Answer {
@@ -118,17 +124,24 @@ impl Bank {
 
     fn record(&mut self, application: U256) {
         let arguments = (account(APPLICANT), application);
-        self.chain.call(account(BUREAU), self.line, RECORD, arguments);
+        self.chain
+            .call(account(BUREAU), self.line, RECORD, arguments);
     }
 
     fn refuses(&mut self, by: u8, arguments: (B256, u64, Vec<U256>, Bytes), error: &str) {
-        self.chain.refused(account(by), self.line, OPEN, arguments, error);
+        self.chain
+            .refused(account(by), self.line, OPEN, arguments, error);
     }
 }
 
 fn arguments(context: &Context, answer: &Answer) -> (B256, u64, Vec<U256>, Bytes) {
     let proof = Bytes::copy_from_slice(&answer.proof);
-    (B256::from(context.nonce), context.deadline, answer.outputs(), proof)
+    (
+        B256::from(context.nonce),
+        context.deadline,
+        answer.outputs(),
+        proof,
+    )
 }
 
 #[test]
@@ -143,7 +156,8 @@ fn a_line_is_opened_on_a_proven_score_and_on_nothing_else() {
         bank.refuses(APPLICANT, honest.clone(), "NoApplication(address)");
         let mine = (account(APPLICANT), answer.application());
         let line = bank.line;
-        bank.chain.refused(account(APPLICANT), line, RECORD, mine, "NotBureau(address)");
+        bank.chain
+            .refused(account(APPLICANT), line, RECORD, mine, "NotBureau(address)");
         bank.record(answer.application() + U256::ONE);
         bank.refuses(APPLICANT, honest.clone(), INVALID);
         bank.record(answer.application());
@@ -196,7 +210,9 @@ fn a_line_is_opened_on_a_proven_score_and_on_nothing_else() {
         bank.chain.now = context.deadline;
 
         // The honest way, once.
-        let opened = bank.chain.call(account(APPLICANT), line, OPEN, honest.clone());
+        let opened = bank
+            .chain
+            .call(account(APPLICANT), line, OPEN, honest.clone());
         assert!(opened.emitted("LineOpened(address,uint256,int32)"));
         let margin = i64::from(answer.logits[0]) - i64::from(answer.logits[1]);
         let limit = bank
@@ -243,13 +259,21 @@ fn the_verifier_of_a_package_accepts_its_receipts() {
         let answer = bank.sample(true, Context::off_chain(NONCE));
         let address = bank.chain.deploy(&compiled, &[]).0;
         let data = Call::VerifyProof.encode(Target::Generated, &answer.proof, &answer.statement);
-        assert_eq!(bank.chain.send(account(2), address, &data).word(), U256::ONE);
+        assert_eq!(
+            bank.chain.send(account(2), address, &data).word(),
+            U256::ONE
+        );
         let mut other = answer.statement.clone();
         other[3] += proofmark_types::Fr::from(1);
         let data = Call::VerifyProof.encode(Target::Generated, &answer.proof, &other);
-        assert_eq!(bank.chain.send(account(2), address, &data).word(), U256::ZERO);
+        assert_eq!(
+            bank.chain.send(account(2), address, &data).word(),
+            U256::ZERO
+        );
         let data = Call::RequireProof.encode(Target::Generated, &answer.proof, &other);
-        bank.chain.send(account(2), address, &data).is_refused(INVALID);
+        bank.chain
+            .send(account(2), address, &data)
+            .is_refused(INVALID);
 
         // Not for a package that is not the pinned one, nor with another package's key.
         let manifest = bank.engine.package().manifest_bytes();

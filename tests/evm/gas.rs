@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use revm::primitives::Bytes;
 use proofmark_evm::{Artifact, Call, Contract, Target};
 use proofmark_types::Digest;
 use proofmark_types::manifest::Backend;
+use revm::primitives::Bytes;
 use revm::primitives::U256;
 
 use crate::chain::{Chain, Encode as _, Outcome, account};
@@ -38,7 +38,11 @@ fn measure(backend: Backend, count: usize) -> Measured {
     assert_eq!(generated.word(), U256::ONE);
 
     let universal = chain.deploy_contract(Contract::UniversalVerifier, &[]);
-    let registered = chain.send(account(2), universal, &Call::register(&trapdoor.key_bytes()));
+    let registered = chain.send(
+        account(2),
+        universal,
+        &Call::register(&trapdoor.key_bytes()),
+    );
     let registration = registered.gas;
     let key = Digest::from_bytes(trapdoor.digest().0);
     let data = Call::VerifyProof.encode(Target::Keyed(key), &proof, &inputs);
@@ -79,7 +83,10 @@ fn gas_is_as_promised_and_as_documented() {
          deployment of the verifier | registration of the key |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    for (backend, name) in [(Backend::Groth16, "plain"), (Backend::Groth16Logup, "lookup")] {
+    for (backend, name) in [
+        (Backend::Groth16, "plain"),
+        (Backend::Groth16Logup, "lookup"),
+    ] {
         for count in COUNTS {
             let measured = measure(backend, count);
             let inputs = u64::try_from(count).unwrap();
@@ -91,8 +98,15 @@ fn gas_is_as_promised_and_as_documented() {
                 (Backend::Groth16Logup, _) => plain + 46_000,
             };
             let got = measured.generated.execution;
-            assert!(got <= promised, "{name}, {count} inputs: {got} > {promised}");
-            assert!(measured.deployment <= MOST_DEPLOYMENT, "{}", measured.deployment);
+            assert!(
+                got <= promised,
+                "{name}, {count} inputs: {got} > {promised}"
+            );
+            assert!(
+                measured.deployment <= MOST_DEPLOYMENT,
+                "{}",
+                measured.deployment
+            );
             writeln!(
                 page,
                 "| {name} | {count} | {} | {} | {} | {} | {} | {} | {} |",

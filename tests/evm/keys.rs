@@ -6,7 +6,9 @@ use ark_ec::{AffineRepr as _, CurveGroup as _};
 use ark_ff::{BigInteger as _, Field as _, PrimeField as _};
 use proofmark_types::ProofBytes;
 use proofmark_types::manifest::Backend;
-use proofmark_verifier::{Proof, VerifyingKey, challenge, decode_proof, encode_proof, encode_verifying_key};
+use proofmark_verifier::{
+    Proof, VerifyingKey, challenge, decode_proof, encode_proof, encode_verifying_key,
+};
 use revm::primitives::{B256, U256, keccak256};
 
 /// Both proof systems.
@@ -80,7 +82,12 @@ impl Trapdoor {
             commitment.map(|point| challenge(&self.key().digest().unwrap(), &point, inputs)),
         );
         assert_eq!(self.ic.len(), 1 + wires.len());
-        let sum: Fr = self.ic[0] + self.ic[1..].iter().zip(&wires).map(|(s, x)| *s * x).sum::<Fr>();
+        let sum: Fr = self.ic[0]
+            + self.ic[1..]
+                .iter()
+                .zip(&wires)
+                .map(|(s, x)| *s * x)
+                .sum::<Fr>();
         let committed = self.delta_committed.map_or(Fr::from(0), |s| s * d);
         let c = (a * b - self.alpha * self.beta - sum - committed) / self.delta;
         encode_proof(Proof {

@@ -75,7 +75,12 @@ fn contexts_are_those_of_the_statement() {
             context.deadline,
         );
         let got = chain
-            .call(account(2), address, "context(bytes32,bytes32,uint64)", arguments)
+            .call(
+                account(2),
+                address,
+                "context(bytes32,bytes32,uint64)",
+                arguments,
+            )
             .word();
         assert_eq!(got, word(&own.digest()));
     }
@@ -90,8 +95,15 @@ fn values_are_those_of_the_tensor() {
             let tensor = random_tensor(&mut random, elem, &[count]);
             let mut inputs = vec![Fr::from(1), Fr::from(2)];
             inputs.extend(public_elements(&tensor));
-            let arguments = (words(&inputs), U256::from(2), elem_number(elem), U256::from(count));
-            let output = chain.call(account(2), address, DECODE, arguments.clone()).output;
+            let arguments = (
+                words(&inputs),
+                U256::from(2),
+                elem_number(elem),
+                U256::from(count),
+            );
+            let output = chain
+                .call(account(2), address, DECODE, arguments.clone())
+                .output;
             assert_eq!(values(&output), tensor.data(), "{elem} {count}");
             let positions = chain
                 .call(
@@ -158,5 +170,11 @@ fn the_largest_is_the_first_of_equals() {
             .word();
         assert_eq!(got, U256::from(best));
     }
-    chain.refused(account(2), address, "argmax(int32[])", (Vec::<i32>::new(),), "Empty()");
+    chain.refused(
+        account(2),
+        address,
+        "argmax(int32[])",
+        (Vec::<i32>::new(),),
+        "Empty()",
+    );
 }

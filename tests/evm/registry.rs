@@ -1,12 +1,12 @@
 //! Models and inferences after ERC-7992.
 
 use alloy_sol_types::SolValue as _;
-use revm::primitives::{Bytes, FixedBytes};
 use ark_bn254::Fr;
 use proofmark_evm::{Call, Contract};
 use proofmark_types::Context;
 use proofmark_types::manifest::Backend;
 use revm::primitives::{Address, B256, U256, keccak256};
+use revm::primitives::{Bytes, FixedBytes};
 
 use crate::chain::{CHAIN_ID, Chain, Encode as _, Outcome, account, calldata, selector};
 use crate::keys::{BACKENDS, Trapdoor, rerandomised, scalar, words};
@@ -42,7 +42,11 @@ pub(crate) fn registered(
     backend: Backend,
 ) -> (Address, Address, U256) {
     let universal = chain.deploy_contract(Contract::UniversalVerifier, &[]);
-    let done = chain.send(account(1), universal, &Call::register(&trapdoor.key_bytes()));
+    let done = chain.send(
+        account(1),
+        universal,
+        &Call::register(&trapdoor.key_bytes()),
+    );
     assert!(done.success);
     let registry = chain.deploy_contract(Contract::Registry, &[]);
     let made = (commitment(trapdoor, backend),);
@@ -58,9 +62,21 @@ fn a_model_is_registered_once_and_never_changed() {
     let made = commitment(&trapdoor, Backend::Groth16);
     let owner = account(OWNER);
     // The id is a hash of owner and commitment.
-    let hashed = ("proofmark/model/v1".to_owned(), owner, made.0, made.1, made.2, made.3);
-    assert_eq!(id, U256::from_be_bytes(keccak256(hashed.abi_encode_params()).0));
-    let read = chain.call(account(2), registry, "getModel(uint256)", (id,)).output;
+    let hashed = (
+        "proofmark/model/v1".to_owned(),
+        owner,
+        made.0,
+        made.1,
+        made.2,
+        made.3,
+    );
+    assert_eq!(
+        id,
+        U256::from_be_bytes(keccak256(hashed.abi_encode_params()).0)
+    );
+    let read = chain
+        .call(account(2), registry, "getModel(uint256)", (id,))
+        .output;
     assert_eq!(read, (made.clone(), false, owner).abi_encode_params());
 
     let again = "ModelAlreadyRegistered(uint256)";
@@ -68,9 +84,17 @@ fn a_model_is_registered_once_and_never_changed() {
     let renamed = (made.0, made.1, made.2, made.3, "elsewhere".to_owned());
     chain.refused(owner, registry, REGISTER, (renamed.clone(),), again);
     // Another owner has another id: nobody can be kept from registering.
-    let other = chain.call(account(2), registry, REGISTER, (made.clone(),)).word();
+    let other = chain
+        .call(account(2), registry, REGISTER, (made.clone(),))
+        .word();
     assert_ne!(other, id);
-    chain.refused(owner, registry, UPDATE, (id, renamed.clone()), "ModelIsImmutable(uint256)");
+    chain.refused(
+        owner,
+        registry,
+        UPDATE,
+        (id, renamed.clone()),
+        "ModelIsImmutable(uint256)",
+    );
     chain.refused(
         account(2),
         registry,
@@ -79,8 +103,20 @@ fn a_model_is_registered_once_and_never_changed() {
         "NotModelOwner(uint256,address)",
     );
     let unknown = U256::from(1);
-    chain.refused(owner, registry, UPDATE, (unknown, renamed), "ModelNotFound(uint256)");
-    chain.refused(owner, registry, "getModel(uint256)", (unknown,), "ModelNotFound(uint256)");
+    chain.refused(
+        owner,
+        registry,
+        UPDATE,
+        (unknown, renamed),
+        "ModelNotFound(uint256)",
+    );
+    chain.refused(
+        owner,
+        registry,
+        "getModel(uint256)",
+        (unknown,),
+        "ModelNotFound(uint256)",
+    );
     for missing in 0..4 {
         let mut part = made.clone();
         match missing {
@@ -110,7 +146,12 @@ fn interface_ids_and_selectors_are_the_drafts() {
         }
         FixedBytes::<4>::from(id)
     };
-    let registry = id(&[REGISTER, UPDATE, "deprecateModel(uint256)", "getModel(uint256)"]);
+    let registry = id(&[
+        REGISTER,
+        UPDATE,
+        "deprecateModel(uint256)",
+        "getModel(uint256)",
+    ]);
     let verifier = id(&[VERIFY, "proofSystemOf(uint256)", "registry()"]);
     let storage = id(&[STORE, "getInference(bytes32)"]);
     let erc165 = FixedBytes::<4>::from([0x01, 0xff, 0xc9, 0xa7]);
@@ -125,7 +166,12 @@ fn interface_ids_and_selectors_are_the_drafts() {
     ] {
         let answer = inference
             .chain
-            .call(account(2), contract, "supportsInterface(bytes4)", (interface,))
+            .call(
+                account(2),
+                contract,
+                "supportsInterface(bytes4)",
+                (interface,),
+            )
             .word();
         assert_eq!(answer == U256::ONE, expected, "{interface}");
     }
@@ -218,7 +264,8 @@ impl Inference {
             Bytes::copy_from_slice(output),
             Bytes::copy_from_slice(evidence),
         );
-        self.chain.send(from, self.verifier, &calldata(function, arguments))
+        self.chain
+            .send(from, self.verifier, &calldata(function, arguments))
     }
 
     fn honest(&mut self, function: &str, label: &str) -> Outcome {
@@ -273,7 +320,11 @@ fn an_inference_is_verified_for_its_consumer_only() {
             .is_refused("InvalidProof()");
         // Inputs and outputs divided otherwise: the same public inputs in the same order are the same
         // statement, so the commitment, which says where inputs end, refuses it.
-        assert!(!inference.ask(consumer, VERIFY, commitment, &output, &[]).success);
+        assert!(
+            !inference
+                .ask(consumer, VERIFY, commitment, &output, &[])
+                .success
+        );
     }
 }
 
@@ -283,7 +334,9 @@ fn an_inference_expires() {
     inference.chain.now = inference.context.deadline;
     assert!(inference.honest(VERIFY, "one").success);
     inference.chain.now += 1;
-    inference.honest(VERIFY, "one").is_refused("DeadlinePassed(uint64)");
+    inference
+        .honest(VERIFY, "one")
+        .is_refused("DeadlinePassed(uint64)");
 }
 
 #[test]
@@ -313,7 +366,8 @@ fn an_inference_is_stored_once_however_its_proof_is_changed() {
     let again = "InferenceAlreadyStored(bytes32)";
     inference.honest(STORE, "one").is_refused(again);
     inference.honest(STORE, "two").is_refused(again);
-    let proof = proofmark_types::ProofBytes::new(Backend::Groth16, &inference.proof("one")).unwrap();
+    let proof =
+        proofmark_types::ProofBytes::new(Backend::Groth16, &inference.proof("one")).unwrap();
     let evidence = inference.evidence(&rerandomised(&proof));
     let (commitment, output) = (inference.input_commitment(), inference.output());
     inference
@@ -334,26 +388,51 @@ fn deprecated_unknown_and_foreign_models_verify_nothing() {
     let (registry, model) = (inference.registry, inference.model);
     let (owner, deprecate) = (account(OWNER), "deprecateModel(uint256)");
     let stranger = "NotModelOwner(uint256,address)";
-    inference.chain.refused(account(2), registry, deprecate, (model,), stranger);
+    inference
+        .chain
+        .refused(account(2), registry, deprecate, (model,), stranger);
     let done = inference.chain.call(owner, registry, deprecate, (model,));
     assert!(done.emitted("ModelDeprecated(uint256)"));
-    inference.chain.refused(owner, registry, deprecate, (model,), "ModelIsDeprecated(uint256)");
+    inference.chain.refused(
+        owner,
+        registry,
+        deprecate,
+        (model,),
+        "ModelIsDeprecated(uint256)",
+    );
     inference
         .honest(VERIFY, "one")
         .is_refused("VerificationRefused_ModelDeprecated(uint256)");
     inference.model = U256::from(1);
-    inference.honest(VERIFY, "one").is_refused("ModelNotFound(uint256)");
+    inference
+        .honest(VERIFY, "one")
+        .is_refused("ModelNotFound(uint256)");
 
     // The same key under the other proof system's name, and under one that nobody knows.
     let mut made = commitment(&inference.trapdoor, Backend::Groth16Logup);
-    inference.model = inference.chain.call(owner, registry, REGISTER, (made.clone(),)).word();
-    inference.honest(VERIFY, "one").is_refused("ModelMismatch()");
+    inference.model = inference
+        .chain
+        .call(owner, registry, REGISTER, (made.clone(),))
+        .word();
+    inference
+        .honest(VERIFY, "one")
+        .is_refused("ModelMismatch()");
     made.3 = FixedBytes::from([1, 2, 3, 4]);
-    inference.model = inference.chain.call(owner, registry, REGISTER, (made.clone(),)).word();
-    inference.honest(VERIFY, "one").is_refused("UnsupportedProofSystem(bytes4)");
+    inference.model = inference
+        .chain
+        .call(owner, registry, REGISTER, (made.clone(),))
+        .word();
+    inference
+        .honest(VERIFY, "one")
+        .is_refused("UnsupportedProofSystem(bytes4)");
     // A key that the verifier does not know.
     made.2 = B256::repeat_byte(9);
     made.3 = system(Backend::Groth16);
-    inference.model = inference.chain.call(owner, registry, REGISTER, (made,)).word();
-    inference.honest(VERIFY, "one").is_refused("KeyUnknown(bytes32)");
+    inference.model = inference
+        .chain
+        .call(owner, registry, REGISTER, (made,))
+        .word();
+    inference
+        .honest(VERIFY, "one")
+        .is_refused("KeyUnknown(bytes32)");
 }

@@ -1,10 +1,10 @@
 //! The oracle: escrow, fulfilment, callback, refund, and those who would cheat.
 
-use revm::primitives::Bytes;
 use ark_bn254::Fr;
 use proofmark_evm::Contract;
 use proofmark_types::manifest::Backend;
 use proofmark_types::{Context, ProofBytes};
+use revm::primitives::Bytes;
 use revm::primitives::{Address, B256, TxKind, U256};
 
 use crate::chain::{CHAIN_ID, Chain, ENOUGH, Encode as _, Outcome, account, calldata, selector};
@@ -14,7 +14,8 @@ use crate::registry::registered;
 
 const REQUEST: &str = "request(uint256,uint256[],bytes,address,uint64,uint64)";
 const FULFIL: &str = "fulfil((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256),uint256[],bytes)";
-const REFUND: &str = "refund((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
+const REFUND: &str =
+    "refund((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
 const ID_OF: &str = "idOf((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
 const CONTEXT_OF: &str =
     "contextOf((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
@@ -25,7 +26,17 @@ const FEE: u128 = 5_000_000;
 const PROVER: u8 = 6;
 const ASKER: u8 = 3;
 
-type Request = (Address, U256, U256, Vec<U256>, Bytes, Address, u64, u64, U256);
+type Request = (
+    Address,
+    U256,
+    U256,
+    Vec<U256>,
+    Bytes,
+    Address,
+    u64,
+    u64,
+    U256,
+);
 
 struct Oracle {
     chain: Chain,
@@ -71,8 +82,13 @@ impl Oracle {
             deadline,
         );
         let data = calldata(REQUEST, arguments);
-        let (done, _) =
-            self.chain.transact(account(ASKER), TxKind::Call(self.requests), FEE, &data, ENOUGH);
+        let (done, _) = self.chain.transact(
+            account(ASKER),
+            TxKind::Call(self.requests),
+            FEE,
+            &data,
+            ENOUGH,
+        );
         assert!(done.success && done.emitted(REQUESTED), "{done:?}");
         let made = (
             account(ASKER),
@@ -101,7 +117,8 @@ impl Oracle {
         let arguments = (self.model, Self::inputs(), gas, deadline);
         let data = calldata("ask(uint256,uint256[],uint64,uint64)", arguments);
         let (done, _) =
-            self.chain.transact(account(ASKER), TxKind::Call(callback), FEE, &data, ENOUGH);
+            self.chain
+                .transact(account(ASKER), TxKind::Call(callback), FEE, &data, ENOUGH);
         let made = (
             callback,
             sequence,
@@ -118,20 +135,29 @@ impl Oracle {
     }
 
     fn sequence(&mut self) -> U256 {
-        self.chain.send(account(2), self.requests, &selector("sequence()")).word()
+        self.chain
+            .send(account(2), self.requests, &selector("sequence()"))
+            .word()
     }
 
     fn id(&mut self, made: &Request) -> U256 {
-        self.chain.call(account(2), self.requests, ID_OF, (made.clone(),)).word()
+        self.chain
+            .call(account(2), self.requests, ID_OF, (made.clone(),))
+            .word()
     }
 
     fn is_open(&mut self, made: &Request) -> bool {
         let id = B256::from(self.id(made).to_be_bytes::<32>());
-        self.chain.call(account(2), self.requests, "isOpen(bytes32)", (id,)).word() == U256::ONE
+        self.chain
+            .call(account(2), self.requests, "isOpen(bytes32)", (id,))
+            .word()
+            == U256::ONE
     }
 
     fn owed(&mut self, to: Address) -> U256 {
-        self.chain.call(account(2), self.requests, "owed(address)", (to,)).word()
+        self.chain
+            .call(account(2), self.requests, "owed(address)", (to,))
+            .word()
     }
 
     fn outputs() -> Vec<Fr> {
@@ -147,7 +173,10 @@ impl Oracle {
             deadline: made.7,
         };
         // What the contract says of itself is what the specification says.
-        let said = self.chain.call(account(2), self.requests, CONTEXT_OF, (made.clone(),)).word();
+        let said = self
+            .chain
+            .call(account(2), self.requests, CONTEXT_OF, (made.clone(),))
+            .word();
         assert_eq!(said, word(&context.digest()));
         let mut all = vec![context.digest()];
         all.extend(made.3.iter().map(|input| element(*input)));
@@ -156,7 +185,10 @@ impl Oracle {
     }
 
     fn fulfilment(made: &Request, outputs: &[Fr], proof: &[u8]) -> Vec<u8> {
-        calldata(FULFIL, (made.clone(), words(outputs), Bytes::copy_from_slice(proof)))
+        calldata(
+            FULFIL,
+            (made.clone(), words(outputs), Bytes::copy_from_slice(proof)),
+        )
     }
 
     fn fulfil(&mut self, made: &Request, proof: &[u8]) -> Outcome {
@@ -178,18 +210,26 @@ fn a_request_is_fulfilled_once_and_paid() {
         assert!(!oracle.is_open(&made));
         // Not again: neither as it was, nor re-randomised, nor refunded.
         oracle.fulfil(&made, &proof).is_refused(NOT_OPEN);
-        oracle.fulfil(&made, &rerandomised(&proof)).is_refused(NOT_OPEN);
+        oracle
+            .fulfil(&made, &rerandomised(&proof))
+            .is_refused(NOT_OPEN);
         oracle.chain.now += 1000;
         let requests = oracle.requests;
-        oracle.chain.refused(account(ASKER), requests, REFUND, (made.clone(),), NOT_OPEN);
+        oracle
+            .chain
+            .refused(account(ASKER), requests, REFUND, (made.clone(),), NOT_OPEN);
         // Paid out once.
         assert_eq!(oracle.owed(account(PROVER)), U256::from(FEE));
         let to = account(9);
         let before = oracle.chain.balance(to);
-        oracle.chain.call(account(PROVER), requests, WITHDRAW, (to,));
+        oracle
+            .chain
+            .call(account(PROVER), requests, WITHDRAW, (to,));
         assert_eq!(oracle.chain.balance(to), before + U256::from(FEE));
         assert_eq!(oracle.chain.balance(requests), U256::ZERO);
-        oracle.chain.refused(account(PROVER), requests, WITHDRAW, (to,), "NothingOwed()");
+        oracle
+            .chain
+            .refused(account(PROVER), requests, WITHDRAW, (to,), "NothingOwed()");
     }
 }
 
@@ -220,13 +260,18 @@ fn a_fulfilment_is_of_this_request_and_proven() {
         oracle.fulfil(&other, &proof).is_refused(NOT_OPEN);
         oracle.chain.now += 1000;
         let requests = oracle.requests;
-        oracle.chain.refused(account(ASKER), requests, REFUND, (other,), NOT_OPEN);
+        oracle
+            .chain
+            .refused(account(ASKER), requests, REFUND, (other,), NOT_OPEN);
         oracle.chain.now -= 1000;
     }
     // Other outputs, a damaged proof, an output plus the field order.
     let requests = oracle.requests;
     let wrong = Oracle::fulfilment(&made, &[Fr::from(12), Fr::from(11)], &proof);
-    oracle.chain.send(account(PROVER), requests, &wrong).is_refused("ProofInvalid()");
+    oracle
+        .chain
+        .send(account(PROVER), requests, &wrong)
+        .is_refused("ProofInvalid()");
     let mut damaged = proof.to_vec();
     damaged[0] ^= 1;
     oracle.fulfil(&made, &damaged).is_refused("ProofInvalid()");
@@ -254,17 +299,27 @@ fn after_the_deadline_there_is_a_refund_and_nothing_else() {
     let requests = oracle.requests;
     oracle.chain.now = made.7 - 1;
     let early = "DeadlineNotPassed(uint64)";
-    oracle.chain.refused(account(ASKER), requests, REFUND, (made.clone(),), early);
+    oracle
+        .chain
+        .refused(account(ASKER), requests, REFUND, (made.clone(),), early);
     oracle.chain.now = made.7;
-    oracle.fulfil(&made, &proof).is_refused("DeadlinePassed(uint64)");
+    oracle
+        .fulfil(&made, &proof)
+        .is_refused("DeadlinePassed(uint64)");
     // By anybody, to the requester.
-    let done = oracle.chain.call(account(9), requests, REFUND, (made.clone(),));
+    let done = oracle
+        .chain
+        .call(account(9), requests, REFUND, (made.clone(),));
     assert!(done.emitted("Refunded(bytes32,address,uint256)"));
     assert_eq!(oracle.owed(account(ASKER)), U256::from(FEE));
     assert_eq!(oracle.owed(account(9)), U256::ZERO);
-    oracle.chain.refused(account(9), requests, REFUND, (made.clone(),), NOT_OPEN);
+    oracle
+        .chain
+        .refused(account(9), requests, REFUND, (made.clone(),), NOT_OPEN);
     oracle.fulfil(&made, &proof).is_refused(NOT_OPEN);
-    oracle.chain.call(account(ASKER), requests, WITHDRAW, (account(ASKER),));
+    oracle
+        .chain
+        .call(account(ASKER), requests, WITHDRAW, (account(ASKER),));
     assert_eq!(oracle.chain.balance(requests), U256::ZERO);
 }
 
@@ -286,10 +341,14 @@ fn requests_that_make_no_sense_are_refused() {
             gas,
             deadline,
         );
-        oracle.chain.refused(account(ASKER), requests, REQUEST, arguments, error);
+        oracle
+            .chain
+            .refused(account(ASKER), requests, REQUEST, arguments, error);
     }
     // Money without a request is not taken.
-    let (sent, _) = oracle.chain.transact(account(ASKER), TxKind::Call(requests), 1, &[], ENOUGH);
+    let (sent, _) = oracle
+        .chain
+        .transact(account(ASKER), TxKind::Call(requests), 1, &[], ENOUGH);
     assert!(!sent.success);
 }
 
@@ -298,9 +357,18 @@ fn a_named_prover_alone_fulfils() {
     let mut oracle = Oracle::new(Backend::Groth16);
     let deadline = oracle.chain.now + 100;
     let named = account(8);
-    let arguments = (oracle.model, Oracle::inputs(), Bytes::new(), named, 0_u64, deadline);
+    let arguments = (
+        oracle.model,
+        Oracle::inputs(),
+        Bytes::new(),
+        named,
+        0_u64,
+        deadline,
+    );
     let requests = oracle.requests;
-    oracle.chain.call(account(ASKER), requests, REQUEST, arguments);
+    oracle
+        .chain
+        .call(account(ASKER), requests, REQUEST, arguments);
     let made = (
         account(ASKER),
         U256::ZERO,
@@ -313,7 +381,9 @@ fn a_named_prover_alone_fulfils() {
         U256::ZERO,
     );
     let proof = oracle.prove(&made);
-    oracle.fulfil(&made, &proof).is_refused("NotTheProver(address)");
+    oracle
+        .fulfil(&made, &proof)
+        .is_refused("NotTheProver(address)");
     let data = Oracle::fulfilment(&made, &Oracle::outputs(), &proof);
     assert!(oracle.chain.send(named, requests, &data).success);
 }
@@ -324,8 +394,12 @@ fn a_deprecated_model_is_refunded_not_fulfilled() {
     let made = oracle.ask();
     let proof = oracle.prove(&made);
     let (registry, requests, model) = (oracle.registry, oracle.requests, oracle.model);
-    oracle.chain.call(account(4), registry, "deprecateModel(uint256)", (model,));
-    oracle.fulfil(&made, &proof).is_refused("ModelDeprecated(uint256)");
+    oracle
+        .chain
+        .call(account(4), registry, "deprecateModel(uint256)", (model,));
+    oracle
+        .fulfil(&made, &proof)
+        .is_refused("ModelDeprecated(uint256)");
     let arguments = (
         model,
         Oracle::inputs(),
@@ -335,7 +409,9 @@ fn a_deprecated_model_is_refunded_not_fulfilled() {
         made.7,
     );
     let error = "ModelDeprecated(uint256)";
-    oracle.chain.refused(account(ASKER), requests, REQUEST, arguments, error);
+    oracle
+        .chain
+        .refused(account(ASKER), requests, REQUEST, arguments, error);
     oracle.chain.now = made.7;
     oracle.chain.call(account(ASKER), requests, REFUND, (made,));
     assert_eq!(oracle.owed(account(ASKER)), U256::from(FEE));
@@ -353,10 +429,14 @@ fn a_stopped_router_keeps_nobodys_money() {
     oracle.chain.call(account(1), router, "pause()", ());
     oracle.fulfil(&made, &proof).is_refused("IsPaused()");
     // What was earned is paid, what was not is refunded.
-    oracle.chain.call(account(PROVER), requests, WITHDRAW, (account(PROVER),));
+    oracle
+        .chain
+        .call(account(PROVER), requests, WITHDRAW, (account(PROVER),));
     oracle.chain.now = made.7;
     oracle.chain.call(account(ASKER), requests, REFUND, (made,));
-    oracle.chain.call(account(ASKER), requests, WITHDRAW, (account(ASKER),));
+    oracle
+        .chain
+        .call(account(ASKER), requests, WITHDRAW, (account(ASKER),));
     assert_eq!(oracle.chain.balance(requests), U256::ZERO);
 }
 
@@ -366,11 +446,14 @@ impl Oracle {
     fn arm(&mut self, callback: Address, mode: &str, attack: &[u8]) {
         let mode = MODES.iter().position(|name| *name == mode).unwrap();
         let arguments = (u16::try_from(mode).unwrap(), Bytes::copy_from_slice(attack));
-        self.chain.call(account(ASKER), callback, "arm(uint8,bytes)", arguments);
+        self.chain
+            .call(account(ASKER), callback, "arm(uint8,bytes)", arguments);
     }
 
     fn read(&mut self, contract: Address, getter: &str) -> U256 {
-        self.chain.send(account(2), contract, &selector(getter)).word()
+        self.chain
+            .send(account(2), contract, &selector(getter))
+            .word()
     }
 }
 
@@ -401,9 +484,16 @@ fn a_failing_callback_costs_the_prover_nothing_but_its_gas() {
         let proof = oracle.prove(&made);
         let done = oracle.fulfil(&made, &proof);
         assert!(done.success, "{mode}");
-        assert!(done.emitted("Fulfilled(bytes32,address,uint256[])"), "{mode}");
+        assert!(
+            done.emitted("Fulfilled(bytes32,address,uint256[])"),
+            "{mode}"
+        );
         assert!(done.emitted("CallbackFailed(bytes32)"), "{mode}");
-        assert!(done.execution < 260_000 + 60_000 + gas, "{mode}: {}", done.execution);
+        assert!(
+            done.execution < 260_000 + 60_000 + gas,
+            "{mode}: {}",
+            done.execution
+        );
         assert_eq!(oracle.owed(account(PROVER)), U256::from(FEE));
         assert_eq!(oracle.read(callback, "calls()"), U256::ZERO);
         oracle.fulfil(&made, &proof).is_refused(NOT_OPEN);
@@ -423,7 +513,9 @@ fn a_prover_cannot_starve_the_callback() {
     // Whatever the gas: either the whole transaction fails, or the callback has what it was promised.
     for limit in (300_000..1_500_000).step_by(20_000) {
         let (done, _) =
-            oracle.chain.transact(account(PROVER), TxKind::Call(requests), 0, &data, limit);
+            oracle
+                .chain
+                .transact(account(PROVER), TxKind::Call(requests), 0, &data, limit);
         if done.success {
             assert!(!done.emitted("CallbackFailed(bytes32)"), "{limit}");
             assert!(limit > gas);
@@ -451,9 +543,16 @@ fn reentering_gains_nothing() {
         };
         oracle.arm(callback, "attack", &message);
         let done = oracle.fulfil(&made, &proof);
-        assert!(done.success && !done.emitted("CallbackFailed(bytes32)"), "{attack}");
+        assert!(
+            done.success && !done.emitted("CallbackFailed(bytes32)"),
+            "{attack}"
+        );
         assert_eq!(oracle.read(callback, "calls()"), U256::ONE);
-        assert_eq!(oracle.read(callback, "attackSucceeded()"), U256::ZERO, "{attack}");
+        assert_eq!(
+            oracle.read(callback, "attackSucceeded()"),
+            U256::ZERO,
+            "{attack}"
+        );
         assert_eq!(oracle.owed(account(PROVER)), U256::from(FEE));
         assert_eq!(oracle.owed(callback), U256::ZERO);
     }
@@ -484,7 +583,9 @@ fn a_payment_that_is_refused_stays_owed() {
     oracle.chain.now = made.7;
     oracle.chain.call(account(9), requests, REFUND, (made,));
     oracle.arm(callback, "revert", &[]);
-    oracle.chain.refused(account(9), callback, "withdraw()", (), "PaymentRefused()");
+    oracle
+        .chain
+        .refused(account(9), callback, "withdraw()", (), "PaymentRefused()");
     assert_eq!(oracle.owed(callback), U256::from(FEE));
     // To another address it goes.
     let data = (Bytes::from(calldata(WITHDRAW, (account(9),))),);

@@ -1,8 +1,8 @@
 //! The router: never repointed, stopped by its owner, silent about nothing.
 
-use revm::primitives::Bytes;
 use proofmark_evm::{Call, Contract};
 use proofmark_types::manifest::Backend;
+use revm::primitives::Bytes;
 use revm::primitives::{Address, B256, U256};
 
 use crate::chain::{Chain, Encode as _, account, selector};
@@ -30,7 +30,11 @@ impl Routed {
         let fixed = chain.deploy(&generated(&trapdoors[0]), &[]).0;
         let universal = chain.deploy_contract(Contract::UniversalVerifier, &[]);
         for trapdoor in &trapdoors {
-            chain.send(account(1), universal, &Call::register(&trapdoor.key_bytes()));
+            chain.send(
+                account(1),
+                universal,
+                &Call::register(&trapdoor.key_bytes()),
+            );
         }
         let router = chain.deploy_contract(Contract::Router, &(account(OWNER),).encode());
         Self {
@@ -55,18 +59,25 @@ impl Routed {
     }
 
     fn owner(&mut self, signature: &str, arguments: impl crate::chain::Encode) {
-        self.chain.call(account(OWNER), self.router, signature, arguments);
+        self.chain
+            .call(account(OWNER), self.router, signature, arguments);
     }
 
     fn arguments(&self, index: usize) -> (B256, Bytes, Vec<U256>) {
         let inputs = statement(2);
         let proof = self.trapdoors[index].prove(&inputs, "proof");
-        (self.keys()[index], Bytes::copy_from_slice(&proof), words(&inputs))
+        (
+            self.keys()[index],
+            Bytes::copy_from_slice(&proof),
+            words(&inputs),
+        )
     }
 
     fn answers(&mut self, index: usize) {
         let mut arguments = self.arguments(index);
-        let answer = self.chain.call(account(2), self.router, VERIFY, arguments.clone());
+        let answer = self
+            .chain
+            .call(account(2), self.router, VERIFY, arguments.clone());
         assert_eq!(answer.word(), U256::ONE);
         self.chain.call(
             account(2),
@@ -75,7 +86,9 @@ impl Routed {
             arguments.clone(),
         );
         arguments.2[0] += U256::ONE;
-        let answer = self.chain.call(account(2), self.router, VERIFY, arguments.clone());
+        let answer = self
+            .chain
+            .call(account(2), self.router, VERIFY, arguments.clone());
         assert_eq!(answer.word(), U256::ZERO);
         self.chain.refused(
             account(2),
@@ -90,10 +103,22 @@ impl Routed {
         let arguments = self.arguments(index);
         for function in ["verifyProof", "requireProof"] {
             let signature = format!("{function}(bytes32,bytes,uint256[])");
-            self.chain.refused(account(2), self.router, &signature, arguments.clone(), error);
+            self.chain.refused(
+                account(2),
+                self.router,
+                &signature,
+                arguments.clone(),
+                error,
+            );
         }
         let key = (self.keys()[index],);
-        self.chain.refused(account(2), self.router, "proofSystemId(bytes32)", key, error);
+        self.chain.refused(
+            account(2),
+            self.router,
+            "proofSystemId(bytes32)",
+            key,
+            error,
+        );
     }
 }
 
@@ -201,26 +226,48 @@ fn only_the_owner_decides_and_ownership_takes_two_steps() {
     let key = routed.keys()[0];
     let not_owner = "NotOwner(address)";
     for signature in ["pause()", "resume()"] {
-        routed.chain.refused(stranger, router, signature, (), not_owner);
+        routed
+            .chain
+            .refused(stranger, router, signature, (), not_owner);
     }
     for signature in ["addVerifier(bytes32,address)", "addKeyed(bytes32,address)"] {
         let arguments = (key, routed.fixed);
-        routed.chain.refused(stranger, router, signature, arguments, not_owner);
+        routed
+            .chain
+            .refused(stranger, router, signature, arguments, not_owner);
     }
-    routed.chain.refused(stranger, router, "retire(bytes32)", (key,), not_owner);
-    routed.chain.refused(stranger, router, "offerOwnership(address)", (stranger,), not_owner);
+    routed
+        .chain
+        .refused(stranger, router, "retire(bytes32)", (key,), not_owner);
+    routed.chain.refused(
+        stranger,
+        router,
+        "offerOwnership(address)",
+        (stranger,),
+        not_owner,
+    );
     let not_candidate = "NotCandidate(address)";
-    routed.chain.refused(stranger, router, "takeOwnership()", (), not_candidate);
+    routed
+        .chain
+        .refused(stranger, router, "takeOwnership()", (), not_candidate);
     routed.owner("offerOwnership(address)", (stranger,));
     // Nothing has changed yet, and nobody else can take it.
-    routed.chain.refused(stranger, router, "pause()", (), not_owner);
-    routed.chain.refused(account(6), router, "takeOwnership()", (), not_candidate);
+    routed
+        .chain
+        .refused(stranger, router, "pause()", (), not_owner);
+    routed
+        .chain
+        .refused(account(6), router, "takeOwnership()", (), not_candidate);
     routed.owner("pause()", ());
     routed.chain.call(stranger, router, "takeOwnership()", ());
-    routed.chain.refused(account(OWNER), router, "resume()", (), not_owner);
+    routed
+        .chain
+        .refused(account(OWNER), router, "resume()", (), not_owner);
     routed.chain.call(stranger, router, "resume()", ());
     // The offer is used up.
-    routed.chain.refused(stranger, router, "takeOwnership()", (), not_candidate);
+    routed
+        .chain
+        .refused(stranger, router, "takeOwnership()", (), not_candidate);
     let owner = routed.chain.send(account(2), router, &selector("owner()"));
     assert_eq!(Address::from_slice(&owner.output[12..]), stranger);
 }

@@ -1,10 +1,10 @@
 //! Registration in the universal verifier: what is no key, or one that anybody could forge under, is
 //! refused on chain.
 
-use revm::primitives::Bytes;
 use proofmark_evm::{Call, Contract};
 use proofmark_types::manifest::Backend;
 use proofmark_verifier::decode_verifying_key;
+use revm::primitives::Bytes;
 use revm::primitives::{Address, B256, U256};
 
 use crate::chain::{Chain, account, calldata};
@@ -35,7 +35,9 @@ fn a_key_is_named_by_the_digest_that_packages_record() {
         let trapdoor = Trapdoor::new(backend, 2, "named");
         let register = Call::register(&trapdoor.key_bytes());
         let info = calldata("keyInfo(bytes32)", (trapdoor.digest(),));
-        chain.send(account(2), address, &info).is_refused("KeyUnknown(bytes32)");
+        chain
+            .send(account(2), address, &info)
+            .is_refused("KeyUnknown(bytes32)");
         let first = chain.send(account(2), address, &register);
         assert_eq!(first.word(), U256::from_be_bytes(trapdoor.digest().0));
         assert!(first.emitted("KeyRegistered(bytes32,bytes4,uint256,address)"));
@@ -106,7 +108,9 @@ fn other_bytes_are_no_key() {
         cases.push((bad, MALFORMED));
         for (bytes, error) in cases {
             assert!(decode_verifying_key(&bytes).is_err());
-            chain.send(account(2), address, &Call::register(&bytes)).is_refused(error);
+            chain
+                .send(account(2), address, &Call::register(&bytes))
+                .is_refused(error);
         }
     }
 }
@@ -121,21 +125,28 @@ fn points_off_their_curves_are_refused() {
             Backend::Groth16Logup => &[BETA, GAMMA, DELTA, DELTA_COMMITTED],
         };
         let ic = in_g2.last().unwrap() + 128;
-        let in_g1: Vec<usize> = [ALPHA].into_iter().chain((ic..good.len()).step_by(64)).collect();
+        let in_g1: Vec<usize> = [ALPHA]
+            .into_iter()
+            .chain((ic..good.len()).step_by(64))
+            .collect();
         for (starts, size, error) in [(&in_g1[..], 64, OFF_CURVE), (in_g2, 128, NOT_IN_G2)] {
             for start in starts {
                 for coordinate in (*start..start + size).step_by(32) {
                     let mut bad = good.clone();
                     bad[coordinate + 31] ^= 1;
                     assert!(decode_verifying_key(&bad).is_err());
-                    chain.send(account(2), address, &Call::register(&bad)).is_refused(error);
+                    chain
+                        .send(account(2), address, &Call::register(&bad))
+                        .is_refused(error);
                     // The same residue, not reduced.
                     let mut bad = good.clone();
                     let value = U256::from_be_slice(&bad[coordinate..coordinate + 32]);
                     bad[coordinate..coordinate + 32]
                         .copy_from_slice(&(value + base_order()).to_be_bytes::<32>());
                     assert!(decode_verifying_key(&bad).is_err());
-                    chain.send(account(2), address, &Call::register(&bad)).is_refused(error);
+                    chain
+                        .send(account(2), address, &Call::register(&bad))
+                        .is_refused(error);
                 }
             }
         }
@@ -148,7 +159,11 @@ fn degenerate_keys_are_refused() {
     for backend in BACKENDS {
         let good = Trapdoor::new(backend, 2, "degenerate").key_bytes();
         let committed = backend == Backend::Groth16Logup;
-        let ic = if committed { DELTA_COMMITTED + 128 } else { DELTA + 128 };
+        let ic = if committed {
+            DELTA_COMMITTED + 128
+        } else {
+            DELTA + 128
+        };
         let mut cases = Vec::new();
         let mut zeroed = vec![(ALPHA, 64), (BETA, 128), (GAMMA, 128), (DELTA, 128)];
         zeroed.extend((ic..good.len()).step_by(64).map(|start| (start, 64)));
@@ -168,14 +183,23 @@ fn degenerate_keys_are_refused() {
             cases.push(bad);
         }
         for bad in cases {
-            assert_eq!(decode_verifying_key(&bad).unwrap_err().code(), "key-degenerate");
-            chain.send(account(2), address, &Call::register(&bad)).is_refused(DEGENERATE);
+            assert_eq!(
+                decode_verifying_key(&bad).unwrap_err().code(),
+                "key-degenerate"
+            );
+            chain
+                .send(account(2), address, &Call::register(&bad))
+                .is_refused(DEGENERATE);
         }
         // β may be any other point.
         let mut fine = good.clone();
         fine.copy_within(DELTA..DELTA + 128, BETA);
         assert!(decode_verifying_key(&fine).is_ok());
-        assert!(chain.send(account(2), address, &Call::register(&fine)).success);
+        assert!(
+            chain
+                .send(account(2), address, &Call::register(&fine))
+                .success
+        );
     }
 }
 
@@ -184,7 +208,11 @@ fn the_largest_key_is_held_and_verified_with() {
     let (mut chain, address) = deploy();
     for backend in BACKENDS {
         let trapdoor = Trapdoor::new(backend, 370, "largest");
-        assert!(chain.send(account(2), address, &Call::register(&trapdoor.key_bytes())).success);
+        assert!(
+            chain
+                .send(account(2), address, &Call::register(&trapdoor.key_bytes()))
+                .success
+        );
         let inputs = statement(370);
         let proof = Bytes::copy_from_slice(&trapdoor.prove(&inputs, "proof"));
         let arguments = (trapdoor.digest(), proof, words(&inputs));

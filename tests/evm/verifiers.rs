@@ -1,11 +1,11 @@
 //! Generated verifiers, and the universal one under the same cases.
 
-use revm::primitives::Bytes;
 use ark_bn254::Fr;
 use proofmark_evm::{Artifact, Call, Contract, Target, VerifierContract};
 use proofmark_types::manifest::Backend;
 use proofmark_types::{Digest, ProofBytes};
 use proofmark_verifier::verify_proof_bytes;
+use revm::primitives::Bytes;
 use revm::primitives::{Address, B256, U256};
 
 use crate::chain::{Chain, Outcome, account, calldata, selector};
@@ -30,7 +30,11 @@ impl Subject {
     fn both(chain: &mut Chain, trapdoor: &Trapdoor) -> [Self; 2] {
         let fixed = chain.deploy(&generated(trapdoor), &[]).0;
         let universal = chain.deploy_contract(Contract::UniversalVerifier, &[]);
-        let registered = chain.send(account(1), universal, &Call::register(&trapdoor.key_bytes()));
+        let registered = chain.send(
+            account(1),
+            universal,
+            &Call::register(&trapdoor.key_bytes()),
+        );
         assert_eq!(registered.word(), U256::from_be_bytes(trapdoor.digest().0));
         [
             Self {
@@ -66,7 +70,8 @@ impl Subject {
     fn refuses(&self, chain: &mut Chain, proof: &[u8], inputs: &[U256], error: &str) {
         let answer = self.ask(chain, "verifyProof", proof, inputs);
         assert_eq!(answer.word(), U256::ZERO, "{error}");
-        self.ask(chain, "requireProof", proof, inputs).is_refused(error);
+        self.ask(chain, "requireProof", proof, inputs)
+            .is_refused(error);
     }
 }
 
@@ -122,7 +127,12 @@ fn damages(trapdoor: &Trapdoor, proof: &ProofBytes, statement: &[Fr]) -> Vec<Dam
         other[index] = field_order();
         add(&format!("input {index} = r"), proof, &other, NOT_BELOW);
         other[index] = U256::MAX;
-        add(&format!("input {index} = 2^256 - 1"), proof, &other, NOT_BELOW);
+        add(
+            &format!("input {index} = 2^256 - 1"),
+            proof,
+            &other,
+            NOT_BELOW,
+        );
     }
     let mut swapped = inputs.clone();
     swapped.swap(0, 1);
@@ -134,7 +144,12 @@ fn damages(trapdoor: &Trapdoor, proof: &ProofBytes, statement: &[Fr]) -> Vec<Dam
     // Lengths.
     add("no proof", &[], &inputs, LENGTH);
     add("a byte less", &proof[1..], &inputs, LENGTH);
-    add("a byte more", &[proof.as_ref(), &[0]].concat(), &inputs, LENGTH);
+    add(
+        "a byte more",
+        &[proof.as_ref(), &[0]].concat(),
+        &inputs,
+        LENGTH,
+    );
     let other_backend = if proof.len() == 256 { 320 } else { 256 };
     add("the other length", &vec![1; other_backend], &inputs, LENGTH);
     // Points: another proof's, the identity, off curve, not reduced, another order.
@@ -149,7 +164,12 @@ fn damages(trapdoor: &Trapdoor, proof: &ProofBytes, statement: &[Fr]) -> Vec<Dam
         bad[part.clone()].copy_from_slice(&other[part.clone()]);
         add(&format!("point {index} of another"), &bad, &inputs, INVALID);
         bad[part.clone()].fill(0);
-        add(&format!("point {index} the identity"), &bad, &inputs, INVALID);
+        add(
+            &format!("point {index} the identity"),
+            &bad,
+            &inputs,
+            INVALID,
+        );
         bad = proof.to_vec();
         bad[part.end - 1] ^= 1;
         add(&format!("point {index} off curve"), &bad, &inputs, INVALID);
@@ -158,14 +178,24 @@ fn damages(trapdoor: &Trapdoor, proof: &ProofBytes, statement: &[Fr]) -> Vec<Dam
             bad = proof.to_vec();
             let value = U256::from_be_slice(&bad[coordinate..coordinate + 32]) + base_order();
             bad[coordinate..coordinate + 32].copy_from_slice(&value.to_be_bytes::<32>());
-            add(&format!("coordinate at {coordinate} + p"), &bad, &inputs, INVALID);
+            add(
+                &format!("coordinate at {coordinate} + p"),
+                &bad,
+                &inputs,
+                INVALID,
+            );
         }
         // The identity written otherwise.
         bad = proof.to_vec();
         for coordinate in part.step_by(32) {
             bad[coordinate..coordinate + 32].copy_from_slice(&base_order().to_be_bytes::<32>());
         }
-        add(&format!("point {index} the identity by p"), &bad, &inputs, INVALID);
+        add(
+            &format!("point {index} the identity by p"),
+            &bad,
+            &inputs,
+            INVALID,
+        );
     }
     // −A makes e(−A, B), −C another C.
     for start in [0, 192] {
@@ -195,8 +225,11 @@ fn damaged_proofs_and_inputs_are_refused_with_the_reason() {
             subject.accepts(&mut chain, &proof, &words(&inputs));
             for damage in &damages {
                 // The Rust verifier has the same opinion.
-                let bytes: Vec<[u8; 32]> =
-                    damage.inputs.iter().map(|word| word.to_be_bytes()).collect();
+                let bytes: Vec<[u8; 32]> = damage
+                    .inputs
+                    .iter()
+                    .map(|word| word.to_be_bytes())
+                    .collect();
                 let verdict = verify_proof_bytes(&trapdoor.key_bytes(), &bytes, &damage.proof);
                 assert!(verdict.is_err(), "{}", damage.name);
                 subject.refuses(&mut chain, &damage.proof, &damage.inputs, damage.error);
@@ -254,9 +287,16 @@ fn an_answer_needs_calldata_that_is_abi_encoded() {
     let data = Call::VerifyProof.encode(Target::Generated, &proof, &inputs);
     assert_eq!(chain.send(account(2), address, &data).word(), U256::ONE);
     for cut in [0, 3, 4, 36, 68, 200, data.len() - 1] {
-        assert!(!chain.send(account(2), address, &data[..cut]).success, "{cut}");
+        assert!(
+            !chain.send(account(2), address, &data[..cut]).success,
+            "{cut}"
+        );
     }
-    assert!(!chain.send(account(2), address, &selector("nothing()")).success);
+    assert!(
+        !chain
+            .send(account(2), address, &selector("nothing()"))
+            .success
+    );
 }
 
 #[test]
@@ -276,7 +316,10 @@ fn what_a_verifier_says_of_itself() {
         assert_eq!(ask("packageDigest()"), [0; 32]);
         assert_eq!(backend.proof_system_id(), system);
         let id = ask("proofSystemId()");
-        assert_eq!(format!("0x{:02x}{:02x}{:02x}{:02x}", id[0], id[1], id[2], id[3]), system);
+        assert_eq!(
+            format!("0x{:02x}{:02x}{:02x}{:02x}", id[0], id[1], id[2], id[3]),
+            system
+        );
         let hash = revm::primitives::keccak256(backend.proof_system_name());
         assert_eq!(id[..4], hash[..4]);
         assert_eq!(id[4..], [0; 28]);
@@ -294,7 +337,10 @@ fn encoded_calls_are_those_of_the_contracts() {
         let [fixed, universal] = Subject::both(&mut chain, &trapdoor);
         for (subject, target) in [(fixed, Target::Generated), (universal, Target::Keyed(key))] {
             let data = Call::VerifyProof.encode(target, &proof, &inputs);
-            assert_eq!(chain.send(account(2), subject.address, &data).word(), U256::ONE);
+            assert_eq!(
+                chain.send(account(2), subject.address, &data).word(),
+                U256::ONE
+            );
             let data = Call::RequireProof.encode(target, &proof, &inputs);
             assert!(chain.send(account(2), subject.address, &data).success);
         }

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proofmark_engine::BackendChoice;
 use proofmark_tlog::VerifierKey;
-use proofmark_types::{Context, Digest};
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
+use proofmark_types::{Context, Digest};
 use proofmark_verify::{LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
 
 use crate::commands::ceremony::CeremonyArgs;
 use crate::commands::evm::EvmArgs;
 use crate::commands::log::{LogArgs, LogFiles, WitnessList};
+use crate::commands::relay::RelayArgs;
 
 /// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is
 /// made and verified, and only then is the result given out.
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Receipt(ReceiptArgs),
     /// Verify on a chain: contracts, calldata
     Evm(EvmArgs),
+    /// Fulfil requests for inferences on a chain
+    Relay(RelayArgs),
     /// Work with a service's transparency log, or be a witness of one
     Log(LogArgs),
     /// Derive everything again from a package and its receipts, without the service that made them

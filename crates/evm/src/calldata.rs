@@ -1,7 +1,7 @@
 //! Calldata of the verifiers: the function's selector and its ABI-encoded arguments.
 
-use alloy_sol_types::SolValue as _;
 use alloy_primitives::{Bytes, FixedBytes, U256};
+use alloy_sol_types::SolValue as _;
 use proofmark_types::field::fr_to_bytes;
 use proofmark_types::{Digest, Fr, ProofBytes};
 use sha3::{Digest as _, Keccak256};

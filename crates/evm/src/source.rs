@@ -16,6 +16,8 @@ pub const MAX_VERIFIER_INPUTS: usize = 192;
 const WORD: usize = 32;
 /// Where the points begin in a verifying key's encoding.
 const KEY_HEADER: usize = 20;
+/// Bytes of a point of G1 with the scalar that it is multiplied with.
+const POINT_AND_SCALAR: usize = 96;
 
 /// What a verifier contract is written from.
 #[derive(Debug, Clone)]
@@ -90,7 +92,9 @@ impl VerifierContract {
             name: name.to_owned(),
             package: "none".to_owned(),
             package_digest: Digest::from_bytes([0; 32]),
-            layout: (0..public_inputs).map(|_| "not described".to_owned()).collect(),
+            layout: (0..public_inputs)
+                .map(|_| "not described".to_owned())
+                .collect(),
             backend: key.backend(),
             key_digest,
             words,
@@ -107,9 +111,12 @@ impl VerifierContract {
     pub fn source(&self) -> String {
         let mut words = self.words.iter();
         let mut point = |text: String, names: &[&str]| {
-            names.iter().zip(&mut words).fold(text, |text, (name, word)| {
-                text.replace(&format!("{{{{{name}}}}}"), &hex(word))
-            })
+            names
+                .iter()
+                .zip(&mut words)
+                .fold(text, |text, (name, word)| {
+                    text.replace(&format!("{{{{{name}}}}}"), &hex(word))
+                })
         };
         let (template, challenge) = match self.backend {
             Backend::Groth16 => (PLAIN, 0),
@@ -130,24 +137,19 @@ impl VerifierContract {
             text = point(text, &names);
         }
         text = point(text, &["IC0_X", "IC0_Y"]);
-        let mut terms = Vec::with_capacity(self.public_inputs);
-        for index in 0..self.public_inputs {
-            let (Some(x), Some(y)) = (words.next(), words.next()) else {
-                break;
-            };
-            let value = match index {
-                0 => "values".to_owned(),
-                _ => format!("add(values, {:#x})", index.saturating_mul(WORD)),
-            };
-            terms.push(format!(
-                "            ok := and(ok, accumulate(sum, {}, {}, calldataload({value})))",
+        // What is left are IC's other points: of the public inputs, and of the challenge.
+        let mut points = Vec::with_capacity(self.public_inputs.saturating_add(challenge));
+        while let (Some(x), Some(y)) = (words.next(), words.next()) {
+            let offset = points.len().saturating_mul(POINT_AND_SCALAR);
+            points.push(format!(
+                "            mstore({}, {})\n            mstore({}, {})",
+                offset_from("point", offset),
                 hex(x),
+                offset_from("point", offset.saturating_add(WORD)),
                 hex(y)
             ));
         }
-        if let (Some(x), Some(y)) = (words.next(), words.next()) {
-            text = text.replace("{{IC_X}}", &hex(x)).replace("{{IC_Y}}", &hex(y));
-        }
+        let points_bytes = points.len().saturating_mul(POINT_AND_SCALAR);
         let input_bytes = self.public_inputs.saturating_mul(WORD);
         let layout: Vec<String> = self
             .layout
@@ -162,9 +164,13 @@ impl VerifierContract {
             ("LAYOUT", layout.join("\n")),
             ("KEY_DIGEST", hex(self.key_digest.as_bytes())),
             ("INPUTS", self.public_inputs.to_string()),
-            ("TERMS", terms.join("\n")),
+            ("POINTS", points.join("\n")),
+            ("POINTS_BYTES", format!("{points_bytes:#x}")),
             ("INPUT_BYTES", format!("{input_bytes:#x}")),
-            ("HASHED_BYTES", format!("{:#x}", input_bytes.saturating_add(128))),
+            (
+                "HASHED_BYTES",
+                format!("{:#x}", input_bytes.saturating_add(128)),
+            ),
         ]
         .into_iter()
         .fold(text, |text, (name, value)| {
@@ -179,6 +185,14 @@ fn hex(bytes: &[u8]) -> String {
         text.push_str(&format!("{byte:02x}"));
     }
     text
+}
+
+/// An address in memory.
+fn offset_from(name: &str, offset: usize) -> String {
+    match offset {
+        0 => name.to_owned(),
+        _ => format!("add({name}, {offset:#x})"),
+    }
 }
 
 /// `risk-classifier` → `RiskClassifierVerifier`.
@@ -202,9 +216,7 @@ fn contract_name(package: &str) -> String {
 fn is_contract_name(name: &str) -> bool {
     name.len() <= 128
         && name.starts_with(|c: char| c.is_ascii_uppercase())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 #[cfg(test)]
@@ -244,13 +256,14 @@ mod tests {
                 assert!(!source.contains("{{"), "{source}");
                 assert!(source.contains("contract Name {"));
                 assert!(source.contains(&format!("publicInputs = {inputs};")));
-                let accumulated = source.matches("accumulate(sum, 0x").count();
                 let challenge = usize::from(backend == Backend::Groth16Logup);
-                assert_eq!(accumulated, usize::try_from(inputs).unwrap() + challenge);
+                let others = usize::try_from(inputs).unwrap() + challenge;
+                let end = format!("add(point, {:#x})", 96 * others);
+                assert!(source.contains(&format!("let end := {end}\n")));
                 for word in &contract.words {
                     assert!(source.contains(&hex(word)));
                 }
-                assert_eq!(contract.words.len(), 2 + points * 4 + 2 * (1 + accumulated));
+                assert_eq!(contract.words.len(), 2 + points * 4 + 2 * (1 + others));
             }
         }
     }

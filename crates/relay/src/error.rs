@@ -8,7 +8,9 @@ use proofmark_package::PackageError;
 #[non_exhaustive]
 pub enum RelayError {
     /// The node does not answer, or not as JSON-RPC has it.
-    #[error("no answer from the node to {method}: {reason}; see to it that it runs and is reachable")]
+    #[error(
+        "no answer from the node to {method}: {reason}; see to it that it runs and is reachable"
+    )]
     Node {
         /// What was asked.
         method: &'static str,

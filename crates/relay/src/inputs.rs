@@ -112,9 +112,8 @@ mod tests {
             layout("c", ElemType::Int32, 2, Visibility::Public),
             layout("d", ElemType::Int32, 9, Visibility::Hashed),
         ];
-        let tensor = |elem, values: Vec<i32>| {
-            IntTensor::new(elem, vec![1, values.len()], values).unwrap()
-        };
+        let tensor =
+            |elem, values: Vec<i32>| IntTensor::new(elem, vec![1, values.len()], values).unwrap();
         let a = tensor(ElemType::Uint8, (0..40).collect());
         let b = tensor(ElemType::Int8, vec![-128, 0, 127]);
         let c = tensor(ElemType::Int32, vec![i32::MIN, 5]);

@@ -118,8 +118,10 @@ impl Relay {
         let rpc = Rpc::new(&config.url);
         let chain_id = rpc.chain_id()?;
         let answer = rpc.call(config.contract, &calldata("registry()", &[]))?;
-        let (registry,) = <(Address,)>::abi_decode_params(&answer)
-            .map_err(|_| RelayError::Contract { what: "the registry" })?;
+        let (registry,) =
+            <(Address,)>::abi_decode_params(&answer).map_err(|_| RelayError::Contract {
+                what: "the registry",
+            })?;
         let state = State::open(&config.state, chain_id, config.contract)?;
         Ok(Self {
             config,

@@ -238,7 +238,13 @@ mod tests {
     #[test]
     fn values_are_read_in_their_form() {
         assert_eq!(quantity(&json!("0x1f")), Some(31));
-        for bad in [json!("1f"), json!(31), json!("0x1ffffffffffffffff"), json!("0xg"), json!(null)] {
+        for bad in [
+            json!("1f"),
+            json!(31),
+            json!("0x1ffffffffffffffff"),
+            json!("0xg"),
+            json!(null),
+        ] {
             assert_eq!(quantity(&bad), None, "{bad}");
         }
         assert_eq!(bytes(&json!("0x00ff")), Some(vec![0, 255]));

@@ -171,7 +171,10 @@ mod tests {
         assert_eq!(read.pending, BTreeMap::from([(id, pending)]));
 
         for (chain, other) in [(2, contract), (1, Address::ZERO)] {
-            assert_eq!(State::open(&path, chain, other).unwrap_err().code(), "relay-state");
+            assert_eq!(
+                State::open(&path, chain, other).unwrap_err().code(),
+                "relay-state"
+            );
         }
         let text = std::fs::read_to_string(&path).unwrap();
         for bad in [
@@ -182,7 +185,10 @@ mod tests {
             text.replacen("0x0000", "0x0001", 1),
         ] {
             std::fs::write(&path, bad).unwrap();
-            assert_eq!(State::open(&path, 1, contract).unwrap_err().code(), "relay-state");
+            assert_eq!(
+                State::open(&path, 1, contract).unwrap_err().code(),
+                "relay-state"
+            );
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod prove;
 pub(crate) mod receipt;
+pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod verify;

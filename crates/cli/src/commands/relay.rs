@@ -89,7 +89,11 @@ pub(crate) fn run(args: &RelayArgs, output: Output) -> Result<(), Failure> {
         let mut said = Ok(());
         let pass = relay.pass(&mut |event| {
             let (object, text) = describe(&event);
-            let shown = if output.json { object.to_string() } else { text };
+            let shown = if output.json {
+                object.to_string()
+            } else {
+                text
+            };
             said = said.clone().and_then(|()| line(&shown));
         });
         said?;
