@@ -155,6 +155,20 @@ fn sent(events: &[Event]) -> bool {
         .any(|event| matches!(event, Event::Sent { .. }))
 }
 
+/// One pass that sends one fulfilment, which is then mined.
+fn pass_and_send(oracle: &Oracle, relay: &mut Relay) -> Vec<Event> {
+    let events = pass(relay);
+    let transactions = events.iter().filter_map(|event| match event {
+        Event::Sent { transaction, .. } => Some(transaction.to_string()),
+        _ => None,
+    });
+    let transactions: Vec<String> = transactions.collect();
+    assert_eq!(transactions.len(), 1, "{events:?}");
+    let receipt = oracle.node.mined(&transactions[0].clone().into());
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+    events
+}
+
 #[test]
 fn a_request_is_found_proven_and_fulfilled_once_through_a_restart() {
     for backend in [BackendChoice::Plain, BackendChoice::Lookup] {
@@ -165,9 +179,8 @@ fn a_request_is_found_proven_and_fulfilled_once_through_a_restart() {
         // Not before its block is confirmed.
         assert_eq!(pass(&mut relay), []);
         oracle.node.mine(CONFIRMATIONS);
-        let events = pass(&mut relay);
+        let events = pass_and_send(&oracle, &mut relay);
         assert_eq!(events[0], Event::Found { id });
-        assert!(sent(&events), "{events:?}");
         assert!(!oracle.is_open(id));
         assert_eq!(oracle.owed(1), U256::from(FEE));
         // A restart between sending and confirmation neither forgets it nor sends again.
@@ -216,7 +229,7 @@ fn a_reorganisation_takes_requests_and_fulfilments_away_and_brings_them_back() {
     let before = oracle.node.snapshot();
     let id = oracle.ask(deadline, FEE);
     oracle.node.mine(CONFIRMATIONS);
-    assert!(sent(&pass(&mut relay)));
+    pass_and_send(&oracle, &mut relay);
     assert_eq!(oracle.owed(1), U256::from(FEE));
     // All of it is gone, and other blocks stand there.
     oracle.node.revert(&before);
@@ -229,8 +242,7 @@ fn a_reorganisation_takes_requests_and_fulfilments_away_and_brings_them_back() {
     // The same request again: nothing but its block is another.
     assert_eq!(oracle.ask(deadline, FEE), id);
     oracle.node.mine(CONFIRMATIONS);
-    let events = pass(&mut relay);
-    assert!(sent(&events), "{events:?}");
+    pass_and_send(&oracle, &mut relay);
     assert_eq!(oracle.owed(1), U256::from(FEE));
     oracle.node.mine(CONFIRMATIONS);
     assert_eq!(pass(&mut relay), [Event::Fulfilled { id }]);

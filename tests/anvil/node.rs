@@ -141,10 +141,21 @@ impl Node {
     }
 
     fn transact(&self, transaction: Value) -> Value {
-        let hash = self.ask("eth_sendTransaction", json!([transaction]));
-        let receipt = self.ask("eth_getTransactionReceipt", json!([hash]));
+        let receipt = self.mined(&self.ask("eth_sendTransaction", json!([transaction])));
         assert_eq!(receipt["status"], "0x1", "{receipt}");
         receipt
+    }
+
+    /// The receipt of a transaction, which is mined as soon as the node comes to it.
+    pub(crate) fn mined(&self, transaction: &Value) -> Value {
+        for _ in 0..1000 {
+            let receipt = self.ask("eth_getTransactionReceipt", json!([transaction]));
+            if !receipt.is_null() {
+                return receipt;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("{transaction} is not mined")
     }
 }
 
