@@ -90,7 +90,7 @@ impl Oracle {
             state: state.to_owned(),
             confirmations: CONFIRMATIONS,
             first_block: 0,
-            minimum_fee: U256::from(FEE),
+            minimum_fee: FEE.into(),
         };
         Relay::open(config, vec![engine], SigningKey::from_bytes(&[3; 32])).unwrap()
     }

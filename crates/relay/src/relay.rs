@@ -1,6 +1,7 @@
 //! One pass after the other: scan, prove, send, look what became of it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use alloy_primitives::{Address, B256, FixedBytes, U256};
@@ -38,7 +39,7 @@ pub struct Config {
     /// Where a relay without a state begins.
     pub first_block: u64,
     /// Requests with a smaller fee, in wei, are left to others.
-    pub minimum_fee: U256,
+    pub minimum_fee: u128,
 }
 
 /// What happened in a pass.
@@ -245,9 +246,9 @@ impl Relay {
                     });
                 }
                 // The same event again changes nothing.
-                if !self.state.pending.contains_key(&id) {
+                if let Entry::Vacant(entry) = self.state.pending.entry(id) {
                     let sent = None;
-                    self.state.pending.insert(id, Pending { request, sent });
+                    entry.insert(Pending { request, sent });
                     report(Event::Found { id });
                 }
             }
@@ -295,7 +296,7 @@ impl Relay {
         if !request.prover.is_zero() && request.prover != self.config.from {
             return Ok(Step::Drop("it names another prover".to_owned()));
         }
-        if request.fee < self.config.minimum_fee {
+        if request.fee < U256::from(self.config.minimum_fee) {
             return Ok(Step::Drop("its fee is too small".to_owned()));
         }
         let data = match self.proven.get(&id) {

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &RelayArgs, output: Output) -> Result<(), Failure> {
         state: args.state.clone(),
         confirmations: args.confirmations,
         first_block: args.first_block,
-        minimum_fee: args.minimum_fee.into(),
+        minimum_fee: args.minimum_fee,
     };
     // Receipts do not leave the relay, so their signer is nobody in particular.
     let signer = SigningKey::from_bytes(&Zeroizing::new(random_bytes()?));

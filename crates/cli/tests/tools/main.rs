@@ -7,6 +7,7 @@
 )]
 
 mod audit;
+mod evm;
 mod import;
 mod inspect;
 mod phase1;
