@@ -25,6 +25,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark-store", 3),
     ("proofmark-validation", 3),
     ("proofmark-engine", 4),
+    ("proofmark-evm", 4),
+    ("proofmark-relay", 4),
     ("proofmark-audit", 4),
     ("proofmark-server", 4),
     ("proofmark", 5),
@@ -60,6 +62,11 @@ const SAME_FLOOR: &[(&str, &str, &str)] = &[
         "proofmark-audit",
         "proofmark-engine",
         "an audit repeats what sealing a package did",
+    ),
+    (
+        "proofmark-relay",
+        "proofmark-engine",
+        "a relay proves what is requested",
     ),
     (
         "proofmark",

@@ -7,7 +7,7 @@ use proofmark_engine::{Engine, ProveRequest, ServiceKey, Timings};
 use proofmark_types::field::fr_from_bytes;
 use proofmark_types::manifest::Visibility;
 use proofmark_types::receipt::write_openings;
-use proofmark_types::{Context, Fr, IntTensor, Manifest};
+use proofmark_types::{Fr, IntTensor, Manifest};
 use proofmark_verifier::{Expectations, Opening, Pins, verify_receipt};
 use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
     };
     let request = ProveRequest {
         inputs: inputs::tensors(&inputs),
-        context: Context::off_chain(nonce),
+        context: args.consumer.context(nonce),
         proved_at: now(),
     };
     let service_key = args.data.as_deref().map(ServiceKey::load_or_create);
@@ -68,6 +68,7 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
     let package = engine.package();
     let pins = Pins::package(package.digest());
     let expectations = Expectations {
+        context: Some(request.context),
         nonce: Some(nonce),
         openings: hidden,
         ..Expectations::default()
