@@ -241,12 +241,11 @@ contract UniversalVerifier is IKeyedVerifier {
                     any := or(any, word)
                 }
                 degenerate := or(degenerate, iszero(any))
-                // γ, δ and δc differ from each other; β may be any.
-                if k {
-                    let own := keccak256(point, 0x80)
-                    for { let j := 1 } lt(j, k) { j := add(j, 1) } {
-                        degenerate := or(degenerate, eq(own, keccak256(add(first, mul(j, 0x80)), 0x80)))
-                    }
+                // No two of β, γ, δ and δc have the same x: of two that are equal or opposite everybody
+                // knows the ratio.
+                let own := keccak256(point, 0x40)
+                for { let j := 0 } lt(j, k) { j := add(j, 1) } {
+                    degenerate := or(degenerate, eq(own, keccak256(add(first, mul(j, 0x80)), 0x40)))
                 }
             }
             inGroup := staticcall(gas(), 8, scratch, mul(points, 0xc0), scratch, 0x20)
@@ -257,7 +256,7 @@ contract UniversalVerifier is IKeyedVerifier {
             }
         }
         // A point of the curve with a coordinate that is not reduced is refused by the precompile, so
-        // equal points have equal bytes.
+        // equal coordinates have equal bytes.
         if (!inGroup) revert KeyPointNotInG2();
         if (degenerate) revert KeyDegenerate();
     }
