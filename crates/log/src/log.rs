@@ -10,8 +10,8 @@ use proofmark_tlog::note::is_key_name;
 use proofmark_tlog::tile::MAX_ENTRY_BYTES;
 use proofmark_tlog::witness::{AddCheckpoint, read_response};
 use proofmark_tlog::{
-    Checkpoint, Cosignature, EMPTY_ROOT, KeyKind, Policy, SignedCheckpoint, TlogError, TlogProof,
-    VerifiedTree, VerifierKey, tree,
+    Checkpoint, Cosignature, EMPTY_ROOT, Hash, KeyKind, Policy, SignedCheckpoint, TlogError,
+    TlogProof, VerifiedTree, VerifierKey, tree,
 };
 use proofmark_types::dsse::key_id;
 
@@ -319,6 +319,18 @@ impl Log {
         Ok(inclusion(index, path, &checkpoint))
     }
 
+    /// A proof that the tree of the first `old` entries, at least one, is a prefix of the published
+    /// checkpoint's, and that checkpoint.
+    ///
+    /// # Errors
+    /// [`TlogError::Range`] for a tree that the log never had, and what reading the tiles says.
+    pub fn prove_consistency(&self, old: u64) -> Result<(Vec<Hash>, SignedCheckpoint), LogError> {
+        let checkpoint = self.checkpoint();
+        let tree = self.tree(&checkpoint)?;
+        let proof = tree::prove_consistency(old, tree.size(), &tree)?;
+        Ok((proof, checkpoint))
+    }
+
     fn tree(&self, checkpoint: &SignedCheckpoint) -> Result<VerifiedTree<Folder>, LogError> {
         let head = checkpoint.checkpoint();
         let folder = Folder::new(&self.public);
@@ -438,7 +450,7 @@ fn place(batch: &Batch, index: u64) -> Result<Inclusion, LogError> {
 
 fn inclusion(
     index: u64,
-    path: Vec<proofmark_tlog::Hash>,
+    path: Vec<Hash>,
     checkpoint: &SignedCheckpoint,
 ) -> Inclusion {
     let proof = TlogProof {

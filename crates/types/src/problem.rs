@@ -115,6 +115,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Calibration data hold NaN or an infinity",
     ),
+    ("card-malformed", 422, "Card does not fit the model"),
     (
         "ceremony-io",
         500,

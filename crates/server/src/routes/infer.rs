@@ -9,16 +9,18 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use proofmark_types::Manifest;
 use serde::Deserialize;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use crate::answer::{AnswerPlan, InferResponse};
 use crate::backend::ProveRequest;
-use crate::http::{deadline_of, parse_json, read_json_body};
+use crate::http::{RequestId, deadline_of, parse_json, read_json_body};
 use crate::idempotency::{self, Known};
 use crate::metrics::Metrics;
 use crate::parameters::RequestParameters;
 use crate::problem::{Fault, Problem, ProblemBody, echo};
+use crate::progress::{self, PULSE, Progress, Step, event, wants_events};
 use crate::publish::Answer;
 use crate::queue::{Refusal, Ticket};
 use crate::registry::Served;
@@ -28,6 +30,8 @@ use crate::worker::Job;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Time between two signs of life to whoever watches a proof.
+const PULSES: Duration = Duration::from_secs(10);
 
 /// An inference request of the Open Inference Protocol.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -56,6 +60,12 @@ pub(crate) struct RequestedOutput {
 ///
 /// Headers: `Request-Timeout` (seconds), `Idempotency-Key`. The answer's `Server-Timing` tells
 /// what took how long, in milliseconds.
+///
+/// With `Accept: text/event-stream` the answer is a stream of events: `step` for each thing that
+/// begins (`{"step":"queued","ahead":0}`, then `runtime`, `witness`, `proving`, `verifying`,
+/// `logging`), `timing` with the value of `Server-Timing`, and at the end one `answer` or one
+/// `problem`, each as the body of the ordinary response. What is refused before the queue is
+/// refused with its status.
 #[utoipa::path(
     post,
     path = "/v2/models/{name}/infer",
@@ -67,7 +77,10 @@ pub(crate) struct RequestedOutput {
     ),
     request_body = InferRequest,
     responses(
-        (status = OK, description = "A proven answer", body = InferResponse<'static>),
+        (status = OK, description = "A proven answer, or events that end in one", content(
+            (InferResponse<'static> = "application/json"),
+            (String = "text/event-stream")
+        )),
         (status = BAD_REQUEST, description = "`json-malformed`, `input-…`, `output-unknown`, `tensor-…`, `parameter-invalid`, `request-invalid`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = NOT_FOUND, description = "`model-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = GONE, description = "`model-revoked`", content_type = "application/problem+json", body = ProblemBody<'static>),
@@ -156,8 +169,13 @@ async fn answer(
             match known {
                 Known::New(claim) => Some(claim),
                 Known::Answered(body) => {
+                    let response = if wants_events(&parts.headers) {
+                        replayed(&body)
+                    } else {
+                        json(body.into())
+                    };
                     let headers = [(REPLAYED, HeaderValue::from_static("true"))];
-                    return Ok((headers, json(body.into())).into_response());
+                    return Ok((headers, response).into_response());
                 }
             }
         }
@@ -174,6 +192,13 @@ async fn answer(
     let context = request.parameters.context()?;
     let inputs = decode_inputs(model.manifest(), &request.inputs)?;
     let (reply, answered) = oneshot::channel();
+    let (progress, steps) = if wants_events(&parts.headers) {
+        let (progress, steps) = Progress::watched();
+        progress.tell(Step::Queued(shared.queue.depth().0));
+        (progress, Some(steps))
+    } else {
+        (Progress::default(), None)
+    };
     let deadline = accepted + patience;
     let job = Job {
         request: ProveRequest { inputs, context },
@@ -181,18 +206,102 @@ async fn answer(
         claim,
         accepted,
         deadline,
+        progress,
         reply,
         span: tracing::Span::current(),
         model: Arc::clone(&model),
     };
-    let place = Place {
-        ticket: shared.queue.push(model.class, job).map_err(refusal)?,
-        metrics: &shared.metrics,
+    let ticket = shared.queue.push(model.class, job).map_err(refusal)?;
+    let waiting = Waiting {
+        shared: Arc::clone(shared),
+        ticket,
+        answered,
+        deadline,
+        patience,
     };
-    let answer = wait(shared, place, answered, deadline, patience).await?;
+    if let Some(steps) = steps {
+        let id = parts.extensions.get::<RequestId>();
+        return Ok(watch(waiting, steps, id.map_or("", |id| &id.0)));
+    }
+    let answer = waiting.outcome().await?;
     let timing = HeaderValue::from_str(&answer.timing)
         .map_err(|e| Problem::internal(format!("timings are no header: {e}")))?;
     Ok(([(SERVER_TIMING, timing)], json(answer.body)).into_response())
+}
+
+/// A request that is in the queue or being proven.
+struct Waiting {
+    shared: Arc<Shared>,
+    ticket: Ticket<Job>,
+    answered: oneshot::Receiver<Result<Answer, Problem>>,
+    deadline: Instant,
+    patience: Duration,
+}
+
+impl Waiting {
+    /// Waits for the outcome; who stops waiting gives the place in the queue up.
+    async fn outcome(self) -> Result<Answer, Problem> {
+        let Self {
+            shared,
+            ticket,
+            answered,
+            deadline,
+            patience,
+        } = self;
+        let place = Place {
+            ticket,
+            metrics: &shared.metrics,
+        };
+        wait(&shared, place, answered, deadline, patience).await
+    }
+}
+
+/// Answers with events. The client may leave at any time: then nothing is waited for any more.
+fn watch(waiting: Waiting, mut steps: mpsc::UnboundedReceiver<Step>, request_id: &str) -> Response {
+    let (events, response) = progress::stream();
+    let shared = Arc::clone(&waiting.shared);
+    let request_id = request_id.to_owned();
+    let watched = async move {
+        let mut outcome = std::pin::pin!(waiting.outcome());
+        let mut pulse = tokio::time::interval(PULSES);
+        pulse.reset();
+        // Whether an event could be sent is asked at the next round.
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                () = events.closed() => return,
+                Some(step) = steps.recv() => drop(events.send(step.event()).await),
+                outcome = &mut outcome => break outcome,
+                _ = pulse.tick() => drop(events.send(PULSE).await),
+            }
+        };
+        let last = match outcome {
+            Ok(answer) => {
+                drop(events.send(event("timing", answer.timing.as_bytes())).await);
+                event("answer", &answer.body)
+            }
+            Err(problem) => {
+                shared.metrics.problem(problem.code());
+                tracing::warn!(
+                    problem.code = problem.code(),
+                    problem.cause = problem.cause().unwrap_or_default(),
+                    "ended a stream of events"
+                );
+                event("problem", &problem.to_bytes(&request_id))
+            }
+        };
+        drop(events.send(last).await);
+    };
+    drop(tokio::spawn(watched.in_current_span()));
+    response
+}
+
+/// An answer that was given before, as events.
+fn replayed(body: &[u8]) -> Response {
+    let (events, response) = progress::stream();
+    // There is room for one.
+    drop(events.try_send(event("answer", body)));
+    response
 }
 
 fn json(body: Bytes) -> Response {
