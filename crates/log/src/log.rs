@@ -21,7 +21,7 @@ use crate::files::{Disk, Folder, make_folder, read_bounded, replace_file, sync_f
 use crate::intent::{self, Intent};
 use crate::key_file::{load_key, load_or_create_key};
 use crate::notice::SignedNotice;
-use crate::reader::Reader;
+use crate::reader::{COSIGNED_PATH, Reader};
 use crate::recovery::{Recovery, recover};
 use crate::writer::{Batch, Writer};
 
@@ -33,8 +33,6 @@ const NEW_KEY_FILE: &str = "new_key";
 const PUBLIC: &str = "public";
 /// What is not.
 const STATE: &str = "state";
-/// The latest checkpoint with witnesses' cosignatures, beside the newer one that may have none yet.
-pub(crate) const COSIGNED_PATH: &str = "checkpoint.cosigned";
 
 /// How a log is opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

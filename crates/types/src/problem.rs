@@ -175,6 +175,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Witness is not the one committed to",
     ),
     ("compiler-internal", 500, "Internal error of the compiler"),
+    ("context-expired", 422, "Context's deadline has passed"),
     (
         "context-mismatch",
         422,
