@@ -446,11 +446,7 @@ fn place(batch: &Batch, index: u64) -> Result<Inclusion, LogError> {
     Ok(inclusion(index, batch.growth().prove(index)?, batch.head()))
 }
 
-fn inclusion(
-    index: u64,
-    path: Vec<Hash>,
-    checkpoint: &SignedCheckpoint,
-) -> Inclusion {
+fn inclusion(index: u64, path: Vec<Hash>, checkpoint: &SignedCheckpoint) -> Inclusion {
     let proof = TlogProof {
         extra: None,
         index,

@@ -24,6 +24,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
+const WASM: &str = "application/wasm";
 
 /// Where the one document is shown; its script reads the path.
 const PAGES: [&str; 6] = [
@@ -42,8 +43,8 @@ const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; 
                       form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 macro_rules! files {
-    ($($name:literal $media:ident),* $(,)?) => {
-        [$(($name, $media, include_bytes!(concat!("../web/", $name)).as_slice())),*]
+    ($($folder:literal: $($name:literal $media:ident),*;)*) => {
+        [$($(($name, $media, include_bytes!(concat!($folder, $name)).as_slice()),)*)*]
     };
 }
 
@@ -91,6 +92,7 @@ impl File {
 /// The files by their names.
 static FILES: LazyLock<BTreeMap<&'static str, File>> = LazyLock::new(|| {
     let files = files![
+        "../web/":
         "index.html" HTML,
         "style.css" CSS,
         "mark.svg" SVG,
@@ -107,7 +109,11 @@ static FILES: LazyLock<BTreeMap<&'static str, File>> = LazyLock::new(|| {
         "receipt.js" JAVASCRIPT,
         "tensors.js" JAVASCRIPT,
         "verdict.js" JAVASCRIPT,
-        "verifier.js" JAVASCRIPT,
+        "verifier.js" JAVASCRIPT;
+        // The verifier, as the TypeScript package has it.
+        "../../../clients/typescript/wasm/":
+        "proofmark.js" JAVASCRIPT,
+        "proofmark_bg.wasm" WASM;
     ];
     let file = |(name, media, bytes)| (name, File::new(media, bytes));
     files.into_iter().map(file).collect()

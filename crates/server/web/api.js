@@ -98,8 +98,18 @@ export const consistency = (from) => json(`/v1/log/consistency?from=${part(from)
 /** A receipt, byte for byte. */
 export const receipt = (id) => bytes(`/v1/receipts/${part(id)}`);
 
-/** A proof that a receipt is logged. */
-export const tlogProof = (id) => text(`/v1/receipts/${part(id)}/tlog-proof`);
+/** A proof that a receipt is logged, with the cosignatures of witnesses where they are wanted and there. */
+export async function tlogProof(id, witnessed = false) {
+  const path = `/v1/receipts/${part(id)}/tlog-proof`;
+  if (witnessed) {
+    try {
+      return await text(`${path}?head=cosigned`);
+    } catch (error) {
+      if (error.code !== 'log-not-cosigned') throw error;
+    }
+  }
+  return text(path);
+}
 
 /**
  * Asks for a proven answer; `request` is the body's text. `step` is told of what begins; the answer comes

@@ -47,8 +47,9 @@ export function claims(receipt) {
 }
 
 /**
- * Verifies a receipt, or the answer (`body`, bytes) to a `request` (text) with a `nonce`. `given` may hold
- * `manifest` and `verifyingKey` (bytes) of a package that is not served here, then with the `pin`.
+ * Verifies a receipt. `exchange` is for an answer: its `body` (bytes), the `request` (text) and the `nonce` that
+ * were sent, and `name` and `version` of the model that was asked. `given` may hold `manifest` and
+ * `verifyingKey` (bytes) of a package that is not served here, then with the `pin`.
  *
  * Gives `{found, manifest, pinned, log}`: the verdict, the manifest that it rests on when it is accepted, the
  * digest that the receipt was held to, and what the log showed.
@@ -59,6 +60,9 @@ export async function check({ receipt, tlogProof, exchange, given = {}, files })
   const version = claimed?.model?.version;
   if (typeof name !== 'string' || typeof version !== 'string') {
     return { found: rejected('receipt-malformed', 'this is no receipt, or it was damaged') };
+  }
+  if (exchange && (name !== exchange.name || version !== exchange.version)) {
+    return { found: rejected('model-mismatch', `“${exchange.name}” was asked, and “${name}” answered`) };
   }
   const [log, served] = await Promise.all([watch(), given.manifest ? undefined : servedAs(name, version)]);
   let pinned = { digest: given.pin, own: true };
@@ -82,10 +86,19 @@ export async function check({ receipt, tlogProof, exchange, given = {}, files })
       copy = files;
     }
   }
-  const question = { pin: pinned.digest, manifest, verifyingKey, receipt, demands, files: copy };
-  const found = exchange
-    ? await verifier.verifyAnswer({ ...question, ...exchange, demands: { ...demands, nonce: exchange.nonce } })
-    : await verifier.verify(question);
+  const ask = (more) => {
+    const question = { pin: pinned.digest, manifest, verifyingKey, receipt, demands, ...more };
+    return exchange
+      ? verifier.verifyAnswer({ ...question, ...exchange, demands: { ...demands, nonce: exchange.nonce } })
+      : verifier.verify(question);
+  };
+  let found = await ask({ files: copy });
+  if (copy && found.verdict === 'unavailable') {
+    // The log went on while it was read. Without it the verdict says that nothing is known of revocations.
+    delete demands.service_key;
+    delete demands.log.copy_may_be_older;
+    found = await ask({});
+  }
   const result = { found, pinned, log };
   if (found.verdict === 'accepted') result.manifest = JSON.parse(new TextDecoder().decode(manifest));
   return result;
@@ -102,20 +115,22 @@ async function servedAs(name, version) {
 export function contradiction(answer, report, manifest) {
   const outputs = new Map((report.outputs ?? []).map((output) => [output.name, output.values]));
   for (const tensor of answer.outputs ?? []) {
-    const [name, view, second] = String(tensor.name).split(':');
-    const spec = manifest.outputs.find((output) => output.name === name);
-    const values = outputs.get(name);
-    if (!spec) return rejected('answer-malformed', `the answer holds an output “${name}” that the model has not`);
-    if (!values || second !== undefined) continue;
+    const told = String(tensor.name);
+    // A view is called as its output, a colon, and the view; an output's own name may have colons too.
+    const spec = manifest.outputs.find((output) => output.name === told)
+      ?? manifest.outputs.find((output) => told.startsWith(`${output.name}:`));
+    if (!spec) return rejected('answer-malformed', `the answer holds an output “${told}” that the model has not`);
+    const values = outputs.get(spec.name);
+    if (!values) continue;
     const read = views(values, spec);
     const proven = {
-      undefined: values,
-      dequantized: read.floats,
-      argmax: read.classes?.map((row) => row.index),
-      label: read.classes?.map((row) => row.label),
-    }[view];
+      '': values,
+      ':dequantized': read.floats,
+      ':argmax': read.classes?.map((row) => row.index),
+      ':label': read.classes?.map((row) => row.label),
+    }[told.slice(spec.name.length)];
     if (proven && !same(proven, tensor.data)) {
-      return rejected('statement-mismatch', `the service answered something else for “${tensor.name}” than what is proven`);
+      return rejected('statement-mismatch', `the service answered something else for “${told}” than what is proven`);
     }
   }
   const named = answer.parameters?.receipt_id;

@@ -103,11 +103,39 @@ function alarm(kept, note, code, detail) {
   return { state: 'alarm', kept, ...found };
 }
 
+/**
+ * The checkpoint that witnesses cosigned, where there is one: `{names, size, verdict}`. The verdict is of the
+ * verifier, under the witnesses' keys that this browser has: that the checkpoint is the log's, that the log's
+ * head continues it, and who of them cosigned it. Without keys there is none.
+ */
+export async function cosigned(kept) {
+  const note = await api.checkpoint('checkpoint.cosigned');
+  if (note === undefined || !kept) return undefined;
+  const names = [...new Set(note.split('\n').filter((line) => line.startsWith('— ')).map((line) => line.split(' ')[1]))]
+    .filter((name) => name !== kept.origin);
+  const size = Number(note.split('\n')[1]);
+  if (memory.witnesses().length === 0) return { names, size };
+  const log = { key: kept.key, witnesses: memory.witnesses(), quorum: 0 };
+  const alone = await verifier.compare({ log, older: note, newer: note, proof: [] });
+  if (alone.verdict !== 'consistent') return { names, size, verdict: alone };
+  const proof = await api.consistency(alone.newer.size);
+  const continued = await verifier.compare({ log, older: note, newer: proof.checkpoint, proof: proof.proof });
+  return { names, size, verdict: continued.verdict === 'consistent' ? alone : continued };
+}
+
+/** Why a text is no witness's key; `undefined` if it is one. */
+export async function noWitness(key, kept) {
+  const verdict = await verifier.compare({
+    log: { key: kept.key, witnesses: [key], quorum: 0 }, older: kept.note, newer: kept.note, proof: [],
+  });
+  return verdict.verdict === 'consistent' ? undefined : verdict.detail;
+}
+
 /** A small log whole, as bytes by path, to look for revocations; `undefined` for none or a large one. */
 export async function logFiles() {
   const note = await api.checkpoint();
   const size = Number(note?.split('\n')[1]);
-  if (!(size > 0 && size <= READ_WHOLE)) return undefined;
+  if (!(size >= 0 && size <= READ_WHOLE)) return undefined;
   const files = new Map([['checkpoint', new TextEncoder().encode(note)]]);
   await Promise.all((await verifier.logPaths(size)).map(async (path) => files.set(path, await api.bytes(`/${path}`))));
   return files;

@@ -1,8 +1,7 @@
 // The log's page: how far it has come, who saw it, and whether it still says what it said before.
 
-import * as api from './api.js';
 import { digest, facts, h, sentence, show, utc } from './dom.js';
-import { watch } from './history.js';
+import { cosigned, noWitness, watch } from './history.js';
 import * as memory from './memory.js';
 
 const WORDS = {
@@ -10,7 +9,7 @@ const WORDS = {
   consistent: ['good', 'The log only grew', 'It goes on from the head that this browser kept: nothing that was in it was changed or taken out.'],
   empty: ['seen', 'Nothing is logged yet', 'The first answer makes the first entry.'],
   unavailable: ['unsure', 'Not checked', 'This browser could not check the log. The head that it kept stays.'],
-  alarm: ['bad', 'The log changed its history', 'What this log shows does not go on from what it showed this browser before. Both heads are signed by the log: together they are the evidence. Do not rely on answers of this service before you know why.'],
+  alarm: ['bad', 'The log changed its history', 'What this log shows does not go on from what it showed this browser before. The head that was kept and the one that is shown now are the evidence: save both. Do not rely on answers of this service before you know why.'],
 };
 
 /** The page. */
@@ -21,8 +20,8 @@ export async function logPage(main) {
     h('p', { class: 'lead' }, 'Every receipt is in this log before its answer leaves. The log can only be added to; whoever keeps an old head of it, as this browser does, notices when something is changed or taken out.'),
     space);
   const found = await watch();
-  const cosigned = await api.checkpoint('checkpoint.cosigned').catch(() => undefined);
-  show(space, state(found), heads(found, cosigned), lookup(), witnesses(() => logPage(main)));
+  const seen = await cosigned(found.kept).catch(() => undefined);
+  show(space, state(found), heads(found, seen), lookup(), found.kept ? witnesses(found.kept, () => logPage(main)) : null);
 }
 
 function state(found) {
@@ -45,7 +44,7 @@ function afterAlarm() {
     }, 'Forget the old head'));
 }
 
-function heads(found, cosigned) {
+function heads(found, seen) {
   const { kept, head, before } = found;
   const note = (label, text) => (text ? h('details', {}, h('summary', {}, label), h('pre', {}, text)) : null);
   return h('div', { class: 'sheet' },
@@ -68,21 +67,27 @@ function heads(found, cosigned) {
     found.state === 'alarm' && found.shown ? h('section', {}, h('h2', {}, 'Head that was shown instead'), h('pre', {}, found.shown)) : null,
     before ? h('section', {}, h('h2', {}, 'Head at the last visit'),
       facts([['Entries', before.size.toLocaleString('en')], ['Root', digest(before.root, 'earlier root')], ['Seen', utc(before.seen)], ['Kept since', utc(before.since)]])) : null,
-    h('section', {}, h('h2', {}, 'Witnesses'), cosignatures(found, cosigned)));
+    h('section', {}, h('h2', {}, 'Witnesses'), cosignatures(seen)));
 }
 
 /** Who cosigned: those whose keys the person gave are checked by the verifier, others are only named. */
-function cosignatures(found, cosigned) {
-  const own = found.cosigned ?? [];
-  const named = [...new Set((cosigned ?? '').split('\n')
-    .filter((line) => line.startsWith('— ')).map((line) => line.split(' ')[1])
-    .filter((name) => name && name !== found.head?.origin))];
-  if (named.length === 0 && own.length === 0) {
+function cosignatures(seen) {
+  if (!seen || seen.names.length === 0) {
     return h('p', {}, 'No witness cosigned this log. Until one does, it could show different histories to different people; your browser would notice only what it was shown itself.');
   }
-  return h('ul', {},
-    own.map((one) => h('li', {}, `${one.witness} cosigned ${utc(one.time)} (checked)`)),
-    named.filter((name) => !own.some((one) => one.witness === name)).map((name) => h('li', {}, `${name} cosigned, as the service shows; this browser has no key of it`)));
+  const { names, size, verdict } = seen;
+  if (verdict && verdict.verdict !== 'consistent') {
+    return h('div', { 'data-witnessed': 'no' }, h('p', { class: 'error' }, 'What the witnesses cosigned does not go together with this log.'),
+      facts([['Code', h('code', {}, verdict.code)], ['Reason', sentence(verdict.detail ?? '')]]));
+  }
+  const own = verdict?.cosigned ?? [];
+  return [
+    h('ul', {},
+      own.map((one) => h('li', { 'data-witnessed': one.witness }, `${one.witness} cosigned ${size.toLocaleString('en')} entries at ${utc(one.time)}: checked under the key that you gave.`)),
+      names.filter((name) => !own.some((one) => one.witness === name))
+        .map((name) => h('li', {}, `${name} cosigned ${size.toLocaleString('en')} entries, as the service shows; this browser has no key of it.`))),
+    own.length > 0 ? h('p', { class: 'small' }, 'The head goes on from what they cosigned.') : null,
+  ];
 }
 
 /** Whether a receipt is in the log: its page checks that. */
@@ -106,8 +111,9 @@ function lookup() {
   h('button', { type: 'submit', class: 'button' }, 'Check'), problem);
 }
 
-function witnesses(changed) {
+function witnesses(kept, changed) {
   const key = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', name: 'witness' });
+  const problem = h('p', { class: 'error', role: 'alert' });
   const keys = memory.witnesses();
   const keep = (list) => {
     memory.keepWitnesses(list);
@@ -118,10 +124,12 @@ function witnesses(changed) {
     h('ul', {}, keys.map((one) => h('li', {}, h('code', {}, one), ' ',
       h('button', { type: 'button', class: 'quiet', onclick: () => keep(keys.filter((other) => other !== one)) }, 'Remove')))),
     h('form', {
-      onsubmit: (event) => {
+      onsubmit: async (event) => {
         event.preventDefault();
         const value = key.value.trim();
-        if (value !== '' && !keys.includes(value)) keep([...keys, value]);
+        const reason = await noWitness(value, kept);
+        if (reason !== undefined) problem.textContent = sentence(reason);
+        else keep([...keys.filter((other) => other !== value), value]);
       },
-    }, h('label', {}, 'Public key, NAME+ID+KEY', key), h('button', { type: 'submit', class: 'button quiet' }, 'Add')));
+    }, h('label', {}, 'Public key, NAME+ID+KEY', key), h('button', { type: 'submit', class: 'button quiet' }, 'Add'), problem));
 }

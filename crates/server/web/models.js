@@ -50,11 +50,8 @@ export async function model(main, name) {
   const listed = (await api.models()).filter((one) => one.name === name && (version === undefined || one.version === version));
   const wanted = listed.at(-1);
   if (!wanted) throw new api.Refused('model-unknown', `no model “${name}” is served here`);
-  const [detail, attested, keys] = await Promise.all([
-    api.model(wanted.name, wanted.version),
-    api.attestations(wanted.name, wanted.version),
-    contributions(wanted),
-  ]);
+  const detail = await api.model(wanted.name, wanted.version);
+  const [attested, keys] = await Promise.all([api.attestations(wanted.name, wanted.version), contributions(detail)]);
   const { manifest, card } = detail;
   show(main,
     h('p', { class: 'crumb' }, link('/models', 'Models'), ' / ', h('code', {}, detail.name)),
@@ -84,12 +81,33 @@ export async function model(main, name) {
         ['Verifying key', digest(detail.verifying_key_digest, 'digest of the verifying key')],
         ['Setup transcript', digest(manifest.sealed.transcript.digest, 'digest of the transcript')],
         ['Proving key', digest(manifest.sealed.proving_key.digest, 'digest of the proving key')],
-      ])),
+      ]), ownPin(detail)),
       wide('Files', h('p', { class: 'row' },
         file(`/v1/models/${encodeURIComponent(name)}/manifest?version=${encodeURIComponent(detail.version)}`, 'manifest.json'),
         file(`/v1/models/${encodeURIComponent(name)}/verifying-key?version=${encodeURIComponent(detail.version)}`, 'verifying_key.bin'),
         file(`/v1/models/${encodeURIComponent(name)}/transcript?version=${encodeURIComponent(detail.version)}`, 'transcript.json')),
       h('p', { class: 'small' }, `Licence: ${manifest.licence || 'not stated'}`))));
+}
+
+/** Holds the service to a digest that the person has from elsewhere. */
+function ownPin(detail) {
+  const pin = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', name: 'pin' });
+  const said = h('p', { role: 'status' });
+  return h('details', {}, h('summary', {}, 'Pin a digest from a source of your own'), h('form', {
+    onsubmit: (event) => {
+      event.preventDefault();
+      const value = pin.value.trim().toLowerCase();
+      if (!/^sha256:[0-9a-f]{64}$/.test(value)) {
+        said.textContent = 'A package digest is sha256: and 64 hex digits.';
+        pin.focus();
+        return;
+      }
+      memory.repin(detail.name, detail.version, value, true);
+      said.textContent = value === detail.package_digest
+        ? 'Pinned. It is the digest of the package that is served here.'
+        : 'Pinned. The package that is served here has another digest: its answers get no mark.';
+    },
+  }, h('label', {}, 'Package digest', pin), h('button', { type: 'submit', class: 'button quiet' }, 'Pin'), said));
 }
 
 const file = (href, name) => h('a', { href, download: name, class: 'button quiet' }, name);
@@ -104,12 +122,11 @@ function wide(title, ...content) {
 }
 
 /** Who contributed to the keys, from the transcript, which must be the manifest's. */
-async function contributions(served) {
+async function contributions(detail) {
   const none = { count: undefined, names: [] };
   try {
-    const bytes = await api.transcript(served.name, served.version);
+    const bytes = await api.transcript(detail.name, detail.version);
     const transcript = JSON.parse(new TextDecoder().decode(bytes));
-    const detail = await api.model(served.name, served.version);
     const own = await sha256(bytes);
     if (own !== undefined && own !== detail.manifest.sealed.transcript.digest) {
       return { ...none, said: 'The transcript that this service shows is not the one that the manifest names: do not rely on it.' };
@@ -165,7 +182,7 @@ function costs(detail) {
       ['Public inputs', circuit.public_inputs.toLocaleString('en')],
     ].map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, value)))),
     h('p', { class: 'small' }, times
-      ? `Half of the latest ${times.proofs} proofs on this machine took less, from the model’s run to the checked proof; the longest took ${ms(times.longest_ms)}.`
+      ? `${times.proofs === 1 ? 'The one proof that was made since the start took that long' : `Half of the latest ${times.proofs} proofs on this machine took less`}, from the model’s run to the checked proof; the longest took ${ms(times.longest_ms)}.`
       : 'No proof of this model was made since the service started.',
     ` ${plain ? 'Plain Groth16, which every verifier of it takes.' : 'Groth16 with one commitment: faster to make, 64 bytes longer.'}`,
     ` The key that makes proofs has ${bytes(detail.manifest.sealed.proving_key.bytes)}.`),

@@ -151,7 +151,7 @@ async function answer(result, detail, values, signal) {
   const checked = await check({
     receipt,
     tlogProof: told.tlog_proof,
-    exchange: { request, body, nonce: asked },
+    exchange: { name, version, request, body, nonce: asked },
     files: await prepared,
   });
   if (signal.aborted) return;

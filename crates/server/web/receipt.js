@@ -5,6 +5,7 @@ import { check, claims, failed } from './check.js';
 import { digest, download, facts, h, show, utc } from './dom.js';
 import { shown } from './inputs.js';
 import { logFiles } from './history.js';
+import * as memory from './memory.js';
 import { answerOf, pinLine } from './playground.js';
 import { dequantizeInput } from './tensors.js';
 import { details, refused, setupInWords, verdict, waiting } from './verdict.js';
@@ -55,7 +56,7 @@ export async function receiptById(main, id) {
   show(main, h('h1', {}, 'Receipt'), space);
   try {
     const [receipt, tlogProof, files] = await Promise.all([
-      api.receipt(id), api.tlogProof(id), logFiles().catch(() => undefined),
+      api.receipt(id), api.tlogProof(id, memory.witnesses().length > 0), logFiles().catch(() => undefined),
     ]);
     await examine(space, { receipt, tlogProof, files, id });
   } catch (error) {

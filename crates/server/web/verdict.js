@@ -11,6 +11,8 @@ const CHECKS = {
   freshness: ['Your question', 'the proof was made for this very question and is no older one', 'that this receipt was made for a question of yours: it can be shown again and again'],
   signature: ['Signature', 'the receipt is signed, and unchanged since', ''],
   signer: ['Service', 'it was signed by the key that this service published', ''],
+  deadline: ['Deadline', 'a deadline, where the receipt has one, has not passed', ''],
+  openings: ['Values', 'no value is hidden behind a commitment that was not compared', ''],
   'log-inclusion': ['Log', 'the receipt is in the public log, which cannot drop it unseen', 'that the receipt is in the public log: no proof of that came with it'],
   witnesses: ['Witnesses', 'independent witnesses saw the same log', ''],
   revocations: ['Revocations', 'nothing that it rests on was revoked, as far as the log goes', ''],
@@ -96,7 +98,9 @@ export function refused(found) {
 function plain(text) {
   return sentence(text
     .replace(', but its key was not given with --service-key', ', but whose key it is nobody vouched for')
-    .replace(': give the whole log with --log to know', ': this browser did not read the whole log'));
+    .replace(': give the whole log with --log to know', ': this browser did not read the whole log')
+    .replace('the service that you pinned says so', 'the service says so, under the key that this browser knows')
+    .replace('no witness that you pinned cosigned', 'no witness whose key you gave this browser cosigned'));
 }
 
 /** How a key was made, said plainly. */

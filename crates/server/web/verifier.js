@@ -14,9 +14,18 @@ function load() {
 }
 
 async function start() {
-  const wasm = await import('/web/proofmark_wasm.js');
-  await wasm.default({ module_or_path: '/web/proofmark_wasm_bg.wasm' });
+  const wasm = await import('/web/proofmark.js');
+  await wasm.default({ module_or_path: '/web/proofmark_bg.wasm' });
   return wasm;
+}
+
+/** A verifier that stopped in the middle is thrown away with its memory. */
+async function restart() {
+  try {
+    (await load()).__wbg_reset_state();
+  } catch {
+    loading = undefined;
+  }
 }
 
 /** What the verifier said, or that it said nothing. */
@@ -26,6 +35,7 @@ async function ask(question) {
   } catch (error) {
     // A package that does not hold is refused by its constructor, with a verdict's text.
     if (typeof error === 'string') return read(error);
+    if (error instanceof WebAssembly.RuntimeError) await restart();
     const detail = `the verifier does not run in this browser (${error?.message ?? error}); verify with proofmark-verify`;
     return { verdict: 'unavailable', code: 'verifier-unavailable', detail };
   }

@@ -17,7 +17,6 @@ use crate::answer::{AnswerPlan, InferResponse};
 use crate::backend::ProveRequest;
 use crate::http::{RequestId, deadline_of, parse_json, read_json_body};
 use crate::idempotency::{self, Known};
-use crate::metrics::Metrics;
 use crate::parameters::RequestParameters;
 use crate::problem::{Fault, Problem, ProblemBody, echo};
 use crate::progress::{self, PULSE, Progress, Step, event, wants_events};
@@ -213,8 +212,10 @@ async fn answer(
     };
     let ticket = shared.queue.push(model.class, job).map_err(refusal)?;
     let waiting = Waiting {
-        shared: Arc::clone(shared),
-        ticket,
+        place: Place {
+            ticket,
+            shared: Arc::clone(shared),
+        },
         answered,
         deadline,
         patience,
@@ -229,37 +230,18 @@ async fn answer(
     Ok(([(SERVER_TIMING, timing)], json(answer.body)).into_response())
 }
 
-/// A request that is in the queue or being proven.
+/// A request that is in the queue or being proven. Who drops it gives the place in the queue up.
 struct Waiting {
-    shared: Arc<Shared>,
-    ticket: Ticket<Job>,
+    place: Place,
     answered: oneshot::Receiver<Result<Answer, Problem>>,
     deadline: Instant,
     patience: Duration,
 }
 
-impl Waiting {
-    /// Waits for the outcome; who stops waiting gives the place in the queue up.
-    async fn outcome(self) -> Result<Answer, Problem> {
-        let Self {
-            shared,
-            ticket,
-            answered,
-            deadline,
-            patience,
-        } = self;
-        let place = Place {
-            ticket,
-            metrics: &shared.metrics,
-        };
-        wait(&shared, place, answered, deadline, patience).await
-    }
-}
-
 /// Answers with events. The client may leave at any time: then nothing is waited for any more.
 fn watch(waiting: Waiting, mut steps: mpsc::UnboundedReceiver<Step>, request_id: &str) -> Response {
     let (events, response) = progress::stream();
-    let shared = Arc::clone(&waiting.shared);
+    let shared = Arc::clone(&waiting.place.shared);
     let request_id = request_id.to_owned();
     let watched = async move {
         let mut outcome = std::pin::pin!(waiting.outcome());
@@ -309,46 +291,48 @@ fn json(body: Bytes) -> Response {
 }
 
 /// A place in the queue that is given up, and counted, when the client leaves.
-struct Place<'a> {
+struct Place {
     ticket: Ticket<Job>,
-    metrics: &'a Metrics,
+    shared: Arc<Shared>,
 }
 
-impl Place<'_> {
+impl Place {
     /// Gives the place up; whether the job was still waiting.
     fn give_up(&self) -> bool {
         let waiting = self.ticket.withdraw();
         if waiting {
-            self.metrics.withdrawn();
+            self.shared.metrics.withdrawn();
         }
         waiting
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.give_up();
     }
 }
 
-async fn wait(
-    shared: &Shared,
-    place: Place<'_>,
-    answered: oneshot::Receiver<Result<Answer, Problem>>,
-    deadline: Instant,
-    patience: Duration,
-) -> Result<Answer, Problem> {
-    let mut aborted = shared.aborted.subscribe();
-    tokio::select! {
-        biased;
-        // Without an answer the job was dropped: by its deadline, or by the end of the service.
-        answer = answered => match answer {
-            Ok(answer) => answer,
-            Err(_) if Instant::now() >= deadline => Err(too_late(patience, true)),
-            Err(_) => Err(Problem::shutting_down()),
-        },
-        () = tokio::time::sleep_until(deadline.into()) => Err(too_late(patience, place.give_up())),
-        _ = aborted.wait_for(|aborted| *aborted) => Err(Problem::shutting_down()),
+impl Waiting {
+    async fn outcome(self) -> Result<Answer, Problem> {
+        let Self {
+            place,
+            answered,
+            deadline,
+            patience,
+        } = self;
+        let mut aborted = place.shared.aborted.subscribe();
+        tokio::select! {
+            biased;
+            // Without an answer the job was dropped: by its deadline, or by the end of the service.
+            answer = answered => match answer {
+                Ok(answer) => answer,
+                Err(_) if Instant::now() >= deadline => Err(too_late(patience, true)),
+                Err(_) => Err(Problem::shutting_down()),
+            },
+            () = tokio::time::sleep_until(deadline.into()) => Err(too_late(patience, place.give_up())),
+            _ = aborted.wait_for(|aborted| *aborted) => Err(Problem::shutting_down()),
+        }
     }
 }
 
