@@ -46,5 +46,5 @@ pub use verdict::Verdict;
 pub use verify::{Verified, open_package, verify, verify_proof};
 pub use wire::{
     answer, answer_checkpoints, answer_history, answer_inference, answer_log_proof, answer_opening,
-    answer_proof,
+    answer_proof, open_pinned,
 };

@@ -1,7 +1,6 @@
 //! One answer, for whoever is no Rust: a verdict as JSON.
 
 use proofmark_types::field::fr_to_hex;
-use proofmark_types::problem::lookup;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -51,6 +50,14 @@ impl Verdict {
         }
     }
 
+    /// With a further member.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        if let Value::Object(members) = &mut self.json {
+            members.insert(name.to_owned(), value);
+        }
+        self
+    }
+
     /// Something else than a receipt that was accepted, in its own words.
     pub(crate) const fn of(json: Value) -> Self {
         Self {
@@ -61,14 +68,12 @@ impl Verdict {
 
     /// A refusal.
     pub fn refused(refusal: &Refusal) -> Self {
-        let code = refusal.code();
         Self {
             accepted: false,
             json: json!({
                 "verdict": "rejected",
                 "kind": refusal.kind().name(),
-                "code": code,
-                "title": lookup(code).map(|(_, title)| title),
+                "code": refusal.code(),
                 "detail": refusal.to_string(),
                 "hint": refusal.hint(),
             }),

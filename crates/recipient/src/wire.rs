@@ -18,7 +18,7 @@ use crate::opened::open;
 use crate::refusal::Refusal;
 use crate::request::read_request;
 use crate::verdict::Verdict;
-use crate::verify::{Verified, verify, verify_proof};
+use crate::verify::{Verified, open_package, verify, verify_proof};
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -68,6 +68,21 @@ struct WireCheckpoints {
 struct WireHistory {
     log: WireLog,
     older: String,
+}
+
+/// Opens a package that is pinned by the text of its digest.
+///
+/// # Errors
+/// `parameter-invalid` for a text that is no digest, and as [`open_package`].
+pub fn open_pinned(
+    digest: &str,
+    manifest: &[u8],
+    verifying_key: &[u8],
+) -> Result<TrustedPackage, Refusal> {
+    let digest = digest
+        .parse::<Digest>()
+        .map_err(|_| Refusal::request("package digest", "it is not sha256: and 64 hex digits"))?;
+    open_package(digest, manifest, verifying_key)
 }
 
 /// Verifies a receipt with demands as a JSON object; every member may be missing:
@@ -122,9 +137,12 @@ pub fn answer_inference(
             reason: error.to_string(),
         })?;
         let openings = body.openings(manifest, &inputs)?;
-        wire.judge(package, body.receipt(), openings, body.tlog_proof(), copy)
+        let verified = wire.judge(package, body.receipt(), openings, body.tlog_proof(), copy)?;
+        // These very bytes were verified; whoever keeps the receipt keeps them.
+        let receipt = String::from_utf8_lossy(body.receipt()).into_owned();
+        Ok(Verdict::accepted(&verified).with("receipt", json!(receipt)))
     });
-    judged.into()
+    judged.unwrap_or_else(|refusal| Verdict::refused(&refusal))
 }
 
 impl WireDemands<'_> {
@@ -276,7 +294,9 @@ fn parse<'de, T: Deserialize<'de>>(what: &'static str, text: &'de str) -> Result
     if !text.trim_start().starts_with('{') {
         return Err(Refusal::request(what, "it is no JSON object"));
     }
-    serde_json::from_str(text).map_err(|error| Refusal::request(what, error.to_string()))
+    // From bytes, as everything else is read: one parser in what browsers load.
+    let read = serde_json::from_slice(text.as_bytes());
+    read.map_err(|error| Refusal::request(what, error.to_string()))
 }
 
 fn bytes32(what: &'static str, text: &str) -> Result<[u8; 32], Refusal> {

@@ -15,12 +15,11 @@
 )]
 
 use proofmark_recipient::{
-    Refusal, Verdict, answer, answer_checkpoints, answer_history, answer_inference,
-    answer_log_proof, answer_opening, answer_proof, open_package,
+    Verdict, answer, answer_checkpoints, answer_history, answer_inference, answer_log_proof,
+    answer_opening, answer_proof, open_pinned,
 };
 use proofmark_tlog::tile::tiles_of;
 use proofmark_tlog::{ReadError, Tiles};
-use proofmark_types::Digest;
 use proofmark_verifier::TrustedPackage;
 use serde_json::json;
 use wasm_bindgen::JsValue;
@@ -73,12 +72,7 @@ impl Package {
     /// The text of the verdict.
     #[wasm_bindgen(constructor)]
     pub fn new(digest: &str, manifest: &[u8], verifying_key: &[u8]) -> Result<Self, String> {
-        let digest: Result<Digest, Refusal> = digest.parse().map_err(|_| Refusal::Request {
-            what: "digest",
-            reason: "it is not sha256: and 64 hex digits".to_owned(),
-        });
-        digest
-            .and_then(|digest| open_package(digest, manifest, verifying_key))
+        open_pinned(digest, manifest, verifying_key)
             .map(Self)
             .map_err(|refusal| text(&Verdict::refused(&refusal)))
     }

@@ -48,7 +48,7 @@ pub use verify::decode_verify;
         (name = "log", description = "The transparency log that holds every receipt handed out"),
         (name = "operation", description = "For whoever runs the service")
     ),
-    components(schemas(ProblemBody<'static>, Fault))
+    components(schemas(ProblemBody<'static>, Fault, log::HeadName))
 )]
 struct Api;
 
