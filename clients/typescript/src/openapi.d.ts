@@ -106,6 +106,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/log/consistency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A proof that the log only grew since it had `from` entries.
+         * @description Whoever kept an older checkpoint verifies with it that nothing that was in the log then was
+         *     changed or taken out.
+         */
+        get: operations["get_consistency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -183,6 +204,26 @@ export interface paths {
         };
         /** The manifest, byte for byte: its SHA-256 is the package digest. */
         get: operations["get_manifest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{name}/transcript": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The setup transcript, byte for byte: how the keys were made, and by whom. Its SHA-256 stands in the
+         *     manifest.
+         */
+        get: operations["get_transcript"];
         put?: never;
         post?: never;
         delete?: never;
@@ -368,6 +409,12 @@ export interface paths {
          * Runs the model, proves the run, verifies the proof, logs the receipt, and answers.
          * @description Headers: `Request-Timeout` (seconds), `Idempotency-Key`. The answer's `Server-Timing` tells
          *     what took how long, in milliseconds.
+         *
+         *     With `Accept: text/event-stream` the answer is a stream of events: `step` for each thing that
+         *     begins (`{"step":"queued","ahead":0}`, then `runtime`, `witness`, `proving`, `verifying`,
+         *     `logging`), `timing` with the value of `Server-Timing`, and at the end one `answer` or one
+         *     `problem`, each as the body of the ordinary response. What is refused before the queue is
+         *     refused with its status.
          */
         post: operations["infer"];
         delete?: never;
@@ -469,6 +516,23 @@ export interface components {
             /** @description Where it is. */
             url: string;
         };
+        /** @description That the log of today goes on from an older one. */
+        ConsistencyProof: {
+            /** @description The latest checkpoint, which the proof ends in (C2SP tlog-checkpoint). */
+            checkpoint: string;
+            /**
+             * Format: int64
+             * @description Size of the older tree.
+             */
+            from: number;
+            /** @description The hashes of RFC 6962, section 2.1.2, in base64. */
+            proof: string[];
+            /**
+             * Format: int64
+             * @description Size of the checkpoint's tree.
+             */
+            to: number;
+        };
         /** @description What is wrong with one part of a request. */
         Fault: {
             /**
@@ -533,6 +597,11 @@ export interface components {
             checkpoint_url: string;
             /** @description The log's name: the first line of its checkpoints. */
             origin: string;
+            /**
+             * @description The raw Ed25519 public key that the service signs receipts and notices with now: `0x` and 64 hex
+             *     digits. Pin it from a source that you trust.
+             */
+            service_key: string;
             /**
              * @description The log's public key as signed notes write it: what a verifier pins, got from a source that
              *     it trusts.
@@ -609,6 +678,8 @@ export interface components {
         };
         /** @description A served package: its digests and its manifest. */
         PackageDetail: components["schemas"]["PackageSummary"] & {
+            /** @description How people are shown the model: the operator's words, bound by no digest; `null` without them. */
+            card?: Record<string, never> | null;
             /** @description The manifest. Its digest is taken over the bytes at `manifest_url`, not over this copy. */
             manifest: Record<string, never>;
         };
@@ -636,8 +707,13 @@ export interface components {
             name: string;
             /** @description Digest of the manifest: what a verifier pins, got from a source it trusts. */
             package_digest: string;
+            proof_times?: components["schemas"]["ProofTimes"] | null;
             /** @description How the keys were made: whoever made `single-party` keys could forge. */
             setup_kind: string;
+            /** @description What the model is called among people, in the operator's words; `null` without a card. */
+            title?: string | null;
+            /** @description Where the record of the keys' making is; its digest stands in the manifest. */
+            transcript_url: string;
             /** @description Digest of the verifying key. */
             verifying_key_digest: string;
             /** @description Where the verifying key is. */
@@ -673,6 +749,22 @@ export interface components {
              * @example https://proofmark.dev/problems/model-unknown
              */
             type: string;
+        };
+        /** @description How long the latest proofs took on this machine. */
+        ProofTimes: {
+            /**
+             * Format: double
+             * @description The longest of them in milliseconds.
+             */
+            longest_ms: number;
+            /**
+             * Format: double
+             * @description Milliseconds from the model's run to the verified proof, without queue and log: half of them
+             *     took less.
+             */
+            median_ms: number;
+            /** @description Proofs looked at: the latest since the service started, at most 64. */
+            proofs: number;
         };
         /** @description The service takes requests. */
         Ready: {
@@ -1043,6 +1135,46 @@ export interface operations {
             };
         };
     };
+    get_consistency: {
+        parameters: {
+            query: {
+                /** @description Size of the older checkpoint */
+                from: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsistencyProof"];
+                };
+            };
+            /** @description `parameter-invalid`, `tlog-out-of-range`: the log never had so many entries, or none */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-unavailable` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_models: {
         parameters: {
             query?: never;
@@ -1192,6 +1324,41 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description The manifest */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description `model-unknown`, `version-unknown` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_transcript: {
+        parameters: {
+            query?: {
+                /** @description Version; the default one when absent */
+                version?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The transcript */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1546,13 +1713,14 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A proven answer */
+            /** @description A proven answer, or events that end in one */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["InferResponse"];
+                    "text/event-stream": string;
                 };
             };
             /** @description `json-malformed`, `input-…`, `output-unknown`, `tensor-…`, `parameter-invalid`, `request-invalid` */
