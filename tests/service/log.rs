@@ -333,6 +333,62 @@ fn reader(alone: &Alone, policy: &Policy) -> Reader<Folder> {
     Reader::open(Folder::new(alone.data.path().join("log/public")), policy).unwrap()
 }
 
+/// A receipt as the database holds it before it is logged.
+fn record(model: &Public, bytes: &[u8]) -> ReceiptRecord {
+    let envelope = Envelope::parse(bytes).unwrap();
+    ReceiptRecord {
+        id: envelope.receipt_id(),
+        model: RISK.to_owned(),
+        package_digest: model.digest,
+        statement_digest: envelope.receipt().statement_digest().unwrap(),
+        envelope: bytes.to_owned(),
+        created_at: 0,
+        log_index: None,
+    }
+}
+
+/// As after a disk that was full for one write of the database alone.
+#[test]
+fn an_entry_whose_index_the_database_did_not_take_is_not_logged_twice() {
+    let mut alone = alone(RISK, &[]);
+    let policy = policy(&alone.service);
+    let receipts = [0, 1].map(|sample| {
+        let reply = alone.service.infer(RISK, &alone.model.request(sample));
+        envelope(&alone.service, &reply).0
+    });
+    stop(&mut alone.service);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = alone.data.path().join("proofmark.sqlite");
+    runtime.block_on(async {
+        let records = receipts.each_ref().map(|bytes| record(&alone.model, bytes));
+        fs::remove_file(&database).unwrap();
+        let store = Store::open(&database).await.unwrap();
+        for record in &records {
+            store.insert_receipt(record).await.unwrap();
+        }
+        // The later one's is known, the earlier one's is not.
+        store.log_receipt(&records[1].id, 1, None).await.unwrap();
+        store.close().await;
+    });
+    alone.service = restart(&alone);
+    let entries = [0, 1].map(|at: usize| {
+        let envelope = Envelope::parse(&receipts[at]).unwrap();
+        let id = envelope.receipt_id();
+        let proof = alone.service.get(&format!("/v1/receipts/{id}/tlog-proof"));
+        let proof = TlogProof::parse(&proof.body).unwrap();
+        assert_eq!(proof.index, at as u64);
+        proof.verify(&entry(&envelope), &policy).unwrap();
+        entry(&envelope)
+    });
+    stop(&mut alone.service);
+    let reader = reader(&alone, &policy);
+    let logged: Vec<_> = reader
+        .entries(0..reader.size())
+        .map(|item| item.unwrap().1.to_bytes().unwrap())
+        .collect();
+    assert_eq!(logged, entries);
+}
+
 #[test]
 fn what_is_stored_and_not_logged_is_logged_at_the_next_start() {
     let mut alone = alone(RISK, &[]);
@@ -354,15 +410,7 @@ fn what_is_stored_and_not_logged_is_logged_at_the_next_start() {
     assert_eq!(proven.exit, 0, "{proven:?}");
     let bytes = fs::read(&path).unwrap();
     let second = Envelope::parse(&bytes).unwrap();
-    let record = ReceiptRecord {
-        id: second.receipt_id(),
-        model: RISK.to_owned(),
-        package_digest: alone.model.digest,
-        statement_digest: second.receipt().statement_digest().unwrap(),
-        envelope: bytes.clone(),
-        created_at: 0,
-        log_index: None,
-    };
+    let record = record(&alone.model, &bytes);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let database = alone.data.path().join("proofmark.sqlite");
@@ -505,6 +553,71 @@ fn a_mirror_follows_a_log_that_only_grows() {
     .arg(&out));
     other.refused(2, "log-key-invalid");
     mirror("http://127.0.0.1:1").refused(3, "service-unreachable");
+}
+
+/// An auditor who has a plain copy of the log, and knows whom else to ask.
+#[test]
+fn an_auditor_demands_that_witnesses_saw_the_log() {
+    let mut alone = alone(RISK, &[]);
+    let log_key = alone.service.log_key().to_owned();
+    stop(&mut alone.service);
+    let work = tempfile::tempdir().unwrap();
+    let witness = |number: &str| {
+        let name = format!("witness.example/{number}");
+        crate::notices::witness(&work.path().join(number), &name, &log_key)
+    };
+    let (first, second) = (witness("1"), witness("2"));
+    alone.service = Service::start(Start {
+        packages: alone.packages.path(),
+        data: alone.data.path(),
+        more: &["--witness", &first.url, "--witness-key", &first.key],
+    });
+    let reply = alone.service.infer(RISK, &alone.model.request(0));
+    let receipt = work.path().join("receipt.json");
+    let id = reply.receipt_id();
+    fs::write(&receipt, alone.service.receipt(&id)).unwrap();
+    let url = format!("/v1/receipts/{id}/tlog-proof?head=cosigned");
+    alone
+        .service
+        .wait_until("it is cosigned", |service| service.get(&url).status == 200);
+    stop(&mut alone.service);
+    let audit = |report: &str, more: &[&str]| {
+        run(proofmark(&["audit", "--json", "--log-key", &log_key])
+            .arg("--package")
+            .arg(alone.packages.path().join(RISK))
+            .arg("--receipts")
+            .arg(&receipt)
+            .arg("--log")
+            .arg(alone.data.path().join("log"))
+            .arg("--report")
+            .arg(work.path().join(report))
+            .args(more))
+    };
+    let (one, other) = (
+        ["--witness-key", &first.key],
+        ["--witness-key", &second.key],
+    );
+    let both = [one, other].concat();
+    let either = [&both[..], &["--witness-quorum", "1"]].concat();
+    for (report, demanded) in [("one", &one[..]), ("either", &either)] {
+        let audited = audit(report, demanded);
+        assert_eq!(audited.exit, 0, "{audited:?}");
+        let pass = audited.json()["pass"].to_string();
+        assert!(pass.contains("log-witnesses"), "{pass}");
+        let page = fs::read_to_string(work.path().join(report).join("report.html")).unwrap();
+        assert!(page.contains("witness witness.example/1"));
+    }
+    for (report, demanded) in [("both", &both[..]), ("other", &other)] {
+        let detail = audit(report, demanded).refused(1, "audit-failed");
+        assert!(detail.contains("may have been made for you"), "{detail}");
+    }
+    let audited = audit("nobody", &[]);
+    assert_eq!(audited.exit, 0, "{audited:?}");
+    let open = audited.json()["not_checked"].to_string();
+    assert!(open.contains("log-witnesses"), "{open}");
+    let three = [&both[..], &["--witness-quorum", "3"]].concat();
+    audit("three", &three).refused(2, "witness-quorum-invalid");
+    audit("key", &["--witness-key", &log_key]).refused(2, "log-key-invalid");
 }
 
 /// Clients that leave at any moment: the log holds whatever was proven for them, and the next one

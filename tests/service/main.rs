@@ -6,6 +6,8 @@ mod attestations;
 mod bad_input;
 mod conformance;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod hostile;
 mod independent;
 mod infer;

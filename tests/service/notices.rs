@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 
 use proofmark_tests::service::{Ended, Service, Start, proofmark, run};
 use proofmark_tlog::{Policy, TlogProof};
+use proofmark_types::{Digest, Envelope};
 use serde_json::{Value, json};
 
 use crate::{Alone, RISK, alone, envelope};
@@ -146,6 +147,33 @@ fn a_running_service_advises_and_revokes() {
     let detail = forged.refused(1, "log-notice-invalid");
     assert!(detail.contains("service key"), "{detail}");
     assert_eq!(verify_log(&alone, &key, &[]).json()["size"], 5);
+}
+
+/// Verdicts name a receipt by its payload, the log by its file: a revocation under either counts, and
+/// one that would revoke nothing is refused.
+#[test]
+fn one_receipt_is_revoked_by_either_of_its_digests() {
+    let mut alone = alone(RISK, &[]);
+    let key = keep(&alone, 0, "a");
+    for (sample, name) in [(1, "b"), (2, "c")] {
+        keep(&alone, sample, name);
+    }
+    let bytes = |name: &str| fs::read(alone.data.path().join(name)).unwrap();
+    let id = Envelope::parse(&bytes("b")).unwrap().receipt_id();
+    let file = Digest::of(&bytes("c"));
+    let revoke = |alone: &Alone, digest: Digest| {
+        let subject = format!("receipt={digest}");
+        log(alone, "revoke", &["--subject", &subject, "--reason", "x"])
+    };
+    revoke(&alone, Digest::of(b"nobody's")).refused(2, "receipt-unknown");
+    assert_eq!(revoke(&alone, id).json()["index"], 3);
+    stop(&mut alone);
+    revoke(&alone, Digest::of(b"nobody's")).refused(2, "receipt-unknown");
+    assert_eq!(revoke(&alone, file).json()["index"], 4);
+    assert!(verified(&alone, "a", &key).is_ok());
+    for name in ["b", "c"] {
+        assert_eq!(verified(&alone, name, &key), Err("log-revoked".to_owned()));
+    }
 }
 
 #[cfg(unix)]
@@ -385,10 +413,10 @@ fn receipts_outlive_the_key_that_signed_them() {
 }
 
 /// A running `proofmark log witness`; killed when dropped.
-struct Witness {
+pub(crate) struct Witness {
     child: Child,
-    url: String,
-    key: String,
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 impl Drop for Witness {
@@ -398,7 +426,7 @@ impl Drop for Witness {
     }
 }
 
-fn witness(state: &Path, name: &str, log_key: &str) -> Witness {
+pub(crate) fn witness(state: &Path, name: &str, log_key: &str) -> Witness {
     let mut child = proofmark(&["log", "witness", "--json", "--listen", "127.0.0.1:0"])
         .arg("--state")
         .arg(state)
@@ -541,4 +569,16 @@ fn witnesses_cosign_what_only_ever_grows() {
             .unwrap()
             .contains("witness.example/3")
     );
+    // The log goes on without witnesses: a mirror over HTTP holds what the cosigned head covers too.
+    alone.service = start(&alone, &[]);
+    keep(&alone, 5, "late");
+    let mirrored = run(proofmark(&["log", "mirror", "--json"])
+        .args(["--url", alone.service.url(), "--log-key", &log_key])
+        .args(["--witness-key", &first.key])
+        .arg("--out")
+        .arg(state.path().join("http")));
+    let mirrored = mirrored.json();
+    assert_eq!(mirrored["cosigned"], 1, "{mirrored}");
+    let size = |key: &str| mirrored[key].as_u64().unwrap();
+    assert!(size("size") > size("read_at"), "{mirrored}");
 }

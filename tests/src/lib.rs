@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+#[cfg(target_os = "linux")]
+pub mod disk;
 pub mod random;
 pub mod samples;
 pub mod service;

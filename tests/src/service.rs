@@ -401,44 +401,70 @@ impl Service {
     /// When it does not.
     pub fn start(start: Start<'_>) -> Self {
         fs::create_dir_all(start.data).expect("a data folder");
-        let log = start.data.join("service.log");
+        Self::spawn(start.command(), &start.data.join("service.log"))
+            .unwrap_or_else(|ended| panic!("the service does not listen: {ended:?}"))
+    }
+
+    /// Starts a service by a command of one's own and waits until it listens; its log is appended to
+    /// the file given.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    ///
+    /// # Panics
+    /// When the program or its log cannot be had.
+    pub fn spawn(mut command: Command, log: &Path) -> Result<Self, Ended> {
         let mut options = File::options();
-        let file = options.create(true).append(true).open(&log).expect("a log");
-        let mut child = start
-            .command()
+        let file = options.create(true).append(true).open(log).expect("a log");
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(file)
             .spawn()
             .expect("the program starts");
         let stdout = child.stdout.take().expect("a pipe");
         let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
+        let reading = thread::spawn(move || {
+            let mut said = String::new();
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let event: Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(url) = event["listening"].as_str() {
                     let log_key = event["log_key"].as_str().unwrap_or_default();
                     sender.send((url.to_owned(), log_key.to_owned())).ok();
                 }
+                said.push_str(&line);
+                said.push('\n');
             }
+            said
         });
-        let Ok((url, log_key)) = receiver.recv_timeout(Duration::from_secs(60)) else {
+        let heard = receiver.recv_timeout(Duration::from_secs(60));
+        if heard == Err(mpsc::RecvTimeoutError::Timeout) {
             child.kill().ok();
-            child.wait().ok();
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            panic!("the service does not listen: {log}");
+        }
+        let Ok((url, log_key)) = heard else {
+            let status = child.wait().expect("a child");
+            return Err(Ended {
+                exit: status.code().unwrap_or(-1),
+                stdout: reading.join().expect("the output is read"),
+                stderr: fs::read_to_string(log).unwrap_or_default(),
+            });
         };
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
-        Self {
+        Ok(Self {
             child,
             url,
             log_key,
-            log,
+            log: log.to_owned(),
             agent,
-        }
+        })
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its address, `http://…`.

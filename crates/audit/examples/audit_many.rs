@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime};
 use ed25519_dalek::SigningKey;
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::NpzReader;
-use proofmark_audit::{LogEvidence, Request, audit};
+use proofmark_audit::{LogEvidence, Policy, Request, audit};
 use proofmark_engine::{BackendChoice, Engine, NoProgress, ProveRequest, seal};
 use proofmark_log::{Entry, Log, Options, ReceiptEntry};
 use proofmark_types::{Context, Digest, Envelope, Receipt};
@@ -49,7 +49,9 @@ fn main() -> Outcome<()> {
         .iter()
         .map(|receipt| ReceiptEntry::of(receipt).map(Entry::Receipt))
         .collect();
-    log.append_all(&entries?)?;
+    for entries in entries?.chunks(4096) {
+        log.append_all(entries)?;
+    }
     let mut bytes = 0;
     for (at, receipt) in receipts.iter().enumerate() {
         let file = receipt.to_bytes()?;
@@ -86,7 +88,7 @@ fn main() -> Outcome<()> {
     request.receipts = vec![given.clone()];
     timed("with the receipts", &request)?;
     request.log = Some(LogEvidence {
-        key: log.verifier_key().clone(),
+        policy: Policy::new(log.verifier_key().clone()),
         folders: vec![log.public_folder().to_owned()],
         proofs: Vec::new(),
         checkpoints: Vec::new(),

@@ -148,6 +148,9 @@ checks! {
     /// Checkpoints and entries make one append-only tree.
     LogConsistency "log-consistency" Log
         "Is the log append-only: do all checkpoints show one history?",
+    /// Witnesses that the auditor trusts cosigned the log, as far as the receipts reach.
+    LogWitnesses "log-witnesses" Log
+        "Did the auditor's witnesses see the same log?",
     /// Every accepted receipt is in the log.
     LogInclusion "log-inclusion" Log
         "Is every receipt in the log?",

@@ -9,7 +9,7 @@
 //! | circuit | `circuit` | the circuit, from the integer model |
 //! | setup | `setup`, `ceremony` | what the keys, the transcript, the circuit and the powers of tau say of each other |
 //! | receipts | `receipts`, `openings`, `conduct` | public inputs, proofs (one batch), signatures; hidden values; replays, contradictions and times |
-//! | log | `log` | inclusion, consistency, revocations |
+//! | log | `log` | inclusion, consistency, cosignatures, revocations |
 //! | samples | `samples` | outputs of some receipts, in ONNX Runtime and in the evaluator |
 //! | accuracy | `accuracy` | float and integer model on the auditor's data |
 //!
@@ -47,7 +47,7 @@ pub use finding::{Culprit, Evidence, Finding, MAX_CULPRITS, Status};
 pub use html::html;
 pub use log::LogEvidence;
 pub use proofmark_engine::{NoProgress, Progress};
-pub use proofmark_log::tlog::VerifierKey;
+pub use proofmark_log::tlog::{Policy, VerifierKey};
 pub use report::{
     DayCount, Outcome, PackageSummary, REPORT_FORMAT, ReceiptsSummary, Report, SamplesSummary,
     SignerCount, Software,

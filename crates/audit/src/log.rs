@@ -1,11 +1,15 @@
 //! Step 5: the transparency log: copies of it, portable proofs, checkpoints that the auditor kept.
 
+mod witnesses;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proofmark_log::tlog::{Policy, SignedCheckpoint, TlogProof, VerifierKey};
-use proofmark_log::{Entry, Folder, LogError, Reader, ReceiptEntry, Scan, Statement, Subject};
+use proofmark_log::tlog::{Policy, SignedCheckpoint, TlogProof};
+use proofmark_log::{
+    COSIGNED_PATH, Entry, Folder, LogError, Reader, ReceiptEntry, Scan, Statement, Subject,
+};
 use proofmark_types::Digest;
 use proofmark_types::manifest::Sealed;
 use proofmark_types::time::utc;
@@ -18,6 +22,8 @@ use crate::finding::{Culprit, Finding, Findings};
 use crate::openings::names;
 use crate::receipts::{Accepted, Receipts, files, read};
 
+use self::witnesses::{Cosigned, TreeId, tree_id};
+
 /// Seconds by which a receipt may be older than one that was logged before it: proofs are made side
 /// by side, and take their time.
 const DISORDER: u64 = 600;
@@ -29,8 +35,9 @@ const PROOF_EXTENSION: &str = "tlog-proof";
 /// What the auditor has of the log.
 #[derive(Debug, Clone)]
 pub struct LogEvidence {
-    /// The log's key: its name is the log's origin.
-    pub key: VerifierKey,
+    /// The log's key, whose name is the log's origin, and how many of which witnesses must have
+    /// cosigned.
+    pub policy: Policy,
     /// Folders with copies of the log's static files (or of the service's log folder, in which they
     /// lie under `public`).
     pub folders: Vec<PathBuf>,
@@ -50,6 +57,7 @@ struct Seen {
 /// The log as far as it could be read.
 pub(crate) struct Log<'r> {
     evidence: &'r LogEvidence,
+    /// The log's signature alone: what too few witnesses cosigned is read all the same.
     policy: Policy,
     /// The longest copy.
     reader: Option<Reader<Folder>>,
@@ -57,6 +65,7 @@ pub(crate) struct Log<'r> {
     proofs: BTreeMap<String, TlogProof>,
     /// Distinct heads whose signature is right.
     heads: Vec<Seen>,
+    cosigned: Cosigned,
     unsigned: Vec<Culprit>,
     inconsistent: Vec<Culprit>,
     unreadable: Vec<Culprit>,
@@ -79,25 +88,22 @@ impl<'r> Log<'r> {
         };
         let mut log = Self {
             evidence,
-            policy: Policy::new(evidence.key.clone()),
+            policy: Policy::new(evidence.policy.log().clone()),
             reader: None,
             scan: None,
             proofs: BTreeMap::new(),
             heads: Vec::new(),
+            cosigned: Cosigned::default(),
             unsigned: Vec::new(),
             inconsistent: Vec::new(),
             unreadable: Vec::new(),
         };
         for folder in &evidence.folders {
             fs::read_dir(folder).map_err(|source| AuditError::unreadable(folder, source))?;
-            log.folder(folder);
+            log.folder(folder)?;
         }
         for path in &evidence.checkpoints {
-            let source = path.display().to_string();
-            match SignedCheckpoint::verify(&read(path)?, &evidence.key) {
-                Ok(head) => log.see(source, head),
-                Err(error) => log.blame(&source, &error.into()),
-            }
+            log.checkpoint(path)?;
         }
         let mut sources = Vec::new();
         for path in &evidence.proofs {
@@ -137,7 +143,7 @@ impl<'r> Log<'r> {
         self.scan = best;
     }
 
-    fn folder(&mut self, folder: &Path) {
+    fn folder(&mut self, folder: &Path) -> Result<(), AuditError> {
         let source = folder.display().to_string();
         let inside = folder.join("public");
         let root = if inside.join("checkpoint").exists() {
@@ -145,6 +151,7 @@ impl<'r> Log<'r> {
         } else {
             folder.to_owned()
         };
+        let cosigned = root.join(COSIGNED_PATH);
         match Reader::open(Folder::new(root), &self.policy) {
             Ok(reader) => {
                 self.see(source, reader.checkpoint().clone());
@@ -155,6 +162,19 @@ impl<'r> Log<'r> {
             }
             Err(error) => self.blame(&source, &error),
         }
+        if cosigned.exists() {
+            self.checkpoint(&cosigned)?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, path: &Path) -> Result<(), AuditError> {
+        let source = path.display().to_string();
+        match SignedCheckpoint::verify(&read(path)?, self.policy.log()) {
+            Ok(head) => self.see(source, head),
+            Err(error) => self.blame(&source, &error.into()),
+        }
+        Ok(())
     }
 
     fn proof(&mut self, path: &Path) -> Result<(), AuditError> {
@@ -179,11 +199,9 @@ impl<'r> Log<'r> {
     }
 
     fn see(&mut self, source: String, head: SignedCheckpoint) {
-        let known = |seen: &Seen| {
-            let (seen, head) = (seen.head.checkpoint(), head.checkpoint());
-            (seen.size(), seen.root()) == (head.size(), head.root())
-        };
-        if !self.heads.iter().any(known) {
+        self.cosigned.see(&self.evidence.policy, &source, &head);
+        let tree = tree_id(&head);
+        if !self.heads.iter().any(|seen| tree_id(&seen.head) == tree) {
             self.heads.push(Seen { source, head });
         }
     }
@@ -276,11 +294,11 @@ impl<'r> Log<'r> {
             proved_at: receipt.proved_at,
         });
         let verified = entry.to_bytes().and_then(|bytes| {
-            proof.verify(&bytes, &self.policy)?;
-            Ok(proof.index)
+            let verified = proof.verify(&bytes, &self.policy)?;
+            Ok(tree_id(&verified.head))
         });
         match verified {
-            Ok(index) => Place::At(index),
+            Ok(tree) => Place::Proven(proof.index, tree),
             Err(error) => Place::Wrong(error.code(), error.to_string()),
         }
     }
@@ -288,8 +306,10 @@ impl<'r> Log<'r> {
 
 /// Where a receipt is logged.
 enum Place {
-    /// At this index.
+    /// At this index of the copy.
     At(u64),
+    /// At this index, by a proof that leads to this tree.
+    Proven(u64, TreeId),
     /// Nowhere, or as something else: code and reason.
     Wrong(&'static str, String),
     /// There is no copy of the log and no proof to tell.
@@ -299,7 +319,7 @@ enum Place {
 impl Place {
     const fn index(&self) -> Option<u64> {
         match self {
-            Self::At(index) => Some(*index),
+            Self::At(index) | Self::Proven(index, _) => Some(*index),
             Self::Wrong(..) | Self::Unknown => None,
         }
     }
@@ -309,6 +329,7 @@ impl Place {
 const CHECKS: &[Check] = &[
     Check::LogSignature,
     Check::LogConsistency,
+    Check::LogWitnesses,
     Check::LogInclusion,
     Check::LogComplete,
     Check::LogOrder,
@@ -365,6 +386,7 @@ pub(crate) fn check(
         .iter()
         .map(|accepted| (accepted, log.place(accepted)))
         .collect();
+    findings.add(witnesses::check(log, &places));
     findings.add(inclusion(&places));
     findings.add(completeness(log, subjects.package, receipts));
     findings.add(order(request, log, subjects.package, &places));
@@ -399,7 +421,7 @@ fn signatures(log: &Log<'_>) -> Finding {
         .map(|seen| seen.head.checkpoint().size())
         .max();
     finding
-        .evidence("log", log.evidence.key.name())
+        .evidence("log", log.policy.log().name())
         .evidence("distinct checkpoints", log.heads.len())
         .evidence("entries", largest.unwrap_or(0))
 }
@@ -475,7 +497,7 @@ fn inclusion(places: &Places<'_>) -> Finding {
     }
     let missing = places.iter().filter_map(|(accepted, place)| match place {
         Place::Wrong(code, reason) => Some(of(accepted, code, reason)),
-        Place::At(_) | Place::Unknown => None,
+        Place::At(_) | Place::Proven(..) | Place::Unknown => None,
     });
     let missing: Vec<Culprit> = missing.collect();
     let logged = places

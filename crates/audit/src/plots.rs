@@ -187,7 +187,8 @@ pub(crate) fn matrix(
     let description = format!("{all} samples, {right} of them on the diagonal");
     let mut svg = open(
         id,
-        (left + size + 10.0).max(380.0),
+        // As wide as the other pictures, so that its letters are as large as theirs.
+        640.0,
         top + size + 120.0,
         name,
         &description,
@@ -200,7 +201,8 @@ pub(crate) fn matrix(
          text-anchor=\"middle\">{}</text>",
         left + size / 2.0,
         top + size + 112.0,
-        top + size / 2.0,
+        // A few classes are less high than this title is long.
+        top + size.max(180.0) / 2.0,
         escape(rows)
     );
     for (at, (class, row)) in classes.iter().zip(cells).enumerate() {

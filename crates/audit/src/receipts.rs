@@ -175,7 +175,7 @@ const VERDICTS: &[(Check, &str, &str, &str)] = &[
         "Every receipt reads, and is byte for byte what its content encodes to: nobody can show \
          two readers two versions of one.",
         "These files are no receipts in their one form: damaged, cut, edited after they were made, \
-         or made by other software. They prove nothing.",
+         with a signature added or taken away, or made by other software. They prove nothing.",
         "ask for them again, byte for byte as the service stored them",
     ),
     (

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proofmark_types::Digest;
 use proofmark_types::manifest::{Backend, Manifest, SetupKind, Visibility};
-use proofmark_types::time::utc;
+use proofmark_types::time::date;
 use proofmark_verifier::{TrustedPackage, not_proven};
 use serde::Serialize;
 
@@ -271,13 +271,6 @@ impl Report {
         bytes.push(b'\n');
         bytes
     }
-}
-
-/// The day of a second, in UTC.
-fn date(second: u64) -> String {
-    let mut utc = utc(second);
-    utc.truncate(utc.find('T').unwrap_or(utc.len()));
-    utc
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ use proofmark_prover::{Prover, snarkjs};
 #[path = "../../prover/tests/js/mod.rs"]
 mod js;
 
+/// Gates of a circuit for powers of 7, so that many files can be tried.
+const SMALL: usize = 90;
+
 /// A folder with a circuit and powers of tau, and snarkjs to run in it.
 struct Bench {
     cli: PathBuf,
@@ -32,10 +35,10 @@ struct Bench {
 }
 
 impl Bench {
-    /// 2^11 rows, powers of so much.
-    fn new(power: u32) -> Self {
+    /// A circuit of so many gates, powers of so much.
+    fn new(gates: usize, power: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (circuit, assignment) = random_circuit(11, 3, 1500);
+        let (circuit, assignment) = random_circuit(11, 3, gates);
         let mut bytes = Vec::new();
         circuit.r1cs.write_iden3(&mut bytes).unwrap();
         fs::write(folder.path().join("circuit.r1cs"), bytes).unwrap();
@@ -149,7 +152,7 @@ fn ours(bench: &Bench) {
 fn snarkjs_accepts_our_keys() {
     // Powers of the circuit's own size, and of a larger one.
     for power in [11, 12] {
-        let bench = Bench::new(power);
+        let bench = Bench::new(1500, power);
         // Before any contribution: the same bytes.
         let initial = &bench.initial;
         let write = |name: &str| {
@@ -190,7 +193,7 @@ fn snarkjs_accepts_our_keys() {
 
 #[test]
 fn we_accept_snarkjs_keys_and_both_go_on_where_the_other_stopped() {
-    let bench = Bench::new(11);
+    let bench = Bench::new(SMALL, 7);
     bench.does(&["zkey", "new", "circuit.r1cs", "powers.ptau", "0.zkey"]);
     assert_eq!(
         bench.judged("0.zkey").unwrap_err(),
@@ -236,7 +239,7 @@ fn we_accept_snarkjs_keys_and_both_go_on_where_the_other_stopped() {
 
 #[test]
 fn both_refuse_what_a_coordinator_replaced() {
-    let bench = Bench::new(11);
+    let bench = Bench::new(SMALL, 7);
     ours(&bench);
     let bytes = fs::read(bench.path("ours.zkey")).unwrap();
     // Sections: number, length, content.
@@ -369,7 +372,7 @@ fn both_refuse_what_a_coordinator_replaced() {
         );
     }
     // The key of another circuit of the same size.
-    let (other, _) = random_circuit(12, 3, 1500);
+    let (other, _) = random_circuit(12, 3, SMALL);
     let ptau = Ptau::open(&bench.path("powers.ptau")).unwrap();
     let initial = InitialKey::from_ptau(&other, &ptau, &NoProgress).unwrap();
     let zkey = Zkey::read(&bench.path("ours.zkey"), &NoProgress).unwrap();

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proofmark_engine::BackendChoice;
-use proofmark_tlog::VerifierKey;
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
 use proofmark_types::{Context, Digest};
-use proofmark_verify::{LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
+use proofmark_verify::{AttestationArgs, LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
 
 use crate::commands::attest::AttestArgs;
 use crate::commands::ceremony::CeremonyArgs;
@@ -269,7 +268,7 @@ pub(crate) struct ReceiptArgs {
 pub(crate) enum ReceiptCommand {
     /// Show that hidden tensors hold certain values: compare them with the receipt's commitments
     Open(OpenArgs),
-    /// Print a JSON Schema (draft 2020-12) that receipts, or files of openings, keep to
+    /// Print a JSON Schema (draft 2020-12) that receipts, openings or attestations keep to
     Schema(SchemaArgs),
 }
 
@@ -289,6 +288,10 @@ pub(crate) enum SchemaOf {
     Statement,
     /// A file of openings
     Openings,
+    /// The signed envelope of an attestation
+    Attestation,
+    /// The statement in that envelope, with the predicate
+    PackageAudit,
 }
 
 #[derive(Debug, Args)]
@@ -319,9 +322,9 @@ pub(crate) struct AuditArgs {
     /// Hash that a contributor to a ceremony's keys published: they must have it; may be repeated
     #[arg(long, value_name = "HASH", value_parser = crate::commands::ceremony::hash)]
     pub(crate) contribution: Vec<Vec<u8>>,
-    /// Public key of the transparency log, NAME+ID+KEY, from a source that you trust
-    #[arg(long, value_name = "VKEY")]
-    pub(crate) log_key: Option<VerifierKey>,
+    /// Whose word on the log is taken.
+    #[command(flatten)]
+    pub(crate) log_keys: LogKeyArgs,
     /// Copies of the log, whole: what it says of the receipts is honoured; may be repeated
     #[arg(long, value_name = "DIR", requires = "log_key")]
     pub(crate) log: Vec<PathBuf>,
@@ -414,6 +417,9 @@ pub(crate) struct InferArgs {
     /// tensor: beside the receipt, RECEIPT.openings)
     #[arg(long, value_name = "FILE")]
     pub(crate) openings: Option<PathBuf>,
+    /// Whose word on the package is taken; without files the service is asked for them.
+    #[command(flatten)]
+    pub(crate) attestations: AttestationArgs,
     /// The transparency log that must hold the receipt.
     #[command(flatten)]
     pub(crate) log: LogKeyArgs,

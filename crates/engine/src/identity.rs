@@ -72,7 +72,8 @@ impl ServiceKey {
             path: path.clone(),
             reason,
         };
-        fs::create_dir_all(data).map_err(|error| refuse(error.to_string()))?;
+        fs::create_dir_all(data)
+            .map_err(|error| refuse(format!("{error}; check disk space and permissions")))?;
         let key = load_or_create_key(&path).map_err(|error| match error {
             LogError::Key { reason, .. } => refuse(reason),
             error => refuse(error.to_string()),

@@ -38,7 +38,6 @@ pub(crate) fn load_key(path: &Path) -> Result<Option<SigningKey>, LogError> {
 }
 
 fn create(path: &Path) -> Result<(), LogError> {
-    let failed = |error: &std::io::Error| refuse(path, error.to_string());
     let mut seed = Zeroizing::new([0_u8; 32]);
     getrandom::fill(seed.as_mut()).map_err(|error| refuse(path, error.to_string()))?;
     let mut temporary = path.as_os_str().to_owned();
@@ -63,7 +62,11 @@ fn create(path: &Path) -> Result<(), LogError> {
         fs::remove_file(temporary)?;
         sync_folder(parent(path))
     };
-    write().map_err(|e| failed(&e))
+    write().map_err(|error| {
+        // Half a key is no key, and the next attempt has another name.
+        drop(fs::remove_file(temporary));
+        refuse(path, format!("{error}; check disk space and permissions"))
+    })
 }
 
 #[cfg(unix)]

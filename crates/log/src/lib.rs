@@ -65,7 +65,7 @@ pub use notice::{
 };
 pub use notices::{LoggedNotice, Notices, Objection, Problem};
 pub use proofmark_tlog as tlog;
-pub use reader::{Logged, RawEntries, Reader, Scan};
+pub use reader::{COSIGNED_PATH, Logged, RawEntries, Reader, Scan};
 #[cfg(feature = "writer")]
 pub use recovery::Recovery;
 #[cfg(feature = "writer")]

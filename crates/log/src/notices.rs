@@ -272,7 +272,7 @@ impl fmt::Display for Objection {
 mod tests {
     use super::*;
     use crate::entry::Entry;
-    use crate::log::tests::entry;
+    use crate::log::testing::entry;
     use crate::reader::tests::{ORIGIN, open, reader};
     use ed25519_dalek::SigningKey;
     use proofmark_types::manifest::{Backend, RuntimePin, SetupKind};

@@ -17,7 +17,7 @@ use crate::error::LogError;
 use crate::notices::{Notices, Problem};
 
 /// The latest checkpoint with witnesses' cosignatures, beside the newer one that may have none yet.
-pub(crate) const COSIGNED_PATH: &str = "checkpoint.cosigned";
+pub const COSIGNED_PATH: &str = "checkpoint.cosigned";
 
 /// A log at one checkpoint. Everything that it gives is covered by the checkpoint's root.
 #[derive(Debug)]
@@ -267,7 +267,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::entry::ReceiptEntry;
     use crate::files::Folder;
-    use crate::log::tests::{copy, entry};
+    use crate::log::testing::{copy, entry};
     use crate::log::{Log, Options};
     use ed25519_dalek::SigningKey;
     use std::fs;

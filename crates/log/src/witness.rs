@@ -284,7 +284,7 @@ mod tests {
         let log = Log::open(&one, &origin).unwrap();
         // The same key and origin, another history: as after a restored backup.
         let two = folder.path().join("two");
-        crate::log::tests::copy(&one, &two);
+        crate::log::testing::copy(&one, &two);
         let fork = Log::open(&two, &origin).unwrap();
         let witness = Witness::open(
             &folder.path().join("witness"),
@@ -386,7 +386,7 @@ mod tests {
         let requests: Vec<Vec<u8>> = (1..=8)
             .map(|i| {
                 let place = folder.path().join(format!("fork{i}"));
-                crate::log::tests::copy(&folder.path().join("log"), &place);
+                crate::log::testing::copy(&folder.path().join("log"), &place);
                 let fork = Log::open(&place, &Options::default()).unwrap();
                 fork.append(&entry(i)).unwrap();
                 fork.witness_request(1).unwrap().body

@@ -83,10 +83,17 @@ fn go_reads_our_logs_and_notices_what_is_wrong_with_others() {
         fs::write(path, held).unwrap();
         assert!(!output.status.success(), "{}", path.display());
     };
+    // Of a checkpoint the root hash: whether other bits matter hangs on what they happen to be (those
+    // that pad a signature do not to Go's base64, nor does the cosignature of a witness).
     let spoilt = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();
-        let last = bytes.len() - 3;
-        bytes[last] ^= 1;
+        let mut ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n');
+        let end = if path.to_str().unwrap().ends_with("checkpoint") {
+            ends.nth(2).unwrap().0
+        } else {
+            bytes.len()
+        };
+        bytes[end - 3] ^= 1;
         bytes
     };
     let public = log.public_folder();

@@ -69,9 +69,9 @@ fn neighbours<L: Lanes>(slots: &mut [u32; 64], number: usize) -> &[u32] {
 }
 
 /// A doubling in Jacobian coordinates for `y² = x³ + b`, "dbl-2009-l" of the explicit formulas
-/// database.
+/// database, of as many points as `lanes` has. For use in a [`Kernel`].
 #[inline(always)]
-fn double<C: Curve, L: Lanes<Field = Fq>>(
+pub fn double<C: Curve, L: Lanes<Field = Fq>>(
     lanes: L,
     [x, y, z]: [Vector<C, L>; 3],
 ) -> [Vector<C, L>; 3] {

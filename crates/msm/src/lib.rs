@@ -54,6 +54,7 @@ mod sum;
 pub use bases::FixedBases;
 pub use coordinate::{Coordinate, invert};
 pub use curve::Curve;
+pub use doubling::double;
 pub use error::MsmError;
 pub use shape::{Load, Shape, TableBudget};
 pub use sum::msm_sum;

@@ -25,26 +25,14 @@ impl core::fmt::Debug for HexBytes {
 impl HexBytes {
     /// Two lower-case hex digits a byte.
     pub fn to_hex(&self) -> String {
-        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-        let digits = self.0.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]);
-        digits.collect()
+        hex::encode(&self.0)
     }
 
     /// Reads pairs of lower-case hex digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let nibble = |digit: &u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        };
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let bytes = pairs
-            .iter()
-            .map(|[high, low]| Some(nibble(high)? << 4 | nibble(low)?));
-        rest.is_empty()
-            .then(|| bytes.collect::<Option<Vec<u8>>>())
-            .flatten()
-            .map(Self)
+        let lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+        let bytes = lower.then(|| hex::decode(text).ok()).flatten();
+        bytes.map(Self)
     }
 }
 

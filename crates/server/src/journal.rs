@@ -15,7 +15,7 @@ use proofmark_log::{
     Entry, Folder, Head, Inclusion, Log, LogError, Notice, Reader, ReceiptEntry, SignedNotice,
     Statement, Subject,
 };
-use proofmark_store::{MAX_PAGE, ReceiptRecord, Store};
+use proofmark_store::{MAX_PAGE, ReceiptRecord, Store, StoreError};
 use proofmark_tlog::{Hash, Policy, SignedCheckpoint, TlogError};
 use proofmark_types::Digest;
 use proofmark_types::receipt::{Envelope, key_id};
@@ -62,8 +62,10 @@ pub(crate) struct Journal {
 
 enum State {
     Up(Arc<Log>),
-    /// Why it cannot be written.
-    Down(String),
+    /// The database took no receipt: nothing new is answered, and what is logged is read.
+    Paused(Arc<Log>, Problem),
+    /// The log cannot be written.
+    Down(Problem),
 }
 
 impl Journal {
@@ -109,15 +111,40 @@ impl Journal {
         &self.service_key
     }
 
-    /// Whether the log takes entries, as far as is known.
+    /// Whether database and log take receipts, as far as is known.
     pub(crate) fn check(&self) -> Result<(), Problem> {
-        self.log().map(drop)
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Up(_) => Ok(()),
+            State::Paused(_, problem) | State::Down(problem) => Err(problem.clone()),
+        }
     }
 
     fn log(&self) -> Result<Arc<Log>, Problem> {
         match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Up(log) => Ok(Arc::clone(log)),
-            State::Down(cause) => Err(Problem::log(cause)),
+            State::Up(log) | State::Paused(log, _) => Ok(Arc::clone(log)),
+            State::Down(problem) => Err(problem.clone()),
+        }
+    }
+
+    /// The database did not take a receipt: nothing more is proven until it does.
+    pub(crate) fn store_failed(&self, error: &StoreError) -> Problem {
+        let problem = Problem::store(error);
+        if let StoreError::Database { .. } = error {
+            tracing::error!(store.cause = %error, "the receipts cannot be stored");
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            if let State::Up(log) = &*state {
+                *state = State::Paused(Arc::clone(log), problem.clone());
+            }
+        }
+        problem
+    }
+
+    /// The database takes receipts again.
+    fn resume(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let State::Paused(log, _) = &*state {
+            *state = State::Up(Arc::clone(log));
+            tracing::info!("receipts are stored again");
         }
     }
 
@@ -201,8 +228,9 @@ impl Journal {
     fn failed(&self, error: &LogError) -> Problem {
         let cause = format!("{}: {error}", error.code());
         tracing::error!(log.cause = cause, "the log cannot be written");
-        self.set(State::Down(cause.clone()));
-        Problem::log(cause)
+        let problem = Problem::log(cause);
+        self.set(State::Down(problem.clone()));
+        problem
     }
 
     /// A `.tlog-proof` of the entry of this index.
@@ -253,8 +281,8 @@ impl Journal {
     }
 }
 
-/// Opens a log that failed again, adds the notices that wait, and has checkpoints cosigned, until the
-/// service ends.
+/// Opens a log that failed again, sees whether the database takes receipts again, adds the notices
+/// that wait, and has checkpoints cosigned, until the service ends.
 async fn watch(journal: Weak<Journal>, settings: TransparencyLog, store: Store) {
     let mut cosigning = Cosigning::default();
     loop {
@@ -266,6 +294,12 @@ async fn watch(journal: Weak<Journal>, settings: TransparencyLog, store: Store) 
             reopen(&journal, &settings, &store).await;
             continue;
         };
+        if journal.check().is_err() {
+            if store.probe().await.is_ok() {
+                journal.resume();
+            }
+            continue;
+        }
         inbox::take(&journal).await;
         if let Some(cosign) = &settings.cosign {
             cosigning.go_on(cosign, log).await;
@@ -319,7 +353,10 @@ async fn reopen(journal: &Journal, settings: &TransparencyLog, store: &Store) {
         Err(error) => {
             let cause = format!("{}: {error}", error.code());
             tracing::error!(log.cause = cause, "the log cannot be opened");
-            journal.set(State::Down(cause));
+            journal.set(State::Down(match &error {
+                ServerError::Store { source } => Problem::store(source),
+                _ => Problem::log(cause),
+            }));
         }
     }
 }
@@ -379,22 +416,20 @@ async fn blocking<T: Send + 'static>(
 /// [`ServerError::Store`], [`ServerError::Log`], [`ServerError::StoredReceipt`].
 pub async fn reconcile(log: &Arc<Log>, store: &Store) -> Result<(), ServerError> {
     let failed = |source| ServerError::Store { source };
-    let from = match store.last_logged().await.map_err(failed)? {
-        None => 0,
-        Some(last) => {
-            let index = last.log_index.unwrap_or_default();
-            let digest = Digest::of(&last.envelope);
-            if receipts(log, index, Some(index + 1)).await?.get(&digest) != Some(&index) {
-                return Err(ServerError::LogBehind { id: last.id, index });
-            }
-            index + 1
+    if let Some(last) = store.last_logged().await.map_err(failed)? {
+        let index = last.log_index.unwrap_or_default();
+        let digest = Digest::of(&last.envelope);
+        if receipts(log, index, Some(index + 1)).await?.get(&digest) != Some(&index) {
+            return Err(ServerError::LogBehind { id: last.id, index });
         }
-    };
+    }
     let mut waiting = store.not_logged(MAX_PAGE).await.map_err(failed)?;
     if waiting.is_empty() {
         return Ok(());
     }
-    let known = receipts(log, from, None).await?;
+    // Their entries may stand anywhere: a full disk can take an entry and refuse its index to the
+    // database, which later receipts overtake.
+    let known = receipts(log, 0, None).await?;
     while !waiting.is_empty() {
         for record in waiting {
             let index = match known.get(&Digest::of(&record.envelope)) {

@@ -115,7 +115,7 @@ async fn store_and_log(
         .store
         .insert_receipt(&record)
         .await
-        .map_err(|e| Problem::store(&e))?;
+        .map_err(|e| shared.log.store_failed(&e))?;
     let stored = storing.elapsed();
     let logging = Instant::now();
     let inclusion = shared.log.append(entry).await?;
@@ -134,7 +134,7 @@ async fn store_and_log(
         .store
         .log_receipt(&record.id, inclusion.index, answer.as_ref())
         .await
-        .map_err(|e| Problem::store(&e))?;
+        .map_err(|e| shared.log.store_failed(&e))?;
     let stored = stored + storing.elapsed();
     let timings = &checked.proven.timings;
     shared.metrics.proof(model.name(), queued, timings, logged);

@@ -1,9 +1,10 @@
 //! Receipts, and the answers given under idempotency keys.
 
 use proofmark_types::Digest;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection as _, Row as _};
 
+use crate::store::give_back;
 use crate::{Store, StoreError};
 
 /// A receipt as the store keeps it.
@@ -76,48 +77,9 @@ impl Store {
     /// [`StoreError::ReceiptConflict`] when a different receipt has the same identifier,
     /// [`StoreError::Database`] otherwise.
     pub async fn insert_receipt(&self, record: &ReceiptRecord) -> Result<Stored, StoreError> {
-        let failed = |source| StoreError::Database {
-            operation: "insert a receipt",
-            source,
-        };
-        // IMMEDIATE takes the write lock at once: no read is upgraded to a write halfway, which
-        // SQLite would refuse without waiting.
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(failed)?;
-        let inserted = sqlx::query(
-            "INSERT INTO receipts (id, model, package_digest, statement_digest, envelope, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(record.id.as_bytes().as_slice())
-        .bind(&record.model)
-        .bind(record.package_digest.as_bytes().as_slice())
-        .bind(record.statement_digest.as_bytes().as_slice())
-        .bind(&record.envelope)
-        .bind(record.created_at)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?
-        .rows_affected();
-        if inserted == 0 {
-            let there: Vec<u8> = sqlx::query("SELECT envelope FROM receipts WHERE id = ?")
-                .bind(record.id.as_bytes().as_slice())
-                .fetch_one(&mut *transaction)
-                .await
-                .and_then(|row| row.try_get(0))
-                .map_err(failed)?;
-            if there != record.envelope {
-                return Err(StoreError::ReceiptConflict { id: record.id });
-            }
-        }
-        transaction.commit().await.map_err(failed)?;
-        Ok(if inserted == 0 {
-            Stored::Already
-        } else {
-            Stored::New
-        })
+        let mut connection = self.writer().await.map_err(not_inserted)?;
+        let stored = insert(&mut connection, record).await;
+        give_back(connection, stored).await
     }
 
     /// Remembers where a stored receipt stands in the transparency log, and with it the answer under
@@ -134,53 +96,13 @@ impl Store {
         index: u64,
         answer: Option<&NewAnswer>,
     ) -> Result<(), StoreError> {
-        let failed = |source| StoreError::Database {
-            operation: "remember that a receipt is logged",
-            source,
-        };
         let index = i64::try_from(index).map_err(|_| StoreError::Damaged {
             id: id.to_string(),
             reason: "its index in the log is not below 2^63",
         })?;
-        let mut transaction = self
-            .pool
-            .begin_with("BEGIN IMMEDIATE")
-            .await
-            .map_err(failed)?;
-        let updated = sqlx::query(
-            "UPDATE receipts SET log_index = coalesce(log_index, ?) WHERE id = ? \
-             RETURNING created_at",
-        )
-        .bind(index)
-        .bind(id.as_bytes().as_slice())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        let Some(updated) = updated else {
-            return Err(StoreError::NotStored { id: *id });
-        };
-        if let Some(answer) = answer {
-            let created_at: i64 = updated.try_get(0).map_err(failed)?;
-            let inserted = sqlx::query(
-                "INSERT INTO answers (key, request_digest, receipt_id, answer, created_at) \
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            )
-            .bind(&answer.key)
-            .bind(answer.request_digest.as_bytes().as_slice())
-            .bind(id.as_bytes().as_slice())
-            .bind(&answer.answer)
-            .bind(created_at)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?
-            .rows_affected();
-            if inserted == 0 {
-                return Err(StoreError::KeyConflict {
-                    key: answer.key.clone(),
-                });
-            }
-        }
-        transaction.commit().await.map_err(failed)
+        let mut connection = self.writer().await.map_err(not_logged)?;
+        let logged = log(&mut connection, id, index, answer).await;
+        give_back(connection, logged).await
     }
 
     /// Receipts that are stored and not known to be logged, in the order of insertion, at most
@@ -299,6 +221,105 @@ impl Store {
         })
         .transpose()
     }
+}
+
+const fn not_inserted(source: sqlx::Error) -> StoreError {
+    StoreError::Database {
+        operation: "insert a receipt",
+        source,
+    }
+}
+
+const fn not_logged(source: sqlx::Error) -> StoreError {
+    StoreError::Database {
+        operation: "remember that a receipt is logged",
+        source,
+    }
+}
+
+/// IMMEDIATE takes the write lock at once: no read is upgraded to a write halfway, which SQLite would
+/// refuse without waiting.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    record: &ReceiptRecord,
+) -> Result<Stored, StoreError> {
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(not_inserted)?;
+    let inserted = sqlx::query(
+        "INSERT INTO receipts (id, model, package_digest, statement_digest, envelope, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(record.id.as_bytes().as_slice())
+    .bind(&record.model)
+    .bind(record.package_digest.as_bytes().as_slice())
+    .bind(record.statement_digest.as_bytes().as_slice())
+    .bind(&record.envelope)
+    .bind(record.created_at)
+    .execute(&mut *transaction)
+    .await
+    .map_err(not_inserted)?
+    .rows_affected();
+    if inserted == 0 {
+        let there: Vec<u8> = sqlx::query("SELECT envelope FROM receipts WHERE id = ?")
+            .bind(record.id.as_bytes().as_slice())
+            .fetch_one(&mut *transaction)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(not_inserted)?;
+        if there != record.envelope {
+            return Err(StoreError::ReceiptConflict { id: record.id });
+        }
+    }
+    transaction.commit().await.map_err(not_inserted)?;
+    Ok(if inserted == 0 {
+        Stored::Already
+    } else {
+        Stored::New
+    })
+}
+
+async fn log(
+    connection: &mut SqliteConnection,
+    id: &Digest,
+    index: i64,
+    answer: Option<&NewAnswer>,
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with(BEGIN).await.map_err(not_logged)?;
+    let updated = sqlx::query(
+        "UPDATE receipts SET log_index = coalesce(log_index, ?) WHERE id = ? \
+         RETURNING created_at",
+    )
+    .bind(index)
+    .bind(id.as_bytes().as_slice())
+    .fetch_optional(&mut *transaction)
+    .await
+    .map_err(not_logged)?;
+    let Some(updated) = updated else {
+        return Err(StoreError::NotStored { id: *id });
+    };
+    if let Some(answer) = answer {
+        let created_at: i64 = updated.try_get(0).map_err(not_logged)?;
+        let inserted = sqlx::query(
+            "INSERT INTO answers (key, request_digest, receipt_id, answer, created_at) \
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(&answer.key)
+        .bind(answer.request_digest.as_bytes().as_slice())
+        .bind(id.as_bytes().as_slice())
+        .bind(&answer.answer)
+        .bind(created_at)
+        .execute(&mut *transaction)
+        .await
+        .map_err(not_logged)?
+        .rows_affected();
+        if inserted == 0 {
+            return Err(StoreError::KeyConflict {
+                key: answer.key.clone(),
+            });
+        }
+    }
+    transaction.commit().await.map_err(not_logged)
 }
 
 fn record_of(row: &SqliteRow) -> Result<ReceiptRecord, StoreError> {

@@ -52,7 +52,10 @@ pub enum DsseError {
     )]
     NotCanonical,
     /// Not exactly one signature.
-    #[error("expected exactly one signature, got {got}")]
+    #[error(
+        "expected exactly one signature, got {got}: a statement has one file, and whoever adds or \
+         drops a signature makes another one"
+    )]
     Signatures {
         /// Signatures given.
         got: usize,

@@ -33,6 +33,13 @@ pub fn utc(unix_seconds: u64) -> String {
     )
 }
 
+/// `2026-11-21`: the day of a second, in UTC; the same range as [`utc`].
+pub fn date(unix_seconds: u64) -> String {
+    let mut utc = utc(unix_seconds);
+    utc.truncate(utc.find('T').unwrap_or(utc.len()));
+    utc
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
+use proofmark_types::time::date;
 
 use crate::{emulation, fetch_runtime, say};
 
@@ -143,22 +144,8 @@ fn output(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Today in UTC as `YYYY-MM-DD` (Howard Hinnant's `civil_from_days`).
+/// Today in UTC as `YYYY-MM-DD`.
 fn today() -> Result<String> {
     let since: Duration = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let days = i64::try_from(since.as_secs() / 86_400)? + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    Ok(format!("{year:04}-{month:02}-{day:02}"))
+    Ok(date(since.as_secs()))
 }

@@ -23,6 +23,7 @@ pub(crate) const NOW: u64 = 1_790_000_000;
 pub(crate) const LOG: &[&str] = &[
     "log-signature",
     "log-consistency",
+    "log-witnesses",
     "log-inclusion",
     "log-complete",
     "log-order",

@@ -17,3 +17,4 @@ mod honest;
 mod log;
 mod package;
 mod receipts;
+mod witnesses;

@@ -6,12 +6,14 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ec::{AffineRepr as _, CurveGroup as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use proofmark_audit::Status;
 use proofmark_engine::BackendChoice;
+use proofmark_types::dsse::{key_id, pre_authentication_encoding};
 use proofmark_types::receipt::{RecordValue, TensorRecord};
 use proofmark_types::{Context, Envelope, IntTensor, Receipt};
 use proofmark_verifier::{decode_proof, encode_proof};
+use serde_json::{Value, json};
 
 use crate::fixture::{Case, NOW, blames, fails, finding, nonce};
 
@@ -195,6 +197,60 @@ fn what_no_receipt_reached_is_not_said_to_hold() {
             .meaning
             .starts_with("Of the 1 of 3 receipts that came this far")
     );
+}
+
+/// DSSE lets an envelope have many signatures; of a receipt that would make two files of one answer.
+#[test]
+fn a_second_signature_over_the_same_statement_is_no_receipt() {
+    let case = Case::new(BackendChoice::Plain);
+    case.give_honest(2);
+    let envelope = case.receipt(3);
+    let honest: Value = serde_json::from_slice(&envelope.to_bytes().unwrap()).unwrap();
+    let own = honest["signatures"][0].clone();
+    // A right signature of somebody else over the very same statement.
+    let stranger = SigningKey::from_bytes(&[77; 32]);
+    let payload = STANDARD
+        .decode(honest["payload"].as_str().unwrap())
+        .unwrap();
+    let payload_type = honest["payloadType"].as_str().unwrap();
+    let signature = stranger.sign(&pre_authentication_encoding(payload_type, &payload));
+    let theirs = json!({
+        "keyid": key_id(&stranger.verifying_key().to_bytes()).to_hex(),
+        "sig": STANDARD.encode(signature.to_bytes()),
+    });
+    let names = ["added.json", "before.json", "doubled.json", "none.json"];
+    for (name, signatures) in names.into_iter().zip([
+        json!([own, theirs]),
+        json!([theirs, own]),
+        json!([own, own]),
+        json!([]),
+    ]) {
+        // The members stand in the order of the one encoding.
+        let text = format!(
+            r#"{{"payload":{},"payloadType":{},"signatures":{signatures}}}"#,
+            honest["payload"], honest["payloadType"]
+        );
+        case.give(name, text.as_bytes());
+    }
+    let report = case.audit();
+    let [form] = fails(&report, ["receipts-form"]);
+    blames(form, &names);
+    assert!(
+        form.meaning
+            .contains("with a signature added or taken away")
+    );
+    for (culprit, got) in form.culprits.iter().zip([2, 2, 2, 0]) {
+        assert_eq!(culprit.code, "receipt-malformed");
+        let reason = format!("expected exactly one signature, got {got}: a statement has one file");
+        assert!(culprit.reason.contains(&reason), "{}", culprit.reason);
+    }
+    assert_eq!((report.receipts.accepted, report.receipts.rejected), (2, 4));
+    // With its own signature alone it is one.
+    for name in names {
+        fs::remove_file(case.request.receipts[0].join(name)).unwrap();
+    }
+    case.give_receipt("alone.json", &envelope);
+    fails(&case.audit(), []);
 }
 
 #[test]

@@ -3,12 +3,10 @@
 use ark_bn254::Fq;
 use ark_ec::short_weierstrass::Affine;
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::Field;
 use proofmark_lanes::{Engine, Kernel, Lanes};
-use proofmark_msm::{Coordinate, Curve, invert};
+use proofmark_msm::{Coordinate, Curve};
 
-use super::CHAINS;
-use super::multiply::{chord, neighbours};
+use super::multiply::{Reciprocals, chord, neighbours};
 
 /// `(a + b, a − b)` for each pair.
 pub(super) fn sums_and_differences<C: Curve>(
@@ -61,30 +59,16 @@ impl<C: Curve> Kernel for SumsAndDifferences<'_, C> {
     #[inline(always)]
     fn run<L: Lanes<Field = Fq>>(self, lanes: L) -> bool {
         let Self { left, right } = self;
-        let one = <C::BaseField as Coordinate>::splat(lanes, &C::BaseField::ONE);
-        let vectors = left.len() / L::WIDTH;
-        let mut before = Vec::with_capacity(vectors);
-        let mut products = [one; CHAINS];
-        let mut slots = [0_u32; 64];
-        for number in 0..vectors {
-            let slots = neighbours::<L>(&mut slots, number * L::WIDTH);
-            let [x, _] = C::gather(lanes, left, slots);
-            let [other, _] = C::gather(lanes, right, slots);
-            let product = &mut products[number % CHAINS];
-            before.push(*product);
-            *product = C::BaseField::times(lanes, *product, C::BaseField::minus(lanes, other, x));
-        }
-        let Some(mut inverses) = invert::<C::BaseField, L, CHAINS>(lanes, products) else {
+        let Some(mut reciprocals) = Reciprocals::<C, L>::of(lanes, left, right) else {
             return false;
         };
-        for (number, before) in before.iter().enumerate().rev() {
+        let mut slots = [0_u32; 64];
+        for number in (0..left.len() / L::WIDTH).rev() {
             let slots = neighbours::<L>(&mut slots, number * L::WIDTH);
             let [x, y] = C::gather(lanes, left, slots);
             let [other_x, other_y] = C::gather(lanes, right, slots);
-            let inverse = &mut inverses[number % CHAINS];
-            let reciprocal = C::BaseField::times(lanes, *inverse, *before);
-            let difference = C::BaseField::minus(lanes, other_x, x);
-            *inverse = C::BaseField::times(lanes, *inverse, difference);
+            let reciprocal =
+                reciprocals.next(lanes, number, C::BaseField::minus(lanes, other_x, x));
             let rise = C::BaseField::minus(lanes, other_y, y);
             let slope = C::BaseField::times(lanes, rise, reciprocal);
             let sum = chord::<C, L>(lanes, slope, [x, y], other_x);

@@ -5,7 +5,7 @@ use ark_ec::short_weierstrass::Affine;
 use ark_ec::{AffineRepr, CurveConfig, CurveGroup};
 use ark_ff::{AdditiveGroup, Field};
 use proofmark_lanes::{Engine, Kernel, Lanes};
-use proofmark_msm::{Coordinate, Curve, invert};
+use proofmark_msm::{Coordinate, Curve, double, invert};
 use zeroize::Zeroizing;
 
 use super::recode::{Digits, MULTIPLES, NEGATIVE, STEPS, recode};
@@ -257,6 +257,39 @@ impl<C: Curve> Kernel for AddAll<'_, C> {
     #[inline(always)]
     fn run<L: Lanes<Field = Fq>>(self, lanes: L) -> bool {
         let Self { left, right, sums } = self;
+        let Some(mut reciprocals) = Reciprocals::<C, L>::of(lanes, left, right) else {
+            return false;
+        };
+        let mut slots = [0_u32; 64];
+        for number in (0..left.len() / L::WIDTH).rev() {
+            let slots = neighbours::<L>(&mut slots, number * L::WIDTH);
+            let [x, y] = C::gather(lanes, left, slots);
+            let [other_x, other_y] = C::gather(lanes, right, slots);
+            let reciprocal =
+                reciprocals.next(lanes, number, C::BaseField::minus(lanes, other_x, x));
+            let rise = C::BaseField::minus(lanes, other_y, y);
+            let slope = C::BaseField::times(lanes, rise, reciprocal);
+            let sum = chord::<C, L>(lanes, slope, [x, y], other_x);
+            C::scatter(lanes, sum, sums, slots);
+        }
+        true
+    }
+}
+
+/// Reciprocals of the differences in x of many pairs of points, with one inversion (Montgomery's
+/// trick, in a few chains that do not wait for each other).
+pub(super) struct Reciprocals<C: Curve, L: Lanes<Field = Fq>> {
+    /// The product in its chain before each vector of pairs.
+    before: Vec<Vector<C, L>>,
+    /// Of each chain the inverse of the product of what was not asked for yet.
+    inverses: [Vector<C, L>; CHAINS],
+}
+
+impl<C: Curve, L: Lanes<Field = Fq>> Reciprocals<C, L> {
+    /// Of as many points on the left as on the right, a multiple of [`Lanes::WIDTH`]; nothing when
+    /// two have the same x.
+    #[inline(always)]
+    pub(super) fn of(lanes: L, left: &[C::Point], right: &[C::Point]) -> Option<Self> {
         let one = <C::BaseField as Coordinate>::splat(lanes, &C::BaseField::ONE);
         let vectors = left.len() / L::WIDTH;
         let mut before = Vec::with_capacity(vectors);
@@ -270,23 +303,23 @@ impl<C: Curve> Kernel for AddAll<'_, C> {
             before.push(*product);
             *product = C::BaseField::times(lanes, *product, C::BaseField::minus(lanes, other, x));
         }
-        let Some(mut inverses) = invert::<C::BaseField, L, CHAINS>(lanes, products) else {
-            return false;
-        };
-        for (number, before) in before.iter().enumerate().rev() {
-            let slots = neighbours::<L>(&mut slots, number * L::WIDTH);
-            let [x, y] = C::gather(lanes, left, slots);
-            let [other_x, other_y] = C::gather(lanes, right, slots);
-            let inverse = &mut inverses[number % CHAINS];
-            let reciprocal = C::BaseField::times(lanes, *inverse, *before);
-            let difference = C::BaseField::minus(lanes, other_x, x);
-            *inverse = C::BaseField::times(lanes, *inverse, difference);
-            let rise = C::BaseField::minus(lanes, other_y, y);
-            let slope = C::BaseField::times(lanes, rise, reciprocal);
-            let sum = chord::<C, L>(lanes, slope, [x, y], other_x);
-            C::scatter(lanes, sum, sums, slots);
-        }
-        true
+        let inverses = invert::<C::BaseField, L, CHAINS>(lanes, products)?;
+        Some(Self { before, inverses })
+    }
+
+    /// The reciprocal of the difference of vector `number`, which is given once more. To be called
+    /// from the last vector to the first.
+    #[inline(always)]
+    pub(super) fn next(
+        &mut self,
+        lanes: L,
+        number: usize,
+        difference: Vector<C, L>,
+    ) -> Vector<C, L> {
+        let inverse = &mut self.inverses[number % CHAINS];
+        let reciprocal = C::BaseField::times(lanes, *inverse, self.before[number]);
+        *inverse = C::BaseField::times(lanes, *inverse, difference);
+        reciprocal
     }
 }
 
@@ -303,29 +336,6 @@ pub(super) fn chord<C: Curve, L: Lanes<Field = Fq>>(
     let run = C::BaseField::minus(lanes, x, sum_x);
     let sum_y = C::BaseField::minus(lanes, C::BaseField::times(lanes, slope, run), y);
     [sum_x, sum_y]
-}
-
-/// A doubling in Jacobian coordinates for `y² = x³ + b`, "dbl-2009-l" of the explicit formulas
-/// database.
-#[inline(always)]
-fn double<C: Curve, L: Lanes<Field = Fq>>(
-    lanes: L,
-    [x, y, z]: [Vector<C, L>; 3],
-) -> [Vector<C, L>; 3] {
-    type F<C> = <C as CurveConfig>::BaseField;
-    let a = F::<C>::squared(lanes, x);
-    let b = F::<C>::squared(lanes, y);
-    let c = F::<C>::squared(lanes, b);
-    let sum = F::<C>::squared(lanes, F::<C>::plus(lanes, x, b));
-    let d = F::<C>::twice(lanes, F::<C>::minus_both(lanes, sum, a, c));
-    let e = F::<C>::plus(lanes, F::<C>::twice(lanes, a), a);
-    let f = F::<C>::squared(lanes, e);
-    let x3 = F::<C>::minus_both(lanes, f, d, d);
-    let run = F::<C>::times(lanes, e, F::<C>::minus(lanes, d, x3));
-    let c8 = F::<C>::twice(lanes, F::<C>::twice(lanes, F::<C>::twice(lanes, c)));
-    let y3 = F::<C>::minus(lanes, run, c8);
-    let z3 = F::<C>::twice(lanes, F::<C>::times(lanes, y, z));
-    [x3, y3, z3]
 }
 
 /// The sum of a Jacobian and an affine point, neither equal nor opposite (z becomes, and stays, zero

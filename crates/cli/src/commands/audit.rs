@@ -47,8 +47,8 @@ pub(crate) fn run(args: &AuditArgs, output: Output) -> Result<(), Failure> {
         not_before: args.not_before,
         phase1: args.phase1.clone(),
         contributions: args.contribution.clone(),
-        log: args.log_key.as_ref().map(|key| LogEvidence {
-            key: key.clone(),
+        log: args.log_keys.policy()?.map(|policy| LogEvidence {
+            policy,
             folders: args.log.clone(),
             proofs: args.tlog_proof.clone(),
             checkpoints: args.checkpoint.clone(),

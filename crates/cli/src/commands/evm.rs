@@ -27,7 +27,7 @@ enum EvmCommand {
     /// Write the Solidity verifier of a package
     Verifier(VerifierArgs),
     /// Verify a receipt and print the calldata with which a contract verifies its proof
-    Calldata(CalldataArgs),
+    Calldata(Box<CalldataArgs>),
     /// Print the calldata with which a universal verifier learns a package's key
     Register(RegisterArgs),
     /// Print a compiled contract: creation bytecode and ABI

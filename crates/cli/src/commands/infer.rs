@@ -6,16 +6,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proofmark_log::Folder;
-use proofmark_package::{MAX_FILE_BYTES, read_bounded};
+use proofmark_package::{MAX_ATTESTATIONS, MAX_FILE_BYTES, read_bounded};
 use proofmark_recipient::{
     Answer, Demands, Input, LogCopy, LogDemand, check_proof, open_package, verify,
 };
 use proofmark_tlog::Policy;
-use proofmark_types::Manifest;
+use proofmark_types::attestation::{MAX_ATTESTATION_BYTES, SignedAttestation};
 use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Visibility};
-use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
-use proofmark_verifier::Opening;
+use proofmark_types::receipt::{MAX_ENVELOPE_BYTES, key_id};
+use proofmark_types::{Digest, Manifest};
+use proofmark_verifier::{Opening, TrustedPackage};
 use proofmark_verify::{Exit, Failure, bytes_to_hex, log_folder};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::arguments::InferArgs;
@@ -33,6 +35,18 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Code of a proof that too few of the pinned witnesses cosigned.
 const WITNESSES_MISSING: &str = "tlog-witnesses-missing";
 
+/// The service's list of attestations, as far as it is used.
+#[derive(Deserialize)]
+struct Attestations {
+    attestations: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    attestation_id: Digest,
+    auditor_key_id: Digest,
+}
+
 pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
     check_secret(args.openings.as_deref())?;
     let (manifest, verifying_key) = package_files(&args.files)?;
@@ -48,6 +62,8 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         );
         return Err(Failure::usage("model-not-pinned", message));
     }
+    // Before the service sees an input.
+    let attestations = attested(args, &package)?;
     let reading = Reading {
         sample: args.input.sample,
         quantized: args.input.quantized,
@@ -103,6 +119,7 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         };
         verified.check_log(receipt, &demand, args.service_key.as_ref())?;
     }
+    verified.attestations = attestations;
     let hidden: Vec<Opening> = verified
         .openings
         .iter()
@@ -143,6 +160,49 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
         );
     }
     output.result(&object, &lines.join("\n"))
+}
+
+/// What the demanded auditors attest of the package: the files given, or else those that the service
+/// hands out with it. What others attest is not asked for.
+fn attested(args: &InferArgs, package: &TrustedPackage) -> Result<Vec<SignedAttestation>, Failure> {
+    let demanded = &args.attestations.auditor_key;
+    if demanded.is_empty() || !args.attestations.attestation.is_empty() {
+        let given = args.attestations.read()?.attestations;
+        return Ok(package.check_attestations(&given, demanded)?);
+    }
+    let manifest = package.manifest();
+    let base = format!("/v1/models/{}/attestations", args.model);
+    let version = format!("?version={}", manifest.version);
+    let listed = fetch(args, &format!("{base}{version}"))?;
+    let listed: Attestations = serde_json::from_slice(&listed).map_err(|error| {
+        let message = "the service's list of attestations is none";
+        let mut failure = Failure::new(Exit::Rejected, "answer-malformed", message);
+        failure.causes.push(error.to_string());
+        failure.hint("give the attestations as files, with --attestation")
+    })?;
+    let mut envelopes = Vec::new();
+    for entry in listed.attestations {
+        let wanted = demanded
+            .iter()
+            .any(|key| key_id(key) == entry.auditor_key_id);
+        if wanted && envelopes.len() < MAX_ATTESTATIONS {
+            // The address is ours: what the service writes there is not followed.
+            let path = format!("{base}/{}{version}", entry.attestation_id.to_hex());
+            let mut envelope = fetch(args, &path)?;
+            // Longer is refused, and need not be held.
+            envelope.truncate(MAX_ATTESTATION_BYTES + 1);
+            envelopes.push(envelope);
+        }
+    }
+    Ok(package.check_attestations(&envelopes, demanded)?)
+}
+
+/// The body of a `200`.
+fn fetch(args: &InferArgs, path: &str) -> Result<Vec<u8>, Failure> {
+    match get(args, path)? {
+        (200, body) => Ok(body),
+        (status, body) => Err(refused(status, &body)),
+    }
 }
 
 /// A proof whose checkpoint enough witnesses cosigned. They do so after the answer, so the service is

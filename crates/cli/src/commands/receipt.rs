@@ -1,5 +1,6 @@
 //! `proofmark receipt`: opening commitments, and the schemas of the formats.
 
+use proofmark_types::attestation::schema::{ATTESTATION_SCHEMA, PACKAGE_AUDIT_SCHEMA};
 use proofmark_types::receipt::schema::{OPENINGS_SCHEMA, RECEIPT_SCHEMA, STATEMENT_SCHEMA};
 use proofmark_verify::{Exit, Failure, open};
 
@@ -17,6 +18,8 @@ pub(crate) fn run(args: &ReceiptArgs, output: Output) -> Result<(), Failure> {
                 SchemaOf::Envelope => RECEIPT_SCHEMA,
                 SchemaOf::Statement => STATEMENT_SCHEMA,
                 SchemaOf::Openings => OPENINGS_SCHEMA,
+                SchemaOf::Attestation => ATTESTATION_SCHEMA,
+                SchemaOf::PackageAudit => PACKAGE_AUDIT_SCHEMA,
             };
             let schema = serde_json::from_str(text)
                 .map_err(|error| Failure::of(Exit::Environment, "internal", &error))?;

@@ -269,6 +269,9 @@ pub(crate) fn log(output: Output) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that cannot be written, on a full disk, is lost: telling of it on the same stderr would
+        // be a panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // It fails only when a log is set up already.
     if output.json {

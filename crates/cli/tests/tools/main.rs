@@ -14,5 +14,6 @@ mod import;
 mod inspect;
 mod phase1;
 mod prove;
+mod schemas;
 mod service;
 mod support;

@@ -2,7 +2,7 @@
 //! the Rust recipient runs it; every other verifier runs the same file (`tests/compat/README.md`).
 //!
 //! `UPDATE_EXPECT=1` makes the table anew with the program that `PROOFMARK` names: new keys, new
-//! proofs. What every case must get stands in `make.rs`, not in what some verifier said.
+//! proofs. What every case must get stands in `make/`, not in what some verifier said.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -72,7 +72,7 @@ pub(crate) struct Ready {
     tag = "operation",
     responses(
         (status = OK, body = Ready),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
 pub(crate) async fn get_ready(State(shared): State<Arc<Shared>>) -> Result<Json<Ready>, Problem> {

@@ -147,7 +147,7 @@ fn readiness(
     responses(
         (status = OK, body = ModelReady),
         (status = NOT_FOUND, description = "`model-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
 pub(crate) async fn get_model_ready(
@@ -166,7 +166,7 @@ pub(crate) async fn get_model_ready(
     responses(
         (status = OK, body = ModelReady),
         (status = NOT_FOUND, description = "`model-unknown`, `version-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
-        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
+        (status = SERVICE_UNAVAILABLE, description = "`shutting-down`, `store-unavailable`, `log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
     )
 )]
 pub(crate) async fn get_model_version_ready(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use proofmark_log::{Folder, Reader};
+use proofmark_log::{COSIGNED_PATH, Folder, Reader};
 use proofmark_package::write_atomic;
 use proofmark_tlog::note::MAX_NOTE_BYTES;
 use proofmark_tlog::tile::{CHECKPOINT_PATH, tiles_of};
@@ -20,8 +20,6 @@ use crate::output::{Output, grouped};
 
 /// How long the service is given for one file.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The latest checkpoint that witnesses cosigned.
-const COSIGNED_PATH: &str = "checkpoint.cosigned";
 /// A checkpoint that the mirror does not continue: evidence, beside the one that it has.
 const REFUSED_PATH: &str = "checkpoint.refused";
 
@@ -59,11 +57,24 @@ pub(crate) fn run(args: &MirrorArgs, output: Output) -> Result<(), Failure> {
     // First the checkpoint: the files that come after it hold at least what it covers.
     let checkpoint = web.demand(CHECKPOINT_PATH, MAX_NOTE_BYTES)?;
     let cosigned = web.get(COSIGNED_PATH, MAX_NOTE_BYTES)?;
-    let head = SignedCheckpoint::verify(&checkpoint, policy.log())
-        .map_err(|error| log_failure(&error.into()))?;
+    let signed = |bytes: &[u8]| {
+        SignedCheckpoint::verify(bytes, policy.log()).map_err(|error| log_failure(&error.into()))
+    };
+    let head = signed(&checkpoint)?;
+    let cosigned = cosigned.map(|bytes| signed(&bytes)).transpose()?;
     let before = held(&args.out, &policy)?;
-    let fetched = fetch(&web, &args.out, head.checkpoint().size())?;
-    if let Err(failure) = check(&args.out, &policy, &checkpoint, before.as_ref()) {
+    let mut fetched = fetch(&web, &args.out, head.checkpoint().size())?;
+    if let Some(cosigned) = &cosigned {
+        // Its partial tiles are others, and readers who demand witnesses read the log there.
+        fetched = fetched.saturating_add(fetch(&web, &args.out, cosigned.checkpoint().size())?);
+    }
+    if let Err(failure) = check(
+        &args.out,
+        &policy,
+        &head,
+        before.as_ref(),
+        cosigned.as_ref(),
+    ) {
         if before.is_none() {
             return Err(failure);
         }
@@ -74,7 +85,11 @@ pub(crate) fn run(args: &MirrorArgs, output: Output) -> Result<(), Failure> {
         ));
     }
     if let Some(cosigned) = cosigned {
-        write_atomic(&args.out.join(COSIGNED_PATH), &cosigned).or_fail()?;
+        write_atomic(
+            &args.out.join(COSIGNED_PATH),
+            cosigned.to_string().as_bytes(),
+        )
+        .or_fail()?;
     }
     write_atomic(&args.out.join(CHECKPOINT_PATH), &checkpoint).or_fail()?;
     // With witnesses demanded, the copy must be acceptable to who demands them.
@@ -86,6 +101,7 @@ pub(crate) fn run(args: &MirrorArgs, output: Output) -> Result<(), Failure> {
         "size": size,
         "before": before,
         "files": fetched,
+        "read_at": reader.size(),
         "cosigned": reader.cosignatures().len(),
     });
     let text = format!(
@@ -138,24 +154,35 @@ fn fetch(web: &Web, out: &Path, size: u64) -> Result<u64, Failure> {
     Ok(fetched)
 }
 
-/// Checks that the files are those of the checkpoint, and that it continues the older one.
+/// Checks that the files are those of the checkpoint, that it continues the one from before, and
+/// that it and the cosigned one tell one history.
 fn check(
     out: &Path,
     policy: &Policy,
-    checkpoint: &[u8],
+    head: &SignedCheckpoint,
     before: Option<&SignedCheckpoint>,
+    cosigned: Option<&SignedCheckpoint>,
 ) -> Result<(), Failure> {
     let plain = Policy::new(policy.log().clone());
-    let reader = Reader::open_at(Folder::new(out), &plain, checkpoint)
-        .map_err(|error| log_failure(&error))?;
+    let open = |head: &SignedCheckpoint| {
+        Reader::open_at(Folder::new(out), &plain, head.to_string().as_bytes())
+            .map_err(|error| log_failure(&error))
+    };
+    let continues = |reader: &Reader<Folder>, older: &SignedCheckpoint| {
+        let checked = reader.consistent_with(older.to_string().as_bytes());
+        checked.map(drop).map_err(|error| log_failure(&error))
+    };
+    let reader = open(head)?;
     for item in reader.raw_entries(0..reader.size()) {
         item.map_err(|error| log_failure(&error))?;
     }
-    match before {
-        Some(before) => reader
-            .consistent_with(before.to_string().as_bytes())
-            .map(drop)
-            .map_err(|error| log_failure(&error)),
+    if let Some(before) = before {
+        continues(&reader, before)?;
+    }
+    match cosigned {
+        // Fetched behind the latest checkpoint, it may be newer.
+        Some(newer) if newer.checkpoint().size() > reader.size() => continues(&open(newer)?, head),
+        Some(older) => continues(&reader, older),
         None => Ok(()),
     }
 }

@@ -14,7 +14,7 @@ use proofmark_log::{
 use proofmark_package::write_atomic;
 use proofmark_server::inbox::{INBOX, REFUSED, WAITING};
 use proofmark_server::reconcile;
-use proofmark_store::Store;
+use proofmark_store::{Store, StoreError};
 use proofmark_tlog::{KeyKind, Policy, SignedCheckpoint, VerifierKey};
 use proofmark_types::Digest;
 use proofmark_verify::{Exit, Failure, bytes_to_hex, log_failure};
@@ -34,7 +34,7 @@ pub(crate) struct AdvisoryArgs {
     #[command(flatten)]
     service: ServiceFiles,
     /// What it is about: circuit=, verifying-key=, package=, service-key= or receipt= and a digest;
-    /// may be repeated. A receipt is named by the digest of its file
+    /// may be repeated. A receipt is named by the digest that verdicts print or that of its file
     #[arg(long, value_name = "WHAT=DIGEST", value_parser = subject, required = true)]
     about: Vec<Subject>,
     /// One line
@@ -50,7 +50,7 @@ pub(crate) struct RevokeArgs {
     #[command(flatten)]
     service: ServiceFiles,
     /// What is revoked: circuit=, verifying-key=, package=, service-key= or receipt= and a digest. A
-    /// receipt is named by the digest of its file
+    /// receipt is named by the digest that verdicts print or that of its file
     #[arg(long, value_name = "WHAT=DIGEST", value_parser = subject)]
     subject: Subject,
     /// First index of the log that is concerned: receipts before it stay valid
@@ -90,21 +90,73 @@ fn subject(text: &str) -> Result<Subject, String> {
 }
 
 pub(crate) fn advisory(args: &AdvisoryArgs, output: Output) -> Result<(), Failure> {
+    let about = args.about.iter().map(|s| logged(&args.service, *s));
     let statement = Statement::Advisory {
         title: args.title.clone(),
         text: args.text.clone(),
-        subjects: args.about.clone(),
+        subjects: about.collect::<Result<_, _>>()?,
     };
     issue(&args.service, statement, output)
 }
 
 pub(crate) fn revoke(args: &RevokeArgs, output: Output) -> Result<(), Failure> {
     let statement = Statement::Revocation {
-        subject: args.subject,
+        subject: logged(&args.service, args.subject)?,
         from: args.from,
         reason: args.reason.clone(),
     };
     issue(&args.service, statement, output)
+}
+
+/// A subject as the log names it: a receipt by the digest of its envelope. Verdicts and the service's
+/// addresses name it by its payload, and a revocation under that name would revoke nothing.
+fn logged(service: &ServiceFiles, subject: Subject) -> Result<Subject, Failure> {
+    let Subject::Receipt(digest) = subject else {
+        return Ok(subject);
+    };
+    let folder = service.folder()?;
+    let reader = Reader::open(Folder::new(folder.join("public")), &published(&folder)?)
+        .map_err(|error| log_failure(&error))?;
+    let is_logged = |envelope: &Digest| {
+        let place = reader.find_receipt(envelope);
+        place.map(|p| p.is_some()).map_err(|e| log_failure(&e))
+    };
+    if is_logged(&digest)? {
+        return Ok(subject);
+    }
+    let stored = with_store(&service.data, async |store| store.receipt(&digest).await)?;
+    let envelope = stored.flatten().map(|r| Digest::of(&r.envelope));
+    match envelope {
+        Some(envelope) if is_logged(&envelope)? => Ok(Subject::Receipt(envelope)),
+        _ => {
+            let message = format!("no receipt {digest} is in the log");
+            Err(Failure::usage("receipt-unknown", message).hint(
+                "name it by the digest that verdicts print, or by that of its file as it was handed out",
+            ))
+        }
+    }
+}
+
+/// Does something with the service's database, where there is one.
+fn with_store<R>(
+    data: &Path,
+    work: impl AsyncFnOnce(&Store) -> Result<R, StoreError>,
+) -> Result<Option<R>, Failure> {
+    let database = data.join(DATABASE);
+    if !database.is_file() {
+        return Ok(None);
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::environment("thread-failed", "cannot start the threads of the database")
+            .hint(error.to_string())
+    })?;
+    let refused = |error: StoreError| Failure::of(Exit::Environment, error.code(), &error);
+    runtime.block_on(async {
+        let store = Store::open(&database).await.map_err(refused)?;
+        let done = work(&store).await;
+        store.close().await;
+        done.map(Some).map_err(refused)
+    })
 }
 
 /// Signs a notice and adds it to the log: here, or through the service that is running.
@@ -210,22 +262,10 @@ fn hand_over(folder: &Path, signed: SignedNotice, output: Output) -> Result<(u64
 /// Logs receipts that were stored when the service ended, and not logged: signed with the old key,
 /// they must stand before the rotation, or readers would call their signer retired.
 fn log_what_is_stored(data: &Path, log: &Arc<Log>) -> Result<(), Failure> {
-    let database = data.join(DATABASE);
-    if !database.is_file() {
-        return Ok(());
-    }
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        Failure::environment("thread-failed", "cannot start the threads of the database")
-            .hint(error.to_string())
-    })?;
-    runtime.block_on(async {
-        let store = Store::open(&database)
-            .await
-            .map_err(|error| Failure::of(Exit::Environment, error.code(), &error))?;
-        let reconciled = reconcile(log, &store).await;
-        store.close().await;
-        reconciled.map_err(|error| Failure::of(Exit::Environment, error.code(), &error))
-    })
+    with_store(data, async |store| Ok(reconcile(log, store).await))?
+        .transpose()
+        .map(drop)
+        .map_err(|error| Failure::of(Exit::Environment, error.code(), &error))
 }
 
 pub(crate) fn rotate(args: &RotateArgs, output: Output) -> Result<(), Failure> {
