@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proofmark_engine::BackendChoice;
-use proofmark_types::Digest;
 use proofmark_types::manifest::{ReferenceLevel, Visibility};
+use proofmark_types::{Context, Digest};
 use proofmark_verify::{AttestationArgs, LogKeyArgs, OpenArgs, VerifyArgs, bytes_from_hex};
 
 use crate::commands::attest::AttestArgs;
 use crate::commands::ceremony::CeremonyArgs;
+use crate::commands::evm::EvmArgs;
 use crate::commands::log::{LogArgs, LogFiles, WitnessList};
+use crate::commands::relay::RelayArgs;
 
 /// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is
 /// made and verified, and only then is the result given out.
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Verify(VerifyPackageArgs),
     /// Work with a receipt that you have
     Receipt(ReceiptArgs),
+    /// Verify on a chain: contracts, calldata
+    Evm(EvmArgs),
+    /// Fulfil requests for inferences on a chain
+    Relay(RelayArgs),
     /// Work with a service's transparency log, or be a witness of one
     Log(LogArgs),
     /// Derive everything again from a package and its receipts, without the service that made them
@@ -170,6 +176,8 @@ pub(crate) struct ProveArgs {
     pub(crate) package_digest: Option<Digest>,
     #[command(flatten)]
     pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) consumer: ConsumerArgs,
     /// Where to write the receipt
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: PathBuf,
@@ -180,6 +188,42 @@ pub(crate) struct ProveArgs {
     /// Folder of the signing key, made at first use (default: a key for this receipt only)
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+}
+
+/// The contract that a proof is for. Without one the proof is for no chain.
+#[derive(Debug, Args)]
+pub(crate) struct ConsumerArgs {
+    /// Address of the contract that will act on the proof
+    #[arg(long, value_name = "ADDRESS", value_parser = address, requires = "chain_id")]
+    pub(crate) consumer: Option<[u8; 20]>,
+    /// Id of its chain
+    #[arg(long, value_name = "ID", requires = "consumer")]
+    pub(crate) chain_id: Option<u64>,
+    /// Who asks, as the contract names them: an address, or 0x and 64 hex digits
+    #[arg(long, value_name = "WHO", value_parser = requester, requires = "consumer")]
+    pub(crate) requester: Option<[u8; 32]>,
+    /// Unix seconds after which the contract refuses the proof
+    #[arg(long, value_name = "SECONDS", requires = "consumer")]
+    pub(crate) deadline: Option<u64>,
+}
+
+impl ConsumerArgs {
+    /// The context of a proof with this nonce.
+    pub(crate) fn context(&self, nonce: [u8; 32]) -> Context {
+        let mut context = Context::off_chain(nonce);
+        for (slot, byte) in context
+            .chain_id
+            .iter_mut()
+            .skip(24)
+            .zip(self.chain_id.unwrap_or_default().to_be_bytes())
+        {
+            *slot = byte;
+        }
+        context.consumer = self.consumer.unwrap_or_default();
+        context.requester = self.requester.unwrap_or_default();
+        context.deadline = self.deadline.unwrap_or_default();
+        context
+    }
 }
 
 /// Where the package's public files are.
@@ -410,6 +454,22 @@ pub(crate) struct BenchArgs {
     pub(crate) backend: Vec<BackendArg>,
 }
 
+fn address(text: &str) -> Result<[u8; 20], String> {
+    bytes_from_hex(text).ok_or_else(|| "it must be 0x and 40 hex digits".to_owned())
+}
+
+/// 32 bytes, or an address behind zeros, as Solidity widens one.
+fn requester(text: &str) -> Result<[u8; 32], String> {
+    if let Ok(short) = address(text) {
+        let mut wide = [0; 32];
+        for (slot, byte) in wide.iter_mut().skip(12).zip(short) {
+            *slot = byte;
+        }
+        return Ok(wide);
+    }
+    bytes32(text)
+}
+
 fn bytes32(text: &str) -> Result<[u8; 32], String> {
     bytes_from_hex(text).ok_or_else(|| "it must be 0x and 64 hex digits".to_owned())
 }
@@ -536,6 +596,38 @@ mod tests {
             parse(&line.replace("sha256:", "SHA256:")).is_err(),
             "a digest has one spelling"
         );
+    }
+
+    #[test]
+    fn a_consumer_stands_with_its_chain_and_makes_the_context() {
+        let address = format!("0x{}", "ab".repeat(20));
+        let parse = |rest: &str| {
+            let line = format!("proofmark prove --package p --input i --receipt r {rest}");
+            Cli::try_parse_from(line.split_whitespace())
+        };
+        for bad in [
+            format!("--consumer {address}"),
+            "--chain-id 1".to_owned(),
+            format!("--requester {address}"),
+            "--deadline 5".to_owned(),
+            format!("--consumer {address}00 --chain-id 1"),
+            format!("--consumer {address} --chain-id 1 --requester 0x00"),
+        ] {
+            assert!(parse(&bad).is_err(), "{bad}");
+        }
+        let context = |rest: &str| match parse(rest).unwrap().command {
+            Command::Prove(args) => args.consumer.context([7; 32]),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(context(""), Context::off_chain([7; 32]));
+        let made = context(&format!(
+            "--consumer {address} --chain-id 258 --requester {address} --deadline 5"
+        ));
+        assert_eq!(made.chain_id[29..], [0, 1, 2]);
+        assert_eq!(made.consumer, [0xab; 20]);
+        assert_eq!(made.requester[..12], [0; 12]);
+        assert_eq!(made.requester[12..], [0xab; 20]);
+        assert_eq!((made.nonce, made.deadline), ([7; 32], 5));
     }
 
     #[test]

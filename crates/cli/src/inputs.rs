@@ -3,23 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use proofmark_recipient::{Input, read_request};
 use proofmark_types::manifest::InputSpec;
 use proofmark_types::{IntTensor, Manifest};
 use proofmark_verify::Failure;
-use serde_json::{Value, json};
 
 use crate::samples::{self, Array, Content, SampleError, Values};
-
-/// One input, ready for both uses.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Input {
-    /// Its name in the manifest.
-    pub(crate) name: String,
-    /// The integers that enter the model.
-    pub(crate) tensor: IntTensor,
-    /// The same as an input of the Open Inference Protocol.
-    pub(crate) wire: Value,
-}
 
 /// How a file is to be understood.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,7 +42,7 @@ fn resolve(
     reading: Reading,
 ) -> Result<Vec<Input>, Failure> {
     if let Content::Request(request) = content {
-        return from_request(request, manifest);
+        return Ok(read_request(manifest, request)?);
     }
     let only = manifest.inputs.len() == 1;
     manifest
@@ -97,112 +86,14 @@ fn sample_failure(spec: &InputSpec, array: &Array, error: &SampleError) -> Failu
 }
 
 fn one(spec: &InputSpec, values: &Values, integers: bool) -> Result<Input, Failure> {
-    let name = &spec.name;
-    let refuse =
-        |code: &str, reason: String| Failure::usage(code, format!("input {name:?}: {reason}"));
-    let quantizer = spec.quantizer.as_ref().filter(|_| !integers);
-    let (tensor, datatype, data) = if let Some(quantizer) = quantizer {
-        let floats = values.floats();
-        let tensor = quantizer
-            .quantize(&floats, &spec.shape, spec.elem)
-            .map_err(|error| refuse(error.code(), error.to_string()))?;
-        (tensor, "FP32", json!(floats))
-    } else {
-        let data = values
-            .integers()
-            .ok_or_else(|| refuse("input-type", format!("it takes integers of {}", spec.elem)))?;
-        let tensor = IntTensor::new(spec.elem, spec.shape.clone(), data)
-            .map_err(|error| refuse(error.code(), error.to_string()))?;
-        let data = json!(tensor.data());
-        (tensor, spec.elem.oip_name(), data)
-    };
-    Ok(Input {
-        name: name.clone(),
-        tensor,
-        wire: json!({ "name": name, "shape": spec.shape, "datatype": datatype, "data": data }),
-    })
-}
-
-fn from_request(request: &Value, manifest: &Manifest) -> Result<Vec<Input>, Failure> {
-    let given = request.get("inputs").and_then(Value::as_array);
-    let given = given.map_or(&[][..], Vec::as_slice);
-    let named = |name: &str| {
-        let mut found = given
-            .iter()
-            .filter(|input| input.get("name").and_then(Value::as_str) == Some(name));
-        (found.next(), found.next().is_some())
-    };
-    let known = |input: &&Value| {
-        let name = input.get("name").and_then(Value::as_str);
-        manifest
-            .inputs
-            .iter()
-            .any(|spec| Some(spec.name.as_str()) == name)
-    };
-    if let Some(unknown) = given.iter().find(|input| !known(input)) {
-        let names: Vec<&str> = manifest.inputs.iter().map(|i| i.name.as_str()).collect();
-        let message = format!(
-            "the model has no input {}; it has {}",
-            unknown.get("name").unwrap_or(&Value::Null),
-            names.join(", ")
-        );
-        return Err(Failure::usage("input-unknown", message));
+    if spec.quantizer.is_some() && !integers {
+        return Ok(Input::of_floats(spec, &values.floats())?);
     }
-    manifest
-        .inputs
-        .iter()
-        .map(|spec| {
-            let refuse = |code: &str, reason: String| {
-                Failure::usage(code, format!("input {:?}: {reason}", spec.name))
-            };
-            let input = match named(&spec.name) {
-                (Some(input), false) => input,
-                (Some(_), true) => {
-                    return Err(refuse("input-duplicate", "it is given twice".to_owned()));
-                }
-                (None, _) => return Err(refuse("input-missing", "it is missing".to_owned())),
-            };
-            let shape: Option<Vec<usize>> =
-                input
-                    .get("shape")
-                    .and_then(Value::as_array)
-                    .and_then(|dims| {
-                        let dim = |d: &Value| d.as_u64().and_then(|d| usize::try_from(d).ok());
-                        dims.iter().map(dim).collect()
-                    });
-            if shape.as_ref() != Some(&spec.shape) {
-                let got = input.get("shape").unwrap_or(&Value::Null);
-                let reason = format!("shape is {:?}, got {got}", spec.shape);
-                return Err(refuse("input-shape", reason));
-            }
-            let count: usize = spec.shape.iter().product();
-            let array = input
-                .get("data")
-                .and_then(samples::nested)
-                .filter(|array| array.shape == spec.shape || array.shape == [count])
-                .ok_or_else(|| {
-                    let reason =
-                        format!("data is {count} numbers, flat or nested as the shape says");
-                    refuse("tensor-length-mismatch", reason)
-                })?;
-            let datatype = input.get("datatype").and_then(Value::as_str);
-            if datatype == Some(spec.elem.oip_name()) {
-                one(spec, &array.values, true)
-            } else if datatype == Some("FP32") && spec.quantizer.is_some() {
-                one(spec, &array.values, false)
-            } else {
-                let takes = match spec.quantizer {
-                    Some(_) => format!("FP32 or {}", spec.elem.oip_name()),
-                    None => spec.elem.oip_name().to_owned(),
-                };
-                let got = input.get("datatype").unwrap_or(&Value::Null);
-                Err(refuse(
-                    "input-type",
-                    format!("datatype is {takes}, got {got}"),
-                ))
-            }
-        })
-        .collect()
+    let integers = values.integers().ok_or_else(|| {
+        let message = format!("input {:?}: it takes integers of {}", spec.name, spec.elem);
+        Failure::usage("input-type", message)
+    })?;
+    Ok(Input::of_integers(spec, integers)?)
 }
 
 #[cfg(test)]
@@ -213,6 +104,7 @@ mod tests {
         Backend, CompilerPin, InputQuantizer, MANIFEST_FORMAT, ModelFile, OutputSpec, RuntimePin,
         ValidationReport, Visibility,
     };
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -48,6 +48,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Attest(args) => commands::attest::run(args, output),
         Command::Audit(args) => commands::audit::run(args, output),
         Command::Receipt(args) => commands::receipt::run(args, output),
+        Command::Evm(args) => commands::evm::run(args, output),
+        Command::Relay(args) => commands::relay::run(args, output),
         Command::Serve(args) => commands::serve::run(args, output),
         Command::Infer(args) => commands::infer::run(args, output),
         Command::Bench(args) => commands::bench::run(args, output),

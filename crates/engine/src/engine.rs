@@ -38,6 +38,19 @@ pub struct ProveRequest {
     pub proved_at: u64,
 }
 
+/// A part of one proven inference, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// ONNX Runtime runs the integer model.
+    Runtime,
+    /// The model is evaluated again and the witness filled; the three are compared.
+    Witness,
+    /// The proof is made.
+    Proving,
+    /// The receipt is signed and verified as its recipient will.
+    Receipt,
+}
+
 /// What opens the commitment to a private tensor. For the caller alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
@@ -156,6 +169,7 @@ pub struct Engine {
     session: IntSession,
     prover: Prover,
     verifying_key: Vec<u8>,
+    transcript: Vec<u8>,
     /// The package as a recipient of receipts sees it.
     recipient: TrustedPackage,
 }
@@ -193,7 +207,8 @@ impl Engine {
         check_circuit(&sealed, &circuit)?;
         let report = translation_report(&package, &sealed)?;
         let verifying_key = package.read(&sealed.verifying_key)?;
-        let transcript = Transcript::parse(&package.read(&sealed.transcript)?)?;
+        let transcript_bytes = package.read(&sealed.transcript)?;
+        let transcript = Transcript::parse(&transcript_bytes)?;
         transcript.verify(
             &sealed.circuit.digest,
             &sealed.proving_key.digest,
@@ -237,6 +252,7 @@ impl Engine {
             session,
             prover,
             verifying_key,
+            transcript: transcript_bytes,
             recipient,
         })
     }
@@ -261,6 +277,11 @@ impl Engine {
         &self.verifying_key
     }
 
+    /// The setup transcript's bytes.
+    pub fn transcript_bytes(&self) -> &[u8] {
+        &self.transcript
+    }
+
     /// Runs, proves, verifies and signs one inference.
     ///
     /// # Errors
@@ -272,13 +293,28 @@ impl Engine {
         request: &ProveRequest,
         signer: &SigningKey,
     ) -> Result<Proven, EngineError> {
+        self.prove_watched(request, signer, &|_| {})
+    }
+
+    /// [`prove`](Self::prove), which tells `begun` of each stage when it begins.
+    ///
+    /// # Errors
+    /// As [`prove`](Self::prove).
+    pub fn prove_watched(
+        &self,
+        request: &ProveRequest,
+        signer: &SigningKey,
+        begun: &dyn Fn(Stage),
+    ) -> Result<Proven, EngineError> {
         let inputs = self.ordered(&request.inputs)?;
         let mut timings = Timings::default();
 
+        begun(Stage::Runtime);
         let start = Instant::now();
         let mut computed = self.session.run(&request.inputs)?;
         timings.runtime = start.elapsed();
 
+        begun(Stage::Witness);
         let start = Instant::now();
         let salts = self.salts()?;
         let mut committer = Timed {
@@ -308,11 +344,13 @@ impl Engine {
         }
         timings.witness = start.elapsed().saturating_sub(committing);
 
+        begun(Stage::Proving);
         let start = Instant::now();
         // Verified below, from the receipt's own bytes, as its recipient will.
         let proof = self.prover.prove_unverified(&assignment, commitment)?;
         timings.proving = start.elapsed() + committing;
 
+        begun(Stage::Receipt);
         let start = Instant::now();
         let receipt = Receipt {
             package: self.package.digest(),

@@ -13,7 +13,7 @@ mod identity;
 mod import;
 mod seal;
 
-pub use engine::{Engine, EngineOptions, Opening, ProveRequest, Proven, Timings};
+pub use engine::{Engine, EngineOptions, Opening, ProveRequest, Proven, Stage, Timings};
 pub use error::EngineError;
 pub use identity::ServiceKey;
 pub use import::{ImportOptions, import};

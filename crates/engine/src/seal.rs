@@ -211,6 +211,9 @@ fn seal_with(
         translation: Some(&translation),
     };
     let package = Package::write_draft(out, manifest, &contents)?;
+    if let Some((_, card)) = source.card()? {
+        package.write_card(&card)?;
+    }
 
     let (key, ceremony) = make(&circuit)?;
     let verifying_key = proofmark_verifier::encode_verifying_key(key.verifying_key())

@@ -1,6 +1,8 @@
 //! Why a log did not do what was asked.
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "writer")]
+use std::path::Path;
+use std::path::PathBuf;
 
 use proofmark_tlog::TlogError;
 use proofmark_types::canonical::CanonicalError;
@@ -107,6 +109,7 @@ impl LogError {
         }
     }
 
+    #[cfg(feature = "writer")]
     pub(crate) fn io(operation: &'static str, path: &Path, error: &std::io::Error) -> Self {
         Self::Io {
             operation,
@@ -115,6 +118,7 @@ impl LogError {
         }
     }
 
+    #[cfg(feature = "writer")]
     pub(crate) fn damaged(reason: impl Into<String>) -> Self {
         Self::Damaged {
             reason: reason.into(),

@@ -6,6 +6,9 @@
 //! What stands in a log is [`Entry`]: digests of receipts, and [`SignedNotice`]s (advisories,
 //! revocations, rotations of the service key) that verifiers honour.
 //!
+//! Without its default feature `writer` the crate knows neither files nor randomness: what is left
+//! reads a log from wherever its bytes come.
+//!
 //! Bytes and hashes are `proofmark-tlog`'s knowledge; this crate knows entries and files.
 #![forbid(unsafe_code)]
 #![deny(
@@ -29,29 +32,41 @@
 mod chain;
 mod entry;
 mod error;
+#[cfg(feature = "writer")]
 mod files;
+#[cfg(feature = "writer")]
 mod intent;
+#[cfg(feature = "writer")]
 mod key_file;
+#[cfg(feature = "writer")]
 mod log;
 mod notice;
 mod notices;
 mod reader;
+#[cfg(feature = "writer")]
 mod recovery;
+#[cfg(feature = "writer")]
 mod witness;
+#[cfg(feature = "writer")]
 mod writer;
 
 pub use chain::{KeyChain, Period};
 pub use entry::{ENTRY_FORMAT, Entry, ReceiptEntry};
 pub use error::LogError;
+#[cfg(feature = "writer")]
 pub use files::Folder;
+#[cfg(feature = "writer")]
 pub use key_file::load_or_create_key;
-pub use log::{COSIGNED_PATH, Head, Inclusion, Log, Options, WitnessRequest};
+#[cfg(feature = "writer")]
+pub use log::{Head, Inclusion, Log, Options, WitnessRequest};
 pub use notice::{
     MAX_SUBJECTS, MAX_TEXT_BYTES, MAX_TITLE_BYTES, NOTICE_TYPE, Notice, SignedNotice, Statement,
     Subject,
 };
 pub use notices::{LoggedNotice, Notices, Objection, Problem};
 pub use proofmark_tlog as tlog;
-pub use reader::{Logged, RawEntries, Reader, Scan};
+pub use reader::{COSIGNED_PATH, Logged, RawEntries, Reader, Scan};
+#[cfg(feature = "writer")]
 pub use recovery::Recovery;
+#[cfg(feature = "writer")]
 pub use witness::{Witness, WitnessError};

@@ -10,13 +10,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use proofmark_tlog::{SignedCheckpoint, TlogError, TlogProof, VerifiedTree, VerifierKey, tree};
+use proofmark_tlog::{
+    Hash, SignedCheckpoint, TlogError, TlogProof, VerifiedTree, VerifierKey, tree,
+};
 
 use self::append::Queue;
-pub use self::cosign::{COSIGNED_PATH, WitnessRequest};
+pub use self::cosign::WitnessRequest;
 pub use self::open::Options;
 use crate::error::LogError;
 use crate::files::Folder;
+use crate::reader::COSIGNED_PATH;
 use crate::recovery::Recovery;
 use crate::writer::Writer;
 
@@ -80,6 +83,18 @@ impl Log {
         Ok(inclusion(index, path, &checkpoint))
     }
 
+    /// A proof that the tree of the first `old` entries, at least one, is a prefix of the published
+    /// checkpoint's, and that checkpoint.
+    ///
+    /// # Errors
+    /// [`TlogError::Range`] for a tree that the log never had, and what reading the tiles says.
+    pub fn prove_consistency(&self, old: u64) -> Result<(Vec<Hash>, SignedCheckpoint), LogError> {
+        let checkpoint = self.checkpoint();
+        let tree = self.tree(&checkpoint)?;
+        let proof = tree::prove_consistency(old, tree.size(), &tree)?;
+        Ok((proof, checkpoint))
+    }
+
     fn tree(&self, checkpoint: &SignedCheckpoint) -> Result<VerifiedTree<Folder>, LogError> {
         let head = checkpoint.checkpoint();
         let folder = Folder::new(&self.public);
@@ -117,11 +132,7 @@ impl Log {
     }
 }
 
-fn inclusion(
-    index: u64,
-    path: Vec<proofmark_tlog::Hash>,
-    checkpoint: &SignedCheckpoint,
-) -> Inclusion {
+fn inclusion(index: u64, path: Vec<Hash>, checkpoint: &SignedCheckpoint) -> Inclusion {
     let proof = TlogProof {
         extra: None,
         index,

@@ -104,6 +104,7 @@ impl Notices {
     }
 
     /// Whether a reader will honour this notice at the end of the log.
+    #[cfg(feature = "writer")]
     pub(crate) fn would_honour(&self, origin: &str, signed: &SignedNotice) -> Result<(), LogError> {
         let Some(last) = self.keys.periods().last() else {
             return Err(LogError::NoticeSignature {

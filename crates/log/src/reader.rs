@@ -14,8 +14,10 @@ use proofmark_types::Digest;
 
 use crate::entry::Entry;
 use crate::error::LogError;
-use crate::log::COSIGNED_PATH;
 use crate::notices::{Notices, Problem};
+
+/// The latest checkpoint with witnesses' cosignatures, beside the newer one that may have none yet.
+pub const COSIGNED_PATH: &str = "checkpoint.cosigned";
 
 /// A log at one checkpoint. Everything that it gives is covered by the checkpoint's root.
 #[derive(Debug)]

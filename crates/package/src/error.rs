@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proofmark_types::Digest;
+use proofmark_types::card::CardError;
 use proofmark_types::manifest::ManifestError;
 
 /// A package error.
@@ -27,6 +28,14 @@ pub enum PackageError {
         path: PathBuf,
         /// What is wrong with it.
         source: ManifestError,
+    },
+    /// The card beside the manifest is none of this model.
+    #[error("{} cannot be shown", path.display())]
+    Card {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CardError,
     },
     /// A file is not the one that the manifest describes.
     #[error("{file} has digest {got}, the manifest says {expected}; fetch the package again")]
@@ -119,6 +128,7 @@ impl PackageError {
         match self {
             Self::Io { .. } => "package-io",
             Self::Manifest { source, .. } => source.code(),
+            Self::Card { source, .. } => source.code(),
             Self::Digest { .. } | Self::Length { .. } => "package-file-digest",
             Self::NotPinned { .. } => "package-not-pinned",
             Self::TooLarge { .. } => "package-file-too-large",

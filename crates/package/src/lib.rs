@@ -8,6 +8,7 @@
 //! | `verifying_key.bin`, `transcript.json` | no | yes | no: checked against the manifest |
 //! | `proving_key.bin` | no | yes, may be elsewhere | no: checked against the manifest |
 //! | `attestations/*.json` | no | what auditors signed | no: checked against the manifest |
+//! | `card.json` | where there is one | where there is one | no: words for people, bound by nothing |
 //!
 //! Whoever changes a file other than the manifest can at most make loading fail. Whoever changes
 //! the manifest makes another package with another digest.
@@ -21,9 +22,11 @@ mod error;
 mod files;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use proofmark_types::Digest;
+use proofmark_types::card::{CARD_FILE, Card, MAX_CARD_BYTES};
 use proofmark_types::manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, ModelFile, Sealed};
 
 pub use attestations::MAX_ATTESTATIONS;
@@ -285,6 +288,37 @@ impl Package {
             });
         }
         Ok(())
+    }
+
+    /// The model's card, where the folder holds one, and its bytes. It is no part of the package.
+    ///
+    /// # Errors
+    /// [`PackageError::Card`] for one that does not fit the model, [`PackageError::Io`],
+    /// [`PackageError::TooLarge`].
+    pub fn card(&self) -> Result<Option<(Card, Vec<u8>)>, PackageError> {
+        let path = self.path_of(CARD_FILE);
+        let bytes = match read_bounded(&path, MAX_CARD_BYTES as u64) {
+            Ok(bytes) => bytes,
+            Err(PackageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let card = Card::parse(&bytes, &self.manifest)
+            .map_err(|source| PackageError::Card { path, source })?;
+        Ok(Some((card, bytes)))
+    }
+
+    /// Puts a card beside the manifest, which must fit the model.
+    ///
+    /// # Errors
+    /// As [`card`](Self::card).
+    pub fn write_card(&self, bytes: &[u8]) -> Result<(), PackageError> {
+        let path = self.path_of(CARD_FILE);
+        match Card::parse(bytes, &self.manifest) {
+            Ok(_) => write_atomic(&path, bytes),
+            Err(source) => Err(PackageError::Card { path, source }),
+        }
     }
 
     /// The integer model's bytes, checked.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proofmark_types::card::Card;
 use proofmark_types::{Context, Digest, IntTensor, Manifest};
 
 /// A proving engine for one sealed package.
@@ -20,18 +21,49 @@ pub trait ProvingBackend: Send + Sync + 'static {
     /// The verifying key as the package stores it.
     fn verifying_key_bytes(&self) -> &[u8];
 
+    /// The setup transcript as the package stores it.
+    fn transcript_bytes(&self) -> &[u8];
+
+    /// How people are shown the model, in the operator's words.
+    fn card(&self) -> Option<&Card>;
+
     /// Attestations of the package's audits that are handed out, by the names of their files. The
     /// service does not start unless each is one of this package.
     fn attestations(&self) -> &BTreeMap<String, Vec<u8>>;
 
     /// Runs the model in ONNX Runtime, evaluates it again, fills the witness, proves, verifies the
-    /// proof and signs the receipt. Blocks, and uses the processor heavily; the service calls it
+    /// proof and signs the receipt; `begun` is told of each stage when it begins. Blocks, and uses the processor heavily; the service calls it
     /// from its own threads, several at a time when it is configured with several workers.
     ///
     /// # Errors
     /// [`BackendError`]. An answer that was not proven and verified must be an error: whatever is
     /// returned is served.
-    fn prove(&self, request: ProveRequest) -> Result<Proven, BackendError>;
+    fn prove(&self, request: ProveRequest, begun: &dyn Fn(Stage)) -> Result<Proven, BackendError>;
+}
+
+/// What an engine does for one request, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// ONNX Runtime runs the model.
+    Runtime,
+    /// The model is evaluated again, and the witness filled.
+    Witness,
+    /// The proof is made.
+    Proving,
+    /// The proof is verified as its recipient will.
+    Verifying,
+}
+
+impl Stage {
+    /// The stage in a word, as in `Server-Timing`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime",
+            Self::Witness => "witness",
+            Self::Proving => "proving",
+            Self::Verifying => "verifying",
+        }
+    }
 }
 
 /// One inference to run and prove.

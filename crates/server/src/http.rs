@@ -24,15 +24,20 @@ const MAX_WORDS: usize = 200;
 
 const REQUEST_ID: &str = "x-request-id";
 
+/// The id of a request, for handlers.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Gives the request its id, counts and logs it, and renders its problem. The outermost layer.
 pub(crate) async fn observe(
     State(shared): State<Arc<Shared>>,
     route: Option<MatchedPath>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().as_str().to_owned();
     let span = tracing::info_span!("request", request.id = %id);
     let mut response = next.run(request).instrument(span.clone()).await;

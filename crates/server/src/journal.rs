@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use proofmark_log::{
     Entry, Folder, Head, Inclusion, Log, LogError, Notice, Reader, ReceiptEntry, SignedNotice,
     Statement, Subject,
 };
 use proofmark_store::{MAX_PAGE, ReceiptRecord, Store, StoreError};
-use proofmark_tlog::Policy;
+use proofmark_tlog::{Hash, Policy, SignedCheckpoint, TlogError};
 use proofmark_types::Digest;
 use proofmark_types::receipt::{Envelope, key_id};
 use tokio::task::JoinHandle;
@@ -103,6 +104,11 @@ impl Journal {
     /// The log's public key, as signed notes write it.
     pub(crate) fn verifier_key(&self) -> &str {
         &self.verifier_key
+    }
+
+    /// The raw public key that the service signs with.
+    pub(crate) const fn service_key(&self) -> &[u8; 32] {
+        &self.service_key
     }
 
     /// Whether database and log take receipts, as far as is known.
@@ -247,6 +253,29 @@ impl Journal {
                 "log-not-cosigned",
                 "no checkpoint that covers this receipt is cosigned yet; ask again later, or for the latest one",
             )),
+            Err(error) => Err(Problem::log(format!("{}: {error}", error.code()))),
+        }
+    }
+
+    /// That the tree of `from` entries is a prefix of the latest checkpoint's.
+    pub(crate) async fn prove_consistency(
+        &self,
+        from: u64,
+    ) -> Result<(Vec<Hash>, SignedCheckpoint), Problem> {
+        let log = self.log()?;
+        let proof = tokio::task::spawn_blocking(move || log.prove_consistency(from))
+            .await
+            .map_err(|e| Problem::panicked(e.to_string()))?;
+        match proof {
+            Ok(proof) => Ok(proof),
+            Err(LogError::Tlog(TlogError::Range { .. })) => Err(Problem::client(
+                "tlog-out-of-range",
+                format!(
+                    "the log has {} entries; ask for a size up to that",
+                    self.log()?.size()
+                ),
+            )
+            .with_status(StatusCode::BAD_REQUEST)),
             Err(error) => Err(Problem::log(format!("{}: {error}", error.code()))),
         }
     }

@@ -20,12 +20,15 @@ mod journal;
 mod metrics;
 pub mod parameters;
 pub mod problem;
+mod progress;
 mod publish;
 mod queue;
+mod recent;
 mod registry;
 pub mod routes;
 mod service;
 pub mod tensors;
+mod web;
 mod witness;
 mod worker;
 

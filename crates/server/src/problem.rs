@@ -167,8 +167,8 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
-    /// Writes the answer. The only place where a problem becomes bytes.
-    pub fn render(&self, request_id: &str) -> Response {
+    /// The problem as JSON in one line. The only place where a problem becomes bytes.
+    pub(crate) fn to_bytes(&self, request_id: &str) -> Vec<u8> {
         let problem = &*self.0;
         let body = ProblemBody {
             r#type: format!("{PROBLEM_BASE}{}", problem.code),
@@ -181,7 +181,13 @@ impl Problem {
             errors: &problem.faults,
         };
         // Strings and numbers only: this cannot fail; an empty body is the honest fallback.
-        let mut response = Response::new(Body::from(serde_json::to_vec(&body).unwrap_or_default()));
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    /// Writes the answer.
+    pub fn render(&self, request_id: &str) -> Response {
+        let problem = &*self.0;
+        let mut response = Response::new(Body::from(self.to_bytes(request_id)));
         *response.status_mut() = problem.status;
         let headers = response.headers_mut();
         headers.insert(

@@ -138,6 +138,9 @@ async fn store_and_log(
     let stored = stored + storing.elapsed();
     let timings = &checked.proven.timings;
     shared.metrics.proof(model.name(), queued, timings, logged);
+    model
+        .recent
+        .add(timings.runtime + timings.witness + timings.proving + timings.verifying);
     let Timings {
         runtime,
         witness,

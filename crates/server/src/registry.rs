@@ -11,6 +11,7 @@ use proofmark_verifier::{Pins, TrustedPackage, check_attestation};
 use crate::ServerError;
 use crate::backend::ProvingBackend;
 use crate::problem::{Problem, echo};
+use crate::recent::Recent;
 
 /// One served package.
 pub(crate) struct Served {
@@ -24,6 +25,8 @@ pub(crate) struct Served {
     /// What auditors attest of it, in the order of their files' names. Whether the auditors are to
     /// be trusted is for those who read it.
     pub(crate) attestations: Vec<SignedAttestation>,
+    /// How long the latest proofs took.
+    pub(crate) recent: Recent,
 }
 
 impl Served {
@@ -98,6 +101,7 @@ impl Registry {
                 sealed,
                 trusted,
                 attestations,
+                recent: Recent::default(),
             }));
         }
         Ok(Self { models, classes })

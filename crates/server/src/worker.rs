@@ -14,6 +14,7 @@ use crate::answer::AnswerPlan;
 use crate::backend::{BackendError, ErrorClass, ProveRequest, Proven};
 use crate::idempotency::Claim;
 use crate::problem::Problem;
+use crate::progress::{Progress, Step};
 use crate::publish::{Answer, Checked, Unpublished, publish};
 use crate::queue::Running;
 use crate::registry::Served;
@@ -28,6 +29,8 @@ pub(crate) struct Job {
     pub(crate) claim: Option<Claim>,
     pub(crate) accepted: Instant,
     pub(crate) deadline: Instant,
+    /// Whoever watches.
+    pub(crate) progress: Progress,
     pub(crate) reply: oneshot::Sender<Result<Answer, Problem>>,
     pub(crate) span: tracing::Span,
 }
@@ -47,6 +50,7 @@ fn work(shared: &Arc<Shared>, job: Job, running: Running<Job>) {
         claim,
         accepted,
         deadline,
+        progress,
         reply,
         span,
     } = job;
@@ -67,7 +71,7 @@ fn work(shared: &Arc<Shared>, job: Job, running: Running<Job>) {
         recipient.tell(Err(problem));
         return;
     }
-    let proven = catch_unwind(AssertUnwindSafe(|| prove(&model, request)));
+    let proven = catch_unwind(AssertUnwindSafe(|| prove(&model, request, &progress)));
     shared.queue.learn(model.class, started.elapsed());
     let proven = proven.unwrap_or_else(|payload| {
         shared.metrics.panic();
@@ -86,6 +90,7 @@ fn work(shared: &Arc<Shared>, job: Job, running: Running<Job>) {
                 checked,
                 queued: started.duration_since(accepted),
             };
+            progress.tell(Step::Logging);
             // The next proof begins while this one is made durable.
             publish(shared, unpublished, recipient, running, span);
         }
@@ -136,9 +141,12 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-fn prove(model: &Served, request: ProveRequest) -> Result<Checked, Problem> {
+fn prove(model: &Served, request: ProveRequest, progress: &Progress) -> Result<Checked, Problem> {
     let context = request.context;
-    let proven = model.backend.prove(request).map_err(backend_problem)?;
+    let proven = model
+        .backend
+        .prove(request, &|stage| progress.tell(Step::Stage(stage)))
+        .map_err(backend_problem)?;
     let envelope = Envelope::parse(&proven.receipt)
         .map_err(|e| Problem::internal(format!("the engine's receipt: {}: {e}", e.code())))?;
     check_receipt(model, &envelope, &proven)?;

@@ -28,6 +28,7 @@
 
 pub mod attestation;
 pub mod canonical;
+pub mod card;
 pub mod context;
 pub mod digest;
 pub mod dsse;
@@ -48,6 +49,7 @@ pub mod text;
 pub mod time;
 
 pub use attestation::{Attestation, SignedAttestation};
+pub use card::Card;
 pub use context::Context;
 pub use digest::Digest;
 pub use field::Fr;

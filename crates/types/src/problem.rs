@@ -115,6 +115,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Calibration data hold NaN or an infinity",
     ),
+    ("card-malformed", 422, "Card does not fit the model"),
     (
         "ceremony-io",
         500,
@@ -174,10 +175,18 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Witness is not the one committed to",
     ),
     ("compiler-internal", 500, "Internal error of the compiler"),
+    ("context-expired", 422, "Context's deadline has passed"),
     (
         "context-mismatch",
         422,
         "Receipt is bound to another context",
+    ),
+    ("contract-artifact", 500, "Compiled contract is damaged"),
+    ("contract-name-invalid", 400, "Name is no contract name"),
+    (
+        "contract-too-large",
+        422,
+        "Statement has too many public inputs for a contract",
     ),
     (
         "contribution-invalid",
@@ -439,6 +448,8 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Circuit asks for a challenge its proof system has not",
     ),
     ("no-randomness", 500, "Operating system gives no randomness"),
+    ("node-refused", 502, "Node of the chain refuses"),
+    ("node-unreachable", 502, "Node of the chain does not answer"),
     ("not-found", 404, "No such path"),
     (
         "onnx-attribute-type",
@@ -624,6 +635,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Receipt is of an unknown type or version",
     ),
+    ("relay-state", 500, "State of the relay does not serve"),
     (
         "report-folder-not-empty",
         400,
@@ -638,6 +650,12 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "request-invalid",
         400,
         "Several parts of the request are wrong",
+    ),
+    ("request-unanswerable", 422, "Request cannot be answered"),
+    (
+        "requests-contract",
+        422,
+        "Address is no contract of requests",
     ),
     (
         "runtime-cache-unknown",

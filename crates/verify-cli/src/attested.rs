@@ -3,15 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use proofmark_types::attestation::{CheckStatus, MAX_ATTESTATION_BYTES, SignedAttestation};
-use proofmark_types::time::utc;
-use proofmark_verifier::TrustedPackage;
-use serde_json::{Value, json};
+use proofmark_recipient::Attesters;
+use proofmark_types::attestation::MAX_ATTESTATION_BYTES;
 
 use crate::command::bytes32;
 use crate::failure::Failure;
 use crate::files::read_bounded;
-use crate::hex::bytes_to_hex;
 
 /// Whose word on the package is taken.
 #[derive(Debug, Clone, Default, Args)]
@@ -27,63 +24,19 @@ pub struct AttestationArgs {
 }
 
 impl AttestationArgs {
-    /// The attestations, all of which hold for this package, in the order given.
+    /// Reads the attestations.
     ///
     /// # Errors
-    /// [`Failure`]: exit 1 when one does not hold, is by nobody whose key was given, or a key was
-    /// given whose owner attested nothing; 3 when a file cannot be read.
-    pub fn check(&self, package: &TrustedPackage) -> Result<Vec<SignedAttestation>, Failure> {
-        let envelopes = self
+    /// [`Failure`], exit 3, when a file cannot be read.
+    pub fn read(&self) -> Result<Attesters, Failure> {
+        let attestations = self
             .attestation
             .iter()
             .map(|path| read_bounded(path, MAX_ATTESTATION_BYTES))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(package.check_attestations(&envelopes, &self.auditor_key)?)
+            .collect::<Result<_, _>>()?;
+        Ok(Attesters {
+            attestations,
+            auditors: self.auditor_key.clone(),
+        })
     }
-}
-
-/// For programs.
-pub(crate) fn attestation_json(signed: &SignedAttestation) -> Value {
-    let attestation = signed.attestation();
-    let ids = |status| attestation.with_status(status).collect::<Vec<_>>();
-    json!({
-        "attestation_id": signed.id(),
-        "auditor": bytes_to_hex(&attestation.auditor),
-        "auditor_key_id": signed.key_id(),
-        "audited_at": attestation.audited_at,
-        "report": attestation.report,
-        "software": attestation.software,
-        "setup": attestation.setup_kind.name(),
-        "pass": ids(CheckStatus::Pass),
-        "not_checked": ids(CheckStatus::NotChecked),
-        "receipts": attestation.receipts,
-        "samples": attestation.samples,
-        "statement": attestation.statement,
-    })
-}
-
-/// For people, a line each. The statement has no line feed: that is part of its form.
-pub(crate) fn attestation_lines(signed: &SignedAttestation) -> Vec<String> {
-    let attestation = signed.attestation();
-    let list = |status| {
-        let ids: Vec<&str> = attestation.with_status(status).collect();
-        if ids.is_empty() {
-            "nothing".to_owned()
-        } else {
-            ids.join(", ")
-        }
-    };
-    vec![
-        format!(
-            "auditor {} says (audited at {}, {} receipts, {} of them computed again):",
-            signed.key_id(),
-            utc(attestation.audited_at),
-            attestation.receipts.accepted,
-            attestation.samples.computed
-        ),
-        format!("  \"{}\"", attestation.statement),
-        format!("  checked and right: {}", list(CheckStatus::Pass)),
-        format!("  not checked: {}", list(CheckStatus::NotChecked)),
-        format!("  report {}", attestation.report),
-    ]
 }

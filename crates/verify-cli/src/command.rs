@@ -3,19 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use proofmark_recipient::{Demands, Verified, bytes_from_hex, open_package};
 use proofmark_types::Digest;
-use proofmark_types::attestation::SignedAttestation;
-use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Manifest};
+use proofmark_types::manifest::MAX_MANIFEST_BYTES;
 use proofmark_types::receipt::MAX_ENVELOPE_BYTES;
-use proofmark_verifier::{Expectations, Opening, Pins, SignatureVerdict, TrustedPackage, Verdict};
 
 use crate::attested::AttestationArgs;
 use crate::failure::Failure;
 use crate::files::{MAX_KEY_BYTES, read_bounded};
-use crate::hex::bytes_from_hex;
-use crate::logged::{LogArgs, Logged};
+use crate::logged::{LogArgs, LogFiles};
 use crate::opening::read_openings;
-use crate::report::Report;
 
 /// What is asked of a receipt, the same in `proofmark-verify` and `proofmark verify`.
 #[derive(Debug, Clone, Args)]
@@ -60,36 +57,11 @@ pub struct Request<'a> {
     pub verifying_key: &'a Path,
 }
 
-/// An accepted receipt with what it was verified against.
-#[derive(Debug, Clone)]
-pub struct Verified {
-    /// The pinned package.
-    pub package: Digest,
-    /// Its manifest.
-    pub manifest: Manifest,
-    /// What was found.
-    pub verdict: Verdict,
-    /// The openings that were compared.
-    pub openings: Vec<Opening>,
-    /// The receipt's place in the transparency log, if that was looked at.
-    pub logged: Option<Logged>,
-    /// What auditors whose keys were given attest of the package.
-    pub attestations: Vec<SignedAttestation>,
-}
-
-impl Verified {
-    /// What was found, for people and for programs.
-    pub fn report(&self) -> Report<'_> {
-        Report::new(self.package, &self.manifest, &self.verdict, &self.openings)
-            .with_log(self.logged.as_ref())
-            .with_attestations(&self.attestations)
-    }
-}
-
 /// Verifies a receipt.
 ///
 /// # Errors
-/// [`Failure`]: exit 1 for a receipt or package that is rejected, 3 for a file that cannot be read.
+/// [`Failure`]: exit 1 for a receipt or package that is rejected, 2 for a command line that does not
+/// make sense, 3 for a file that cannot be read.
 pub fn verify(request: &Request<'_>) -> Result<Verified, Failure> {
     let Request {
         args,
@@ -99,32 +71,20 @@ pub fn verify(request: &Request<'_>) -> Result<Verified, Failure> {
     let receipt = read_bounded(&args.receipt, MAX_ENVELOPE_BYTES)?;
     let manifest = read_bounded(manifest, MAX_MANIFEST_BYTES)?;
     let verifying_key = read_bounded(verifying_key, MAX_KEY_BYTES)?;
-    let expectations = Expectations {
+    let openings = match &args.openings {
+        Some(path) => read_openings(path)?,
+        None => Vec::new(),
+    };
+    let package = open_package(args.package_digest, &manifest, &verifying_key)?;
+    let log = args.log.read()?;
+    let demands = Demands {
         context: None,
         nonce: args.nonce,
-        // With the whole log the key may be one that rotations lead to from the pinned one.
-        signer: args.service_key.filter(|_| args.log.log.is_none()),
-        openings: match &args.openings {
-            Some(path) => read_openings(path)?,
-            None => Vec::new(),
-        },
+        service_key: args.service_key,
+        openings,
+        attesters: args.attestations.read()?,
+        log: log.as_ref().map(LogFiles::demand),
+        now: None,
     };
-    let pins = Pins::package(args.package_digest);
-    let package = TrustedPackage::open(&pins, &manifest, &verifying_key)?;
-    let attestations = args.attestations.check(&package)?;
-    let mut verdict = package.verify(&receipt, &expectations)?;
-    let logged = args.log.check(&receipt, args.service_key.as_ref())?;
-    if let (SignatureVerdict::ValidUnpinned { key_id }, Some(_)) =
-        (verdict.signature, &args.log.log)
-    {
-        verdict.signature = SignatureVerdict::ValidPinned { key_id };
-    }
-    Ok(Verified {
-        package: args.package_digest,
-        manifest: package.manifest().clone(),
-        verdict,
-        openings: expectations.openings,
-        logged,
-        attestations,
-    })
+    Ok(proofmark_recipient::verify(&package, &receipt, &demands)?)
 }

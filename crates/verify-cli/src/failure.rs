@@ -4,11 +4,11 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use proofmark_recipient::{Kind, Refusal};
 use proofmark_types::problem::{PROBLEM_BASE, Problem, lookup};
+use proofmark_types::text::printable;
 use proofmark_verifier::Rejection;
 use serde_json::{Map, Value, json};
-
-use crate::text::printable;
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,34 +177,24 @@ impl Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let exit = match refusal.kind() {
+            Kind::Rejected => Exit::Rejected,
+            Kind::Request => Exit::Usage,
+            Kind::Environment => Exit::Environment,
+        };
+        let failure = Self::of(exit, refusal.code(), &refusal);
+        match refusal.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
 impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
-        let failure = Self::of(Exit::Rejected, rejection.code(), &rejection);
-        let hint = match rejection.code() {
-            "proof-invalid" => "do not use this result: nothing shows that the model computed it",
-            "context-mismatch" => {
-                "this receipt answers another request; ask again with a nonce of your own"
-            }
-            "signature-invalid" | "receipt-not-canonical" | "receipt-malformed" => {
-                "get the receipt again, byte for byte as the service stored it"
-            }
-            "key-id-mismatch" | "signer-mismatch" => {
-                "find out which service key is the right one from a source that you trust"
-            }
-            "attestation-mismatch" | "attestation-missing" => {
-                "ask the auditor for the attestation of the package that you pinned"
-            }
-            "attestation-auditor-mismatch" => {
-                "give the auditor's key with --auditor-key, from a source that you trust"
-            }
-            "attestation-malformed"
-            | "attestation-not-canonical"
-            | "attestation-signature-invalid" => {
-                "get the attestation again, byte for byte as the auditor signed it"
-            }
-            _ => return failure,
-        };
-        failure.hint(hint)
+        Refusal::from(rejection).into()
     }
 }
 

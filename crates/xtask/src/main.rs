@@ -12,6 +12,7 @@ mod reproduce;
 mod sbom;
 mod supply;
 mod test;
+mod wasm;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Chore {
     Reproduce(reproduce::Options),
     /// Fetch what the tests need and run them all
     Test,
+    /// Build what browsers and Node load to verify receipts
+    Wasm(wasm::Options),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Sbom(options) => sbom::run(&options),
         Chore::Reproduce(options) => reproduce::run(&options),
         Chore::Test => test::run(),
+        Chore::Wasm(options) => wasm::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,24 +5,26 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use proofmark_log::Folder;
 use proofmark_package::{MAX_ATTESTATIONS, MAX_FILE_BYTES, read_bounded};
+use proofmark_recipient::{
+    Answer, Demands, Input, LogCopy, LogDemand, check_proof, open_package, verify,
+};
 use proofmark_tlog::Policy;
 use proofmark_types::attestation::{MAX_ATTESTATION_BYTES, SignedAttestation};
-use proofmark_types::field::fr_from_hex;
 use proofmark_types::manifest::{MAX_MANIFEST_BYTES, Visibility};
 use proofmark_types::receipt::{MAX_ENVELOPE_BYTES, key_id};
-use proofmark_types::{Digest, IntTensor, Manifest};
-use proofmark_verifier::{Expectations, Opening, Pins, SignatureVerdict, TrustedPackage};
-use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex, check_proof, check_proof_with_log};
+use proofmark_types::{Digest, Manifest};
+use proofmark_verifier::{Opening, TrustedPackage};
+use proofmark_verify::{Exit, Failure, bytes_to_hex, log_folder};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::arguments::InferArgs;
-use crate::commands::prove::{hidden, openings_file, openings_line, save_openings};
+use crate::commands::prove::{openings_file, openings_line, save_openings};
 use crate::commands::{check_secret, package_files, random_bytes, write};
 use crate::failures::OrFail as _;
-use crate::inputs::{self, Input, Reading};
+use crate::inputs::{self, Reading};
 use crate::output::Output;
 
 /// Largest answer that is read: a receipt in base64 inside it, and as much again for the outputs.
@@ -32,19 +34,6 @@ const MAX_ANSWER_BYTES: u64 = 4 * MAX_ENVELOPE_BYTES as u64;
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Code of a proof that too few of the pinned witnesses cosigned.
 const WITNESSES_MISSING: &str = "tlog-witnesses-missing";
-
-/// The parts of an answer that are used; the receipt byte for byte.
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(default)]
-    outputs: Vec<Value>,
-    #[serde(default)]
-    openings: Vec<Salt>,
-    #[serde(borrow)]
-    receipt: &'a RawValue,
-    #[serde(default)]
-    tlog_proof: Option<String>,
-}
 
 /// The service's list of attestations, as far as it is used.
 #[derive(Deserialize)]
@@ -58,20 +47,13 @@ struct Listed {
     auditor_key_id: Digest,
 }
 
-#[derive(Deserialize)]
-struct Salt {
-    tensor: String,
-    salt: String,
-}
-
 pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
     check_secret(args.openings.as_deref())?;
     let (manifest, verifying_key) = package_files(&args.files)?;
     let manifest = read_bounded(&manifest, MAX_MANIFEST_BYTES as u64).or_fail()?;
     let verifying_key = read_bounded(&verifying_key, MAX_FILE_BYTES).or_fail()?;
     let policy = args.log.policy()?;
-    let pins = Pins::package(args.package_digest);
-    let package = TrustedPackage::open(&pins, &manifest, &verifying_key)?;
+    let package = open_package(args.package_digest, &manifest, &verifying_key)?;
     let manifest = package.manifest();
     if manifest.name != args.model {
         let message = format!(
@@ -98,55 +80,46 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
     let spinner = bars.spinner("waiting for a proven answer");
     let body = ask(args, &inputs, &nonce)?;
     drop(spinner);
-    let answer: Answer<'_> = serde_json::from_slice(&body).map_err(|error| {
+    let answer = Answer::parse(&body).map_err(|error| {
         let message = "the service's answer is no proven inference";
         let mut failure = Failure::new(Exit::Rejected, "answer-malformed", message);
         failure.causes.push(error.to_string());
         failure.hint("is --url a Proofmark service?")
     })?;
 
-    let openings = openings(manifest, &inputs, &answer)?;
-    let receipt = answer.receipt.get().as_bytes();
-    let expectations = Expectations {
-        context: None,
+    let openings = answer.openings(manifest, &inputs)?;
+    let receipt = answer.receipt();
+    let demands = Demands {
         nonce: Some(nonce),
         // With the log the key may be one that rotations lead to from the pinned one.
-        signer: args.service_key.filter(|_| args.log_copy.is_none()),
+        service_key: args.service_key.filter(|_| args.log_copy.is_none()),
         openings,
+        ..Demands::default()
     };
-    let mut verdict = package.verify(receipt, &expectations)?;
-    let mut tlog_proof = answer.tlog_proof;
+    let mut verified = verify(&package, receipt, &demands)?;
+    let mut tlog_proof = answer.tlog_proof().map(str::to_owned);
     if let Some(policy) = policy.as_ref().filter(|policy| policy.quorum() > 0) {
-        let id = verdict.receipt_id.to_hex();
+        let id = verified.verdict.receipt_id.to_hex();
         tlog_proof = Some(cosigned_proof(args, policy, &id, receipt, tlog_proof)?);
     }
-    let logged = match (&policy, &tlog_proof) {
-        (None, _) => None,
-        (Some(policy), Some(proof)) => Some(match (&args.log_copy, &args.service_key) {
-            (Some(folder), Some(key)) => {
-                check_proof_with_log(policy, proof.as_bytes(), receipt, folder, key)?
-            }
-            _ => check_proof(policy, proof.as_bytes(), receipt)?,
-        }),
-        (Some(_), None) => {
+    if let Some(policy) = policy {
+        let proof = tlog_proof.as_deref().ok_or_else(|| {
             let message = "the answer carries no proof that its receipt is logged";
-            return Err(Failure::new(Exit::Rejected, "answer-malformed", message)
-                .hint("without --log-key it is not asked for"));
-        }
-    };
-    if let (SignatureVerdict::ValidUnpinned { key_id }, Some(_)) =
-        (verdict.signature, &args.log_copy)
-    {
-        verdict.signature = SignatureVerdict::ValidPinned { key_id };
+            Failure::new(Exit::Rejected, "answer-malformed", message)
+                .hint("without --log-key it is not asked for")
+        })?;
+        let copy = args.log_copy.as_deref().map(log_folder).map(Folder::new);
+        let demand = LogDemand {
+            policy,
+            proof: Some(proof.as_bytes()),
+            copy: copy.as_ref().map(|tiles| LogCopy {
+                tiles,
+                may_be_older: true,
+            }),
+        };
+        verified.check_log(receipt, &demand, args.service_key.as_ref())?;
     }
-    let verified = Verified {
-        package: args.package_digest,
-        manifest: manifest.clone(),
-        verdict,
-        openings: expectations.openings,
-        logged,
-        attestations,
-    };
+    verified.attestations = attestations;
     let hidden: Vec<Opening> = verified
         .openings
         .iter()
@@ -194,7 +167,8 @@ pub(crate) fn run(args: &InferArgs, output: Output) -> Result<(), Failure> {
 fn attested(args: &InferArgs, package: &TrustedPackage) -> Result<Vec<SignedAttestation>, Failure> {
     let demanded = &args.attestations.auditor_key;
     if demanded.is_empty() || !args.attestations.attestation.is_empty() {
-        return args.attestations.check(package);
+        let given = args.attestations.read()?.attestations;
+        return Ok(package.check_attestations(&given, demanded)?);
     }
     let manifest = package.manifest();
     let base = format!("/v1/models/{}/attestations", args.model);
@@ -247,7 +221,7 @@ fn cosigned_proof(
         Failure::new(Exit::Rejected, "answer-malformed", message)
     })?;
     loop {
-        match check_proof(policy, proof.as_bytes(), receipt) {
+        match check_proof(policy, proof.as_bytes(), receipt).map_err(Failure::from) {
             Err(failure) if failure.code == WITNESSES_MISSING => {
                 if start.elapsed() >= patience {
                     return Err(failure.hint(
@@ -284,54 +258,6 @@ fn is_hidden(manifest: &Manifest, name: &str) -> bool {
     let inputs = manifest.inputs.iter().map(|i| (&i.name, i.visibility));
     let mut all = inputs.chain(manifest.outputs.iter().map(|o| (&o.name, o.visibility)));
     all.any(|(n, visibility)| n == name && visibility != Visibility::Public)
-}
-
-/// What the receipt is compared with: the inputs that were sent, public ones included, and the
-/// hidden outputs as the service told them.
-fn openings(
-    manifest: &Manifest,
-    inputs: &[Input],
-    answer: &Answer<'_>,
-) -> Result<Vec<Opening>, Failure> {
-    // A tensor that the service opens twice is opened by neither: the caller would keep one.
-    let salt = |name: &str| {
-        let mut salts = answer.openings.iter().filter(|salt| salt.tensor == name);
-        let salt = salts.next()?;
-        if salts.next().is_some() {
-            return None;
-        }
-        fr_from_hex(&salt.salt).ok()
-    };
-    let mut outputs = Vec::new();
-    for spec in &manifest.outputs {
-        if spec.visibility == Visibility::Public {
-            continue;
-        }
-        let given = answer
-            .outputs
-            .iter()
-            .find(|o| o.get("name").and_then(Value::as_str) == Some(spec.name.as_str()));
-        let data = given.and_then(|o| serde_json::from_value(o.get("data")?.clone()).ok());
-        let tensor = data.and_then(|d| IntTensor::new(spec.elem, spec.shape.clone(), d).ok());
-        let tensor = tensor.ok_or_else(|| {
-            let message = format!("the answer does not show output {:?}", spec.name);
-            Failure::new(Exit::Rejected, "answer-malformed", message)
-        })?;
-        outputs.push((spec.name.clone(), tensor));
-    }
-    let mut openings = hidden(manifest, inputs, &outputs, salt);
-    for spec in &manifest.inputs {
-        if spec.visibility == Visibility::Public
-            && let Some(input) = inputs.iter().find(|input| input.name == spec.name)
-        {
-            openings.push(Opening {
-                name: spec.name.clone(),
-                tensor: input.tensor.clone(),
-                salt: None,
-            });
-        }
-    }
-    Ok(openings)
 }
 
 /// Posts the request and gives the body of a `200`.
@@ -459,13 +385,5 @@ mod tests {
             assert_eq!(failure.code, "service-refused");
             assert_eq!(failure.exit, Exit::Environment);
         }
-    }
-
-    #[test]
-    fn the_receipt_keeps_its_bytes() {
-        let body = br#"{"outputs":[],"receipt":{"b" : 1,"a":[ ]},"parameters":{}}"#;
-        let answer: Answer<'_> = serde_json::from_slice(body).unwrap();
-        assert_eq!(answer.receipt.get(), r#"{"b" : 1,"a":[ ]}"#);
-        assert!(serde_json::from_slice::<Answer<'_>>(br#"{"outputs":[]}"#).is_err());
     }
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use proofmark_engine::{Engine, ProveRequest, ServiceKey, Timings};
+use proofmark_recipient::hidden_openings;
+use proofmark_types::Manifest;
 use proofmark_types::field::fr_from_bytes;
 use proofmark_types::manifest::Visibility;
 use proofmark_types::receipt::write_openings;
-use proofmark_types::{Context, Fr, IntTensor, Manifest};
 use proofmark_verifier::{Expectations, Opening, Pins, verify_receipt};
 use proofmark_verify::{Exit, Failure, Verified, bytes_to_hex};
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::arguments::ProveArgs;
 use crate::commands::{check_secret, now, random_bytes, write, write_secret};
 use crate::failures::OrFail as _;
-use crate::inputs::{self, Input, Reading};
+use crate::inputs::{self, Reading};
 use crate::output::{Output, seconds};
 
 pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
     };
     let request = ProveRequest {
         inputs: inputs::tensors(&inputs),
-        context: Context::off_chain(nonce),
+        context: args.consumer.context(nonce),
         proved_at: now(),
     };
     let service_key = args.data.as_deref().map(ServiceKey::load_or_create);
@@ -63,11 +64,12 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
         let opening = openings.find(|opening| opening.tensor == name)?;
         fr_from_bytes(&opening.salt).ok()
     };
-    let hidden = hidden(engine.manifest(), &inputs, &proven.outputs, salt);
+    let hidden = hidden_openings(engine.manifest(), &inputs, &proven.outputs, salt);
     // What the user gets is verified once more as the recipient will, and with the openings.
     let package = engine.package();
     let pins = Pins::package(package.digest());
     let expectations = Expectations {
+        context: Some(request.context),
         nonce: Some(nonce),
         openings: hidden,
         ..Expectations::default()
@@ -86,6 +88,8 @@ pub(crate) fn run(args: &ProveArgs, output: Output) -> Result<(), Failure> {
         openings: expectations.openings,
         logged: None,
         attestations: Vec::new(),
+        fresh: true,
+        timely: false,
     };
     // First what cannot be had again.
     save_openings(openings.as_deref(), &verified.openings)?;
@@ -166,32 +170,6 @@ pub(crate) fn openings_line(path: &Path) -> String {
          not know them",
         path.display()
     )
-}
-
-/// Openings of every hidden tensor: a private one with its salt.
-pub(crate) fn hidden(
-    manifest: &Manifest,
-    inputs: &[Input],
-    outputs: &[(String, IntTensor)],
-    salt: impl Fn(&str) -> Option<Fr>,
-) -> Vec<Opening> {
-    let of_inputs = manifest.inputs.iter().filter_map(|spec| {
-        let input = inputs.iter().find(|input| input.name == spec.name)?;
-        Some((spec.visibility, &spec.name, &input.tensor))
-    });
-    let of_outputs = manifest.outputs.iter().filter_map(|spec| {
-        let (_, tensor) = outputs.iter().find(|(name, _)| *name == spec.name)?;
-        Some((spec.visibility, &spec.name, tensor))
-    });
-    of_inputs
-        .chain(of_outputs)
-        .filter(|(visibility, ..)| *visibility != Visibility::Public)
-        .map(|(_, name, tensor)| Opening {
-            name: name.clone(),
-            tensor: tensor.clone(),
-            salt: salt(name),
-        })
-        .collect()
 }
 
 fn total(timings: &Timings) -> f64 {

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proofmark_engine::{Engine, EngineError, EngineOptions, ServiceKey};
+use proofmark_engine::{Engine, EngineError, EngineOptions, ServiceKey, Stage as EngineStage};
 use proofmark_log::Log;
 use proofmark_package::Package;
-use proofmark_server::backend::{BackendError, ErrorClass, Opening, ProveRequest, Proven, Timings};
+use proofmark_server::backend::{
+    BackendError, ErrorClass, Opening, ProveRequest, Proven, Stage, Timings,
+};
 use proofmark_server::{Cosign, ProvingBackend, ServerConfig, ServerError, TransparencyLog, serve};
 use proofmark_store::Store;
+use proofmark_types::card::Card;
 use proofmark_types::manifest::MANIFEST_FILE;
 use proofmark_types::{Digest, Manifest};
 use proofmark_verify::{Exit, Failure, bytes_to_hex, log_failure};
@@ -30,6 +33,7 @@ pub(crate) const DATABASE: &str = "proofmark.sqlite";
 /// A loaded package as the service wants it.
 struct Backend {
     engine: Engine,
+    card: Option<Card>,
     attestations: BTreeMap<String, Vec<u8>>,
     key: Arc<ServiceKey>,
 }
@@ -51,11 +55,19 @@ impl ProvingBackend for Backend {
         self.engine.verifying_key_bytes()
     }
 
+    fn transcript_bytes(&self) -> &[u8] {
+        self.engine.transcript_bytes()
+    }
+
+    fn card(&self) -> Option<&Card> {
+        self.card.as_ref()
+    }
+
     fn attestations(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.attestations
     }
 
-    fn prove(&self, request: ProveRequest) -> Result<Proven, BackendError> {
+    fn prove(&self, request: ProveRequest, begun: &dyn Fn(Stage)) -> Result<Proven, BackendError> {
         let request = proofmark_engine::ProveRequest {
             inputs: request.inputs,
             context: request.context,
@@ -63,7 +75,14 @@ impl ProvingBackend for Backend {
         };
         let proven = self
             .engine
-            .prove(&request, self.key.signing_key())
+            .prove_watched(&request, self.key.signing_key(), &|stage| {
+                begun(match stage {
+                    EngineStage::Runtime => Stage::Runtime,
+                    EngineStage::Witness => Stage::Witness,
+                    EngineStage::Proving => Stage::Proving,
+                    EngineStage::Receipt => Stage::Verifying,
+                });
+            })
             .map_err(|error| backend_error(&error))?;
         Ok(Proven {
             receipt_id: proven.envelope.receipt_id(),
@@ -124,8 +143,10 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
             engine.package().digest()
         ));
         let attestations = engine.package().attestations().or_fail()?;
+        let card = engine.package().card().or_fail()?.map(|(card, _)| card);
         backends.push(Arc::new(Backend {
             engine,
+            card,
             attestations,
             key: Arc::clone(&key),
         }));

@@ -9,6 +9,7 @@
 mod attest;
 mod audit;
 mod ceremony;
+mod evm;
 mod import;
 mod inspect;
 mod phase1;

@@ -6,9 +6,7 @@ use proofmark_tlog::{Cosignature, SignedCheckpoint, VerifierKey, tree};
 use super::{Log, lock};
 use crate::error::LogError;
 use crate::files::read_bounded;
-
-/// The latest checkpoint with witnesses' cosignatures, beside the newer one that may have none yet.
-pub const COSIGNED_PATH: &str = "checkpoint.cosigned";
+use crate::reader::COSIGNED_PATH;
 
 /// What to ask a witness.
 #[derive(Debug, Clone, PartialEq, Eq)]

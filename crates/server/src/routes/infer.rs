@@ -9,16 +9,17 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use proofmark_types::Manifest;
 use serde::Deserialize;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use crate::answer::{AnswerPlan, InferResponse};
 use crate::backend::ProveRequest;
-use crate::http::{deadline_of, parse_json, read_json_body};
+use crate::http::{RequestId, deadline_of, parse_json, read_json_body};
 use crate::idempotency::{self, Known};
-use crate::metrics::Metrics;
 use crate::parameters::RequestParameters;
 use crate::problem::{Fault, Problem, ProblemBody, echo};
+use crate::progress::{self, PULSE, Progress, Step, event, wants_events};
 use crate::publish::Answer;
 use crate::queue::{Refusal, Ticket};
 use crate::registry::Served;
@@ -28,6 +29,8 @@ use crate::worker::Job;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Time between two signs of life to whoever watches a proof.
+const PULSES: Duration = Duration::from_secs(10);
 
 /// An inference request of the Open Inference Protocol.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -56,6 +59,12 @@ pub(crate) struct RequestedOutput {
 ///
 /// Headers: `Request-Timeout` (seconds), `Idempotency-Key`. The answer's `Server-Timing` tells
 /// what took how long, in milliseconds.
+///
+/// With `Accept: text/event-stream` the answer is a stream of events: `step` for each thing that
+/// begins (`{"step":"queued","ahead":0}`, then `runtime`, `witness`, `proving`, `verifying`,
+/// `logging`), `timing` with the value of `Server-Timing`, and at the end one `answer` or one
+/// `problem`, each as the body of the ordinary response. What is refused before the queue is
+/// refused with its status.
 #[utoipa::path(
     post,
     path = "/v2/models/{name}/infer",
@@ -67,7 +76,10 @@ pub(crate) struct RequestedOutput {
     ),
     request_body = InferRequest,
     responses(
-        (status = OK, description = "A proven answer", body = InferResponse<'static>),
+        (status = OK, description = "A proven answer, or events that end in one", content(
+            (InferResponse<'static> = "application/json"),
+            (String = "text/event-stream")
+        )),
         (status = BAD_REQUEST, description = "`json-malformed`, `input-…`, `output-unknown`, `tensor-…`, `parameter-invalid`, `request-invalid`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = NOT_FOUND, description = "`model-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>),
         (status = GONE, description = "`model-revoked`", content_type = "application/problem+json", body = ProblemBody<'static>),
@@ -156,8 +168,13 @@ async fn answer(
             match known {
                 Known::New(claim) => Some(claim),
                 Known::Answered(body) => {
+                    let response = if wants_events(&parts.headers) {
+                        replayed(&body)
+                    } else {
+                        json(body.into())
+                    };
                     let headers = [(REPLAYED, HeaderValue::from_static("true"))];
-                    return Ok((headers, json(body.into())).into_response());
+                    return Ok((headers, response).into_response());
                 }
             }
         }
@@ -174,6 +191,13 @@ async fn answer(
     let context = request.parameters.context()?;
     let inputs = decode_inputs(model.manifest(), &request.inputs)?;
     let (reply, answered) = oneshot::channel();
+    let (progress, steps) = if wants_events(&parts.headers) {
+        let (progress, steps) = Progress::watched();
+        progress.tell(Step::Queued(shared.queue.depth().0));
+        (progress, Some(steps))
+    } else {
+        (Progress::default(), None)
+    };
     let deadline = accepted + patience;
     let job = Job {
         request: ProveRequest { inputs, context },
@@ -181,18 +205,85 @@ async fn answer(
         claim,
         accepted,
         deadline,
+        progress,
         reply,
         span: tracing::Span::current(),
         model: Arc::clone(&model),
     };
-    let place = Place {
-        ticket: shared.queue.push(model.class, job).map_err(refusal)?,
-        metrics: &shared.metrics,
+    let ticket = shared.queue.push(model.class, job).map_err(refusal)?;
+    let waiting = Waiting {
+        place: Place {
+            ticket,
+            shared: Arc::clone(shared),
+        },
+        answered,
+        deadline,
+        patience,
     };
-    let answer = wait(shared, place, answered, deadline, patience).await?;
+    if let Some(steps) = steps {
+        let id = parts.extensions.get::<RequestId>();
+        return Ok(watch(waiting, steps, id.map_or("", |id| &id.0)));
+    }
+    let answer = waiting.outcome().await?;
     let timing = HeaderValue::from_str(&answer.timing)
         .map_err(|e| Problem::internal(format!("timings are no header: {e}")))?;
     Ok(([(SERVER_TIMING, timing)], json(answer.body)).into_response())
+}
+
+/// A request that is in the queue or being proven. Who drops it gives the place in the queue up.
+struct Waiting {
+    place: Place,
+    answered: oneshot::Receiver<Result<Answer, Problem>>,
+    deadline: Instant,
+    patience: Duration,
+}
+
+/// Answers with events. The client may leave at any time: then nothing is waited for any more.
+fn watch(waiting: Waiting, mut steps: mpsc::UnboundedReceiver<Step>, request_id: &str) -> Response {
+    let (events, response) = progress::stream();
+    let shared = Arc::clone(&waiting.place.shared);
+    let request_id = request_id.to_owned();
+    let watched = async move {
+        let mut outcome = std::pin::pin!(waiting.outcome());
+        let mut pulse = tokio::time::interval(PULSES);
+        pulse.reset();
+        // Whether an event could be sent is asked at the next round.
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                () = events.closed() => return,
+                Some(step) = steps.recv() => drop(events.send(step.event()).await),
+                outcome = &mut outcome => break outcome,
+                _ = pulse.tick() => drop(events.send(PULSE).await),
+            }
+        };
+        let last = match outcome {
+            Ok(answer) => {
+                drop(events.send(event("timing", answer.timing.as_bytes())).await);
+                event("answer", &answer.body)
+            }
+            Err(problem) => {
+                shared.metrics.problem(problem.code());
+                tracing::warn!(
+                    problem.code = problem.code(),
+                    problem.cause = problem.cause().unwrap_or_default(),
+                    "ended a stream of events"
+                );
+                event("problem", &problem.to_bytes(&request_id))
+            }
+        };
+        drop(events.send(last).await);
+    };
+    drop(tokio::spawn(watched.in_current_span()));
+    response
+}
+
+/// An answer that was given before, as events.
+fn replayed(body: &[u8]) -> Response {
+    let (events, response) = progress::stream();
+    // There is room for one.
+    drop(events.try_send(event("answer", body)));
+    response
 }
 
 fn json(body: Bytes) -> Response {
@@ -200,46 +291,48 @@ fn json(body: Bytes) -> Response {
 }
 
 /// A place in the queue that is given up, and counted, when the client leaves.
-struct Place<'a> {
+struct Place {
     ticket: Ticket<Job>,
-    metrics: &'a Metrics,
+    shared: Arc<Shared>,
 }
 
-impl Place<'_> {
+impl Place {
     /// Gives the place up; whether the job was still waiting.
     fn give_up(&self) -> bool {
         let waiting = self.ticket.withdraw();
         if waiting {
-            self.metrics.withdrawn();
+            self.shared.metrics.withdrawn();
         }
         waiting
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.give_up();
     }
 }
 
-async fn wait(
-    shared: &Shared,
-    place: Place<'_>,
-    answered: oneshot::Receiver<Result<Answer, Problem>>,
-    deadline: Instant,
-    patience: Duration,
-) -> Result<Answer, Problem> {
-    let mut aborted = shared.aborted.subscribe();
-    tokio::select! {
-        biased;
-        // Without an answer the job was dropped: by its deadline, or by the end of the service.
-        answer = answered => match answer {
-            Ok(answer) => answer,
-            Err(_) if Instant::now() >= deadline => Err(too_late(patience, true)),
-            Err(_) => Err(Problem::shutting_down()),
-        },
-        () = tokio::time::sleep_until(deadline.into()) => Err(too_late(patience, place.give_up())),
-        _ = aborted.wait_for(|aborted| *aborted) => Err(Problem::shutting_down()),
+impl Waiting {
+    async fn outcome(self) -> Result<Answer, Problem> {
+        let Self {
+            place,
+            answered,
+            deadline,
+            patience,
+        } = self;
+        let mut aborted = place.shared.aborted.subscribe();
+        tokio::select! {
+            biased;
+            // Without an answer the job was dropped: by its deadline, or by the end of the service.
+            answer = answered => match answer {
+                Ok(answer) => answer,
+                Err(_) if Instant::now() >= deadline => Err(too_late(patience, true)),
+                Err(_) => Err(Problem::shutting_down()),
+            },
+            () = tokio::time::sleep_until(deadline.into()) => Err(too_late(patience, place.give_up())),
+            _ = aborted.wait_for(|aborted| *aborted) => Err(Problem::shutting_down()),
+        }
     }
 }
 

@@ -26,6 +26,9 @@ pub(crate) struct LogSummary {
     /// The log's public key as signed notes write it: what a verifier pins, got from a source that
     /// it trusts.
     verifier_key: String,
+    /// The raw Ed25519 public key that the service signs receipts and notices with now: `0x` and 64 hex
+    /// digits. Pin it from a source that you trust.
+    service_key: String,
     /// Where the latest checkpoint is; tiles and entries lie beside it under `tile/`.
     checkpoint_url: String,
 }
@@ -41,6 +44,7 @@ pub(crate) async fn get_log(State(shared): State<Arc<Shared>>) -> Json<LogSummar
     Json(LogSummary {
         origin: shared.log.origin().to_owned(),
         verifier_key: shared.log.verifier_key().to_owned(),
+        service_key: format!("0x{}", hex::encode(shared.log.service_key())),
         checkpoint_url: format!("{}/checkpoint", shared.config.public_url),
     })
 }
@@ -104,6 +108,56 @@ pub(crate) async fn get_tlog_proof(
         proof,
     )
         .into_response())
+}
+
+/// Which smaller tree a proof begins at.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OlderQuery {
+    /// Its size.
+    from: u64,
+}
+
+/// That the log of today goes on from an older one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConsistencyProof {
+    /// Size of the older tree.
+    from: u64,
+    /// Size of the checkpoint's tree.
+    to: u64,
+    /// The hashes of RFC 6962, section 2.1.2, in base64.
+    proof: Vec<String>,
+    /// The latest checkpoint, which the proof ends in (C2SP tlog-checkpoint).
+    checkpoint: String,
+}
+
+/// A proof that the log only grew since it had `from` entries.
+///
+/// Whoever kept an older checkpoint verifies with it that nothing that was in the log then was
+/// changed or taken out.
+#[utoipa::path(
+    get,
+    path = "/v1/log/consistency",
+    tag = "log",
+    params(("from" = u64, Query, description = "Size of the older checkpoint")),
+    responses(
+        (status = OK, body = ConsistencyProof),
+        (status = BAD_REQUEST, description = "`parameter-invalid`, `tlog-out-of-range`: the log never had so many entries, or none", content_type = "application/problem+json", body = ProblemBody<'static>),
+        (status = SERVICE_UNAVAILABLE, description = "`log-unavailable`", content_type = "application/problem+json", body = ProblemBody<'static>)
+    )
+)]
+pub(crate) async fn get_consistency(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<OlderQuery>, QueryRejection>,
+) -> Result<Json<ConsistencyProof>, Problem> {
+    let Query(OlderQuery { from }) =
+        query.map_err(|e| Problem::client("parameter-invalid", e.body_text()))?;
+    let (proof, checkpoint) = shared.log.prove_consistency(from).await?;
+    Ok(Json(ConsistencyProof {
+        from,
+        to: checkpoint.checkpoint().size(),
+        proof: proof.iter().map(ToString::to_string).collect(),
+        checkpoint: checkpoint.to_string(),
+    }))
 }
 
 /// The latest signed checkpoint (C2SP tlog-checkpoint).

@@ -25,6 +25,9 @@ use utoipa_axum::routes;
 use crate::http::{caught, observe};
 use crate::problem::{Fault, Problem, ProblemBody};
 use crate::service::Shared;
+use crate::web;
+
+pub(crate) use models::immutable;
 
 pub use infer::decode_infer;
 pub use verify::decode_verify;
@@ -45,7 +48,7 @@ pub use verify::decode_verify;
         (name = "log", description = "The transparency log that holds every receipt handed out"),
         (name = "operation", description = "For whoever runs the service")
     ),
-    components(schemas(ProblemBody<'static>, Fault))
+    components(schemas(ProblemBody<'static>, Fault, log::HeadName))
 )]
 struct Api;
 
@@ -65,12 +68,14 @@ fn documented() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(models::get_model))
         .routes(routes!(models::get_manifest))
         .routes(routes!(models::get_verifying_key))
+        .routes(routes!(models::get_transcript))
         .routes(routes!(attestations::list_attestations))
         .routes(routes!(attestations::get_attestation))
         .routes(routes!(receipts::get_receipt))
         .routes(routes!(log::get_tlog_proof))
         .routes(routes!(verify::verify))
         .routes(routes!(log::get_log))
+        .routes(routes!(log::get_consistency))
         .routes(routes!(log::get_checkpoint))
         .routes(routes!(log::get_cosigned_checkpoint))
         .routes(routes!(health::get_metrics))
@@ -92,6 +97,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let (router, _) = documented().split_for_parts();
     router
         .route("/tile/{*path}", get(log::get_tile))
+        .merge(web::router())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(CatchPanicLayer::custom(caught))

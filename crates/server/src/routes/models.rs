@@ -8,12 +8,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use proofmark_types::Digest;
+use proofmark_types::card::Card;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::problem::{Problem, ProblemBody};
 use crate::queue::Phase;
+use crate::recent::ProofTimes;
 use crate::registry::Served;
 use crate::service::Shared;
 use crate::tensors::{TensorMetadata, input_metadata, output_metadata};
@@ -181,6 +183,10 @@ pub(crate) struct PackageSummary {
     name: String,
     /// Its version.
     version: String,
+    /// What the model is called among people, in the operator's words; `null` without a card.
+    title: Option<String>,
+    /// How long the latest proofs took here; `null` before the first one.
+    proof_times: Option<ProofTimes>,
     /// Digest of the manifest: what a verifier pins, got from a source it trusts.
     #[schema(value_type = String)]
     package_digest: Digest,
@@ -201,6 +207,8 @@ pub(crate) struct PackageSummary {
     manifest_url: String,
     /// Where the verifying key is.
     verifying_key_url: String,
+    /// Where the record of the keys' making is; its digest stands in the manifest.
+    transcript_url: String,
     /// Where the attestations of audits are listed.
     attestations_url: String,
 }
@@ -211,6 +219,8 @@ fn summary(shared: &Shared, model: &Served) -> PackageSummary {
     PackageSummary {
         name: name.to_owned(),
         version: version.to_owned(),
+        title: model.backend.card().map(|card| card.title.clone()),
+        proof_times: model.recent.times(),
         package_digest: model.package,
         model_digest: model.manifest().integer_model.digest,
         circuit_digest: model.sealed.circuit.digest,
@@ -219,6 +229,7 @@ fn summary(shared: &Shared, model: &Served) -> PackageSummary {
         setup_kind: model.sealed.setup_kind.name(),
         manifest_url: format!("{base}/manifest?version={version}"),
         verifying_key_url: format!("{base}/verifying-key?version={version}"),
+        transcript_url: format!("{base}/transcript?version={version}"),
         attestations_url: format!("{base}/attestations?version={version}"),
     }
 }
@@ -275,6 +286,9 @@ pub(crate) struct PackageDetail<'a> {
     /// The manifest. Its digest is taken over the bytes at `manifest_url`, not over this copy.
     #[schema(value_type = Object)]
     manifest: &'a RawValue,
+    /// How people are shown the model: the operator's words, bound by no digest; `null` without them.
+    #[schema(value_type = Option<Object>)]
+    card: Option<&'a Card>,
 }
 
 /// A served package: its digests and its manifest.
@@ -301,6 +315,7 @@ pub(crate) async fn get_model(
         summary: summary(&shared, model),
         manifest: serde_json::from_slice(model.backend.manifest_bytes())
             .map_err(|e| Problem::internal(format!("manifest is no JSON: {e}")))?,
+        card: model.backend.card(),
     };
     Ok(Json(detail).into_response())
 }
@@ -386,6 +401,39 @@ pub(crate) async fn get_verifying_key(
         &headers,
         &digest,
         "application/octet-stream",
+        "no-cache",
+        bytes,
+    ))
+}
+
+/// The setup transcript, byte for byte: how the keys were made, and by whom. Its SHA-256 stands in the
+/// manifest.
+#[utoipa::path(
+    get,
+    path = "/v1/models/{name}/transcript",
+    tag = "packages",
+    params(
+        ("name" = String, Path, description = "Model"),
+        ("version" = Option<String>, Query, description = "Version; the default one when absent")
+    ),
+    responses(
+        (status = OK, description = "The transcript", content_type = "application/json", body = Object),
+        (status = NOT_FOUND, description = "`model-unknown`, `version-unknown`", content_type = "application/problem+json", body = ProblemBody<'static>)
+    )
+)]
+pub(crate) async fn get_transcript(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    query: VersionOf,
+) -> Result<Response, Problem> {
+    let model = find(&shared, &name, query)?;
+    let bytes = model.backend.transcript_bytes().to_vec();
+    let digest = model.sealed.transcript.digest;
+    Ok(immutable(
+        &headers,
+        &digest,
+        "application/json",
         "no-cache",
         bytes,
     ))

@@ -7,5 +7,7 @@
 
 mod answers;
 mod problems;
+mod progress;
 mod shutdown;
 mod support;
+mod web;

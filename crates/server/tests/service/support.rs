@@ -18,9 +18,12 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use ed25519_dalek::SigningKey;
 use proofmark_log::{Log, Options};
-use proofmark_server::backend::{BackendError, ProveRequest, Proven, ProvingBackend, Timings};
+use proofmark_server::backend::{
+    BackendError, ProveRequest, Proven, ProvingBackend, Stage, Timings,
+};
 use proofmark_server::{ServerConfig, Service, TransparencyLog};
 use proofmark_store::Store;
+use proofmark_types::card::Card;
 use proofmark_types::manifest::{
     Backend, CircuitRecord, CompilerPin, InputQuantizer, InputSpec, MANIFEST_FORMAT, ModelFile,
     OutputSpec, RuntimePin, Sealed, SetupKind, ValidationReport, View, Visibility,
@@ -31,6 +34,7 @@ use proofmark_verifier::{encode_proof, encode_verifying_key};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+const TRANSCRIPT: &[u8] = b"transcript";
 const ALPHA: u64 = 3;
 const BETA: u64 = 5;
 const DELTA: u64 = 7;
@@ -217,7 +221,7 @@ fn manifest(name: &str, version: &str, key: &[u8]) -> Manifest {
             },
             verifying_key: file("verifying.key", key),
             proving_key: file("proving.zkey", b"proving key"),
-            transcript: file("transcript.json", b"transcript"),
+            transcript: file("transcript.json", TRANSCRIPT),
             setup_kind: SetupKind::SingleParty,
         }),
     }
@@ -240,12 +244,21 @@ impl ProvingBackend for Engine {
         &self.key
     }
 
+    fn transcript_bytes(&self) -> &[u8] {
+        TRANSCRIPT
+    }
+
+    fn card(&self) -> Option<&Card> {
+        None
+    }
+
     fn attestations(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.attestations
     }
 
-    fn prove(&self, request: ProveRequest) -> Result<Proven, BackendError> {
+    fn prove(&self, request: ProveRequest, begun: &dyn Fn(Stage)) -> Result<Proven, BackendError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
+        begun(Stage::Proving);
         let mut open = self.gate.lock().unwrap();
         while !*open {
             open = self.moved.wait(open).unwrap();

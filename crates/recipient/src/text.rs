@@ -1,7 +1,5 @@
 //! Text for people.
 
-pub use proofmark_types::text::printable;
-
 /// Values of a tensor that are shown to people; programs get all of them.
 const SHOWN_VALUES: usize = 12;
 

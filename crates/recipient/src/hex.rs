@@ -2,7 +2,7 @@
 
 /// `0x` and lower-case hex digits.
 pub fn bytes_to_hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 + 2 * bytes.len());
+    let mut text = String::new();
     text.push_str("0x");
     for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {
@@ -16,23 +16,25 @@ pub fn bytes_to_hex(bytes: &[u8]) -> String {
 pub fn bytes_from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.strip_prefix("0x")?.as_bytes();
     let mut bytes = [0; N];
-    if digits.len() != 2 * N {
+    if digits.len() != N.saturating_mul(2) {
         return None;
     }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let &[high, low] = pair else { return None };
-        *byte = digit(high)? << 4 | digit(low)?;
+    let (pairs, _) = digits.as_chunks::<2>();
+    for (slot, pair) in bytes.iter_mut().zip(pairs) {
+        *slot = byte(*pair)?;
     }
     Some(bytes)
 }
 
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+/// One byte from its two digits.
+pub(crate) fn byte([high, low]: [u8; 2]) -> Option<u8> {
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use proofmark_types::attestation::SignedAttestation;
 use proofmark_types::field::fr_to_hex;
-use proofmark_types::manifest::{Manifest, View, ViewValue, Visibility};
+use proofmark_types::manifest::{Manifest, View, ViewValue};
 use proofmark_types::receipt::{RecordValue, TensorRecord};
 use proofmark_types::time::utc;
 use proofmark_types::{Digest, IntTensor};
@@ -13,6 +13,7 @@ use crate::attested::{attestation_json, attestation_lines};
 use crate::hex::bytes_to_hex;
 use crate::logged::Logged;
 use crate::text::numbers;
+use crate::verify::is_closed;
 
 /// What a verification found.
 #[derive(Debug, Clone)]
@@ -103,9 +104,8 @@ impl<'a> Report<'a> {
         let receipt = &self.verdict.receipt;
         let records = receipt.inputs.iter().chain(&receipt.outputs);
         let hidden: Vec<&str> = records
-            .filter(|r| r.visibility() != Visibility::Public)
-            .map(|r| r.name.as_str())
-            .filter(|name| !self.verdict.opened.iter().any(|opened| opened == name))
+            .filter(|record| is_closed(record, &self.verdict.opened))
+            .map(|record| record.name.as_str())
             .collect();
         let mut open = not_proven(self.verdict.setup_kind, self.verdict.signature, &hidden);
         open.extend(self.logged.map(Logged::not_proven).unwrap_or_default());
@@ -271,7 +271,7 @@ fn views_text(tensor: &IntTensor, views: &[View]) -> Vec<String> {
     let last = tensor.shape().last().copied().unwrap_or(1).max(1);
     // Softmax shares are per class only along the last dimension.
     let shares = views.iter().find_map(|view| match view {
-        View::Softmax { axis } if axis + 1 == tensor.shape().len() => {
+        View::Softmax { axis } if axis.checked_add(1) == Some(tensor.shape().len()) => {
             match view.apply(tensor, views) {
                 Ok(ViewValue::Floats(floats)) => Some(floats),
                 _ => None,
@@ -286,7 +286,7 @@ fn views_text(tensor: &IntTensor, views: &[View]) -> Vec<String> {
         .map(|(row, class)| {
             let share = shares
                 .as_ref()
-                .and_then(|s| s.get(row * last + class.index));
+                .and_then(|s| s.get(row.saturating_mul(last).saturating_add(class.index)));
             match share {
                 Some(share) => format!(
                     "           class {} ({:.1} % by softmax)",
