@@ -873,7 +873,8 @@ impl Manifest {
         Ok(())
     }
 
-    fn validate_files(&self) -> Result<(), ManifestError> {
+    /// Every file of the package but the manifest itself: models, report, keys, transcript.
+    pub fn files(&self) -> Vec<&ModelFile> {
         let mut files: Vec<&ModelFile> = self.float_model.iter().collect();
         files.extend(&self.translation);
         files.push(&self.integer_model);
@@ -884,9 +885,13 @@ impl Manifest {
                 &sealed.transcript,
             ]);
         }
+        files
+    }
+
+    fn validate_files(&self) -> Result<(), ManifestError> {
         // Compared without case: some file systems do not tell it apart.
         let mut seen = BTreeSet::from([MANIFEST_FILE.to_owned()]);
-        for file in files {
+        for file in self.files() {
             if !is_plain_file_name(&file.file) {
                 return Err(ManifestError::FileName {
                     value: file.file.clone(),

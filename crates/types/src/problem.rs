@@ -168,6 +168,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Receipt names another circuit than the package",
     ),
     ("circuit-too-large", 422, "Circuit is too large for the key"),
+    ("clock-wrong", 500, "Machine's clock is wrong"),
     ("commitment-failed", 500, "Commitment cannot be made"),
     (
         "commitment-mismatch",
@@ -213,6 +214,8 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         504,
         "Deadline passed before the proof was done",
     ),
+    ("disk-short", 500, "Disk space is short"),
+    ("downloads-busy", 503, "Too many downloads at once"),
     ("duplicate-model", 500, "Two packages have one name"),
     (
         "engine-divergence",
@@ -222,6 +225,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("file-too-large", 400, "File is too large"),
     ("file-unreadable", 500, "File cannot be read"),
     ("file-unwritable", 500, "File cannot be written"),
+    (
+        "folder-open-to-others",
+        500,
+        "Others can write a folder of the service",
+    ),
     (
         "idempotency-key-conflict",
         409,
@@ -372,6 +380,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Receipt's signer is no key of the service",
     ),
     ("log-unavailable", 503, "Transparency log cannot be written"),
+    ("machine-not-ready", 500, "Machine cannot do the work yet"),
     (
         "manifest-invalid",
         422,
@@ -388,6 +397,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Package manifest is not in its canonical encoding",
     ),
+    ("memory-short", 500, "Memory is short for a package"),
     ("method-not-allowed", 405, "Method is not allowed here"),
     (
         "model-boundary",
@@ -502,6 +512,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "ONNX feature is not supported",
     ),
+    ("open-files-short", 500, "Too few files may be open"),
     (
         "opening-mismatch",
         422,
@@ -533,6 +544,8 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("package-missing", 400, "No package is given"),
     ("package-not-pinned", 422, "Package is not the pinned one"),
     ("package-not-sealed", 422, "Package has no keys yet"),
+    ("package-not-shared", 403, "Package is not handed out"),
+    ("package-partial-unusable", 500, "Download cannot go on"),
     (
         "package-sealed",
         422,
@@ -603,6 +616,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         500,
         "Operating system gives no randomness",
     ),
+    ("range-not-satisfiable", 416, "Range is outside of the file"),
     (
         "range-unproven",
         500,
