@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark-ops", 2),
     ("proofmark-recipient", 2),
     ("proofmark-ceremony", 3),
+    ("proofmark-http", 3),
     ("proofmark-package", 3),
     ("proofmark-prover", 3),
     ("proofmark-quantizer", 3),
@@ -82,7 +83,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("prost", &["proofmark-onnx"]),
     ("ort", &["proofmark-runtime"]),
     ("sqlx", &["proofmark-store"]),
-    ("axum", &["proofmark-server"]),
+    ("axum", &["proofmark-http", "proofmark-server"]),
     (
         "clap",
         &["proofmark", "proofmark-verify", "proofmark-bench", "xtask"],

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 
+use proofmark_store::StoreError;
+
+use crate::problem::Problem;
+
 /// Why a service does not start or stopped. What a client gets is a
 /// [`Problem`](crate::problem::Problem).
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +87,7 @@ pub enum ServerError {
     #[error("the receipts cannot be compared with the transparency log: {source}")]
     Store {
         /// The database's reason.
-        source: proofmark_store::StoreError,
+        source: StoreError,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address or stop what uses it")]
@@ -125,4 +129,9 @@ impl ServerError {
             Self::Listener { .. } => "listener-failed",
         }
     }
+}
+
+/// What a client is told when the database does not answer.
+pub(crate) fn store_problem(error: &StoreError) -> Problem {
+    Problem::store(format!("{}: {error}", error.code()))
 }

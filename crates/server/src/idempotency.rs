@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use proofmark_store::Store;
 use proofmark_types::Digest;
 
+use crate::error::store_problem;
 use crate::problem::Problem;
 
 /// Name of the header.
@@ -88,7 +89,7 @@ impl Keys {
         let answer = store
             .answer(&claim.key)
             .await
-            .map_err(|e| Problem::store(&e))?;
+            .map_err(|e| store_problem(&e))?;
         match answer {
             None => Ok(Known::New(claim)),
             Some(answer) if answer.request_digest == request_digest => {

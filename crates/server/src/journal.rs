@@ -22,6 +22,7 @@ use proofmark_types::receipt::{Envelope, key_id};
 use tokio::task::JoinHandle;
 
 use crate::ServerError;
+use crate::error::store_problem;
 use crate::inbox;
 use crate::problem::Problem;
 use crate::registry::Served;
@@ -128,7 +129,7 @@ impl Journal {
 
     /// The database did not take a receipt: nothing more is proven until it does.
     pub(crate) fn store_failed(&self, error: &StoreError) -> Problem {
-        let problem = Problem::store(error);
+        let problem = store_problem(error);
         if let StoreError::Database { .. } = error {
             tracing::error!(store.cause = %error, "the receipts cannot be stored");
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -354,7 +355,7 @@ async fn reopen(journal: &Journal, settings: &TransparencyLog, store: &Store) {
             let cause = format!("{}: {error}", error.code());
             tracing::error!(log.cause = cause, "the log cannot be opened");
             journal.set(State::Down(match &error {
-                ServerError::Store { source } => Problem::store(source),
+                ServerError::Store { source } => store_problem(source),
                 _ => Problem::log(cause),
             }));
         }

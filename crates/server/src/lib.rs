@@ -4,7 +4,7 @@
 //! There is no way through this crate that serves an unproven answer: the only source of answers
 //! is [`ProvingBackend::prove`], and what it returns is stored and logged before it is sent.
 //!
-//! A request travels `http` (id, log, body) → `routes::infer` (validation) → `queue` → `worker`
+//! A request travels `observe` (id, log), `bodies` → `routes::infer` (validation) → `queue` → `worker`
 //! (proof) → `publish` (store, transparency log) → `answer`. Every refusal is a
 //! [`problem::Problem`].
 #![forbid(unsafe_code)]
@@ -13,13 +13,10 @@ pub mod answer;
 pub mod backend;
 mod config;
 mod error;
-mod http;
 mod idempotency;
 pub mod inbox;
 mod journal;
 mod metrics;
-pub mod parameters;
-pub mod problem;
 mod progress;
 mod publish;
 mod queue;
@@ -27,10 +24,13 @@ mod recent;
 mod registry;
 pub mod routes;
 mod service;
-pub mod tensors;
 mod web;
 mod witness;
 mod worker;
+
+// Shared with other HTTP faces.
+pub(crate) use proofmark_http::{bodies, metadata, observe, request};
+pub use proofmark_http::{parameters, problem, tensors};
 
 pub use backend::ProvingBackend;
 pub use config::ServerConfig;

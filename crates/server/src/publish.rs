@@ -13,11 +13,12 @@ use tracing::Instrument as _;
 
 use crate::answer::AnswerPlan;
 use crate::backend::{Proven, Timings};
+use crate::observe::panic_text;
 use crate::problem::Problem;
 use crate::queue::Running;
 use crate::registry::Served;
 use crate::service::Shared;
-use crate::worker::{Job, Recipient, panic_text};
+use crate::worker::{Job, Recipient};
 
 /// Results that are made durable at the same time; the proving threads wait beyond that.
 pub(crate) const MAX_AT_ONCE: usize = 64;

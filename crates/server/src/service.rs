@@ -13,10 +13,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
 use crate::backend::ProvingBackend;
-use crate::http::BODIES_AT_ONCE;
+use crate::bodies::Bodies;
 use crate::idempotency::Keys;
 use crate::journal::{Journal, TransparencyLog};
 use crate::metrics::Metrics;
+use crate::observe::Observer;
 use crate::publish::MAX_AT_ONCE;
 use crate::queue::Queue;
 use crate::registry::Registry;
@@ -37,12 +38,24 @@ pub(crate) struct Shared {
     pub(crate) publishing: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     pub(crate) keys: Keys,
-    /// Bytes of request bodies that may still be taken into memory.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) bodies: Bodies,
     /// Turns true when the drain is aborted: whoever waits for a running proof waits no more.
     pub(crate) aborted: watch::Sender<bool>,
     pub(crate) runtime: Handle,
     pub(crate) openapi: String,
+}
+
+impl Observer for Shared {
+    fn request(&self, method: &str, route: &str, status: u16) {
+        self.metrics.request(method, route, status);
+    }
+
+    fn problem(&self, code: &'static str) {
+        self.metrics.problem(code);
+        if code == "internal-panic" {
+            self.metrics.panic();
+        }
+    }
 }
 
 /// A running service without a listener. Dropping it fails what waits.
@@ -70,7 +83,7 @@ impl Service {
             registry.classes(),
         ));
         let workers = config.workers;
-        let room = BODIES_AT_ONCE * config.body_limit;
+        let bodies = Bodies::new(config.body_limit, config.body_timeout);
         let log = Journal::start(log, store.clone()).await?;
         let shared = Arc::new(Shared {
             config,
@@ -81,7 +94,7 @@ impl Service {
             publishing: Arc::new(Semaphore::new(MAX_AT_ONCE)),
             metrics: Metrics::new(),
             keys: Keys::default(),
-            room: Arc::new(Semaphore::new(room)),
+            bodies,
             aborted: watch::Sender::new(false),
             runtime: Handle::current(),
             openapi: routes::openapi_json(),

@@ -1,6 +1,5 @@
 //! The threads that prove. What comes out of them is proven; the publisher makes it an answer.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::answer::AnswerPlan;
 use crate::backend::{BackendError, ErrorClass, ProveRequest, Proven};
 use crate::idempotency::Claim;
+use crate::observe::panic_text;
 use crate::problem::Problem;
 use crate::progress::{Progress, Step};
 use crate::publish::{Answer, Checked, Unpublished, publish};
@@ -130,15 +130,6 @@ impl Recipient {
             }
         }
     }
-}
-
-/// The words of a panic.
-pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 fn prove(model: &Served, request: ProveRequest, progress: &Progress) -> Result<Checked, Problem> {

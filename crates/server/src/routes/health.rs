@@ -6,24 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
 
+use crate::metadata::{Live, Ready, ServerMetadata};
 use crate::problem::{Problem, ProblemBody};
 use crate::queue::Phase;
 use crate::service::Shared;
-
-/// What this server is.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ServerMetadata {
-    /// `proofmark`.
-    #[schema(example = "proofmark")]
-    name: &'static str,
-    /// Version of the software.
-    version: &'static str,
-    /// `proof/v1`: answers carry `parameters.receipt_id` and a `receipt`.
-    extensions: [&'static str; 1],
-}
 
 /// What this server is.
 #[utoipa::path(
@@ -40,13 +27,6 @@ pub(crate) async fn get_server() -> Json<ServerMetadata> {
     })
 }
 
-/// The process answers.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Live {
-    /// Always true.
-    live: bool,
-}
-
 /// Whether the process answers.
 #[utoipa::path(
     get,
@@ -56,13 +36,6 @@ pub(crate) struct Live {
 )]
 pub(crate) async fn get_live() -> Json<Live> {
     Json(Live { live: true })
-}
-
-/// The service takes requests.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Ready {
-    /// Always true; a service that is not ready answers with a problem.
-    ready: bool,
 }
 
 /// Whether the service takes new requests.

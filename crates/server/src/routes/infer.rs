@@ -8,52 +8,28 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use proofmark_types::Manifest;
-use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
-use utoipa::ToSchema;
 
 use crate::answer::{AnswerPlan, InferResponse};
 use crate::backend::ProveRequest;
-use crate::http::{RequestId, deadline_of, parse_json, read_json_body};
+use crate::bodies::{parse_json, patience};
 use crate::idempotency::{self, Known};
-use crate::parameters::RequestParameters;
-use crate::problem::{Fault, Problem, ProblemBody, echo};
+use crate::observe::RequestId;
+use crate::problem::{Problem, ProblemBody};
 use crate::progress::{self, PULSE, Progress, Step, event, wants_events};
 use crate::publish::Answer;
 use crate::queue::{Refusal, Ticket};
 use crate::registry::Served;
+use crate::request::{InferRequest, wanted};
 use crate::service::Shared;
-use crate::tensors::{RequestInput, decode_inputs, output_metadata};
+use crate::tensors::decode_inputs;
 use crate::worker::Job;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Time between two signs of life to whoever watches a proof.
 const PULSES: Duration = Duration::from_secs(10);
-
-/// An inference request of the Open Inference Protocol.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct InferRequest {
-    /// An identifier of the client's own, given back in the answer.
-    id: Option<String>,
-    /// What the proof is bound to, and whether the answer carries the receipt.
-    #[serde(default)]
-    parameters: RequestParameters,
-    /// One tensor for each input of the model.
-    inputs: Vec<RequestInput>,
-    /// The outputs and views wanted; all when absent or empty. The receipt is always whole.
-    #[serde(default)]
-    outputs: Vec<RequestedOutput>,
-}
-
-/// An output or view that is wanted.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct RequestedOutput {
-    /// Its name, as in the model's metadata.
-    #[schema(example = "logits:label")]
-    name: String,
-}
 
 /// Runs the model, proves the run, verifies the proof, logs the receipt, and answers.
 ///
@@ -148,7 +124,9 @@ async fn answer(
     let accepted = Instant::now();
     shared.log.check_model(&model)?;
     let (parts, body) = request.into_parts();
-    let patience = deadline_of(&shared.config, &parts.headers)?;
+    let config = &shared.config;
+    let (default, longest) = (config.default_deadline, config.max_deadline);
+    let patience = patience(&parts.headers, default, longest)?;
     let key = idempotency::key_of(&parts.headers)?;
     if key.is_none() {
         // What stands in the way is said before megabytes are read. With a key the answer may be
@@ -156,7 +134,7 @@ async fn answer(
         shared.queue.would_accept().map_err(refusal)?;
         shared.log.check()?;
     }
-    let body = read_json_body(shared, &parts.headers, body).await?;
+    let body = shared.bodies.read_json(&parts.headers, body).await?;
     let claim = match key {
         None => None,
         Some(key) => {
@@ -364,28 +342,5 @@ fn refusal(refusal: Refusal) -> Problem {
             )
             .retry_after(seconds)
         }
-    }
-}
-
-fn wanted(manifest: &Manifest, outputs: Vec<RequestedOutput>) -> Result<Vec<String>, Problem> {
-    let known = output_metadata(manifest);
-    let faults: Vec<_> = outputs
-        .iter()
-        .enumerate()
-        .filter(|(_, output)| known.iter().all(|k| k.name != output.name))
-        .map(|(index, output)| Fault {
-            code: "output-unknown",
-            pointer: format!("/outputs/{index}/name"),
-            detail: format!(
-                "the model has no output {}; GET /v2/models/{} lists all of them",
-                echo(&output.name),
-                manifest.name
-            ),
-        })
-        .collect();
-    if faults.is_empty() {
-        Ok(outputs.into_iter().map(|output| output.name).collect())
-    } else {
-        Err(Problem::faults(faults))
     }
 }

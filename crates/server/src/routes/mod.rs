@@ -22,7 +22,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::{caught, observe};
+use crate::observe::{caught, observe};
 use crate::problem::{Fault, Problem, ProblemBody};
 use crate::service::Shared;
 use crate::web;
@@ -101,7 +101,10 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(CatchPanicLayer::custom(caught))
-        .layer(middleware::from_fn_with_state(Arc::clone(shared), observe))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(shared),
+            observe::<Shared>,
+        ))
         .with_state(Arc::clone(shared))
 }
 

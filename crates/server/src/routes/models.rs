@@ -13,19 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::metadata::{ModelMetadata, ModelNames, ModelReady};
 use crate::problem::{Problem, ProblemBody};
 use crate::queue::Phase;
 use crate::recent::ProofTimes;
 use crate::registry::Served;
 use crate::service::Shared;
-use crate::tensors::{TensorMetadata, input_metadata, output_metadata};
-
-/// Names of the served models.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ModelNames {
-    /// The names, in order.
-    models: Vec<String>,
-}
 
 /// Names of the served models.
 #[utoipa::path(
@@ -44,22 +37,6 @@ pub(crate) async fn list_models_v2(State(shared): State<Arc<Shared>>) -> Json<Mo
     Json(ModelNames { models })
 }
 
-/// A model in the protocol's words.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ModelMetadata {
-    /// Its name.
-    name: String,
-    /// The versions served; the last one answers requests that name none.
-    versions: Vec<String>,
-    /// `onnxruntime_onnx`.
-    #[schema(example = "onnxruntime_onnx")]
-    platform: &'static str,
-    /// What it takes.
-    inputs: Vec<TensorMetadata>,
-    /// What it gives, views included.
-    outputs: Vec<TensorMetadata>,
-}
-
 fn metadata(
     shared: &Shared,
     name: &str,
@@ -67,13 +44,8 @@ fn metadata(
 ) -> Result<Json<ModelMetadata>, Problem> {
     let model = shared.registry.find(name, version)?;
     let versions = shared.registry.versions(name)?;
-    Ok(Json(ModelMetadata {
-        name: name.to_owned(),
-        versions: versions.iter().map(|m| m.version().to_owned()).collect(),
-        platform: "onnxruntime_onnx",
-        inputs: input_metadata(model.manifest()),
-        outputs: output_metadata(model.manifest()),
-    }))
+    let versions = versions.iter().map(|m| m.version().to_owned()).collect();
+    Ok(Json(ModelMetadata::of(model.manifest(), versions)))
 }
 
 /// Inputs and outputs of a model.
@@ -110,15 +82,6 @@ pub(crate) async fn get_model_version_v2(
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<ModelMetadata>, Problem> {
     metadata(&shared, &name, Some(&version))
-}
-
-/// A model takes requests.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ModelReady {
-    /// Its name.
-    name: String,
-    /// Always true; a model that is not ready is answered with a problem.
-    ready: bool,
 }
 
 fn readiness(

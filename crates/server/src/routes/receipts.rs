@@ -11,6 +11,7 @@ use proofmark_types::Digest;
 use proofmark_types::receipt::ENVELOPE_MEDIA_TYPE;
 
 use super::models::immutable;
+use crate::error::store_problem;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Shared;
 
@@ -78,7 +79,7 @@ pub(super) async fn record(shared: &Shared, id: &str) -> Result<ReceiptRecord, P
         .store
         .receipt(&id)
         .await
-        .map_err(|e| Problem::store(&e))?
+        .map_err(|e| store_problem(&e))?
         .ok_or_else(|| unknown(&id))
 }
 

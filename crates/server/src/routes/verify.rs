@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::http::{parse_json, read_json_body};
+use crate::bodies::parse_json;
 use crate::problem::{Problem, ProblemBody};
 use crate::service::Shared;
 
@@ -92,7 +92,7 @@ pub(crate) async fn verify(
     request: Request,
 ) -> Result<Json<VerifyResponse>, Problem> {
     let (parts, body) = request.into_parts();
-    let body = read_json_body(&shared, &parts.headers, body).await?;
+    let body = shared.bodies.read_json(&parts.headers, body).await?;
     let request: VerifyRequest = parse_json(&body.bytes)?;
     let expectations = Expectations {
         nonce: request.nonce.as_deref().map(nonce).transpose()?,

@@ -48,7 +48,10 @@ pub struct RequestParameters {
 impl RequestParameters {
     /// What the proof is to be bound to, with a nonce from the operating system when the client
     /// names none.
-    pub(crate) fn context(&self) -> Result<Context, Problem> {
+    ///
+    /// # Errors
+    /// `parameter-invalid`; `internal` without randomness.
+    pub fn context(&self) -> Result<Context, Problem> {
         let nonce = match &self.nonce {
             Value::Null => {
                 let mut nonce = [0; 32];
@@ -68,7 +71,10 @@ impl RequestParameters {
     }
 
     /// Whether the answer is to carry the receipt.
-    pub(crate) fn inline_receipt(&self) -> Result<bool, Problem> {
+    ///
+    /// # Errors
+    /// `parameter-invalid`.
+    pub fn inline_receipt(&self) -> Result<bool, Problem> {
         match &self.receipt {
             Value::Null => Ok(true),
             Value::String(word) if word == "inline" => Ok(true),

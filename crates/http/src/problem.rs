@@ -20,7 +20,7 @@ const MAX_FAULTS: usize = 32;
 const MAX_ECHO: usize = 80;
 
 /// A client's own words, quoted, and cut when they are long.
-pub(crate) fn echo(text: &str) -> String {
+pub fn echo(text: &str) -> String {
     match text.char_indices().nth(MAX_ECHO) {
         None => format!("{text:?}"),
         Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
@@ -168,7 +168,7 @@ impl Problem {
     }
 
     /// The problem as JSON in one line. The only place where a problem becomes bytes.
-    pub(crate) fn to_bytes(&self, request_id: &str) -> Vec<u8> {
+    pub fn to_bytes(&self, request_id: &str) -> Vec<u8> {
         let problem = &*self.0;
         let body = ProblemBody {
             r#type: format!("{PROBLEM_BASE}{}", problem.code),
@@ -233,11 +233,11 @@ impl Problem {
     }
 
     /// The receipt could not be stored or read, so nothing is served.
-    pub fn store(cause: &proofmark_store::StoreError) -> Self {
+    pub fn store(cause: impl Into<String>) -> Self {
         Self::service(
             "store-unavailable",
             "no answer is served whose receipt is not stored; try again later",
-            format!("{}: {cause}", cause.code()),
+            cause,
         )
         .retry_after(5)
     }
