@@ -29,7 +29,7 @@ mod witness;
 mod worker;
 
 // Shared with other HTTP faces.
-pub(crate) use proofmark_http::{bodies, metadata, observe, request};
+pub(crate) use proofmark_http::{bodies, catalogue, counters, metadata, observe, request};
 pub use proofmark_http::{parameters, problem, tensors};
 
 pub use backend::ProvingBackend;

@@ -11,19 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::backend::Timings;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    method: String,
-    /// The route's pattern, never the path: a client cannot make up label values.
-    route: String,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CodeLabels {
-    code: &'static str,
-}
+use crate::counters::Counters;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabels {
@@ -40,8 +28,7 @@ fn seconds() -> Histogram {
 /// The instruments of one service.
 pub(crate) struct Metrics {
     registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    problems: Family<CodeLabels, Counter>,
+    counters: Counters,
     proofs: Family<ModelLabels, Counter>,
     runtime: Seconds,
     witness: Seconds,
@@ -58,10 +45,10 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let family = || Seconds::new_with_constructor(seconds);
+        let mut registry = Registry::with_prefix("proofmark");
         let mut metrics = Self {
-            registry: Registry::with_prefix("proofmark"),
-            requests: Family::default(),
-            problems: Family::default(),
+            counters: Counters::register(&mut registry),
+            registry,
             proofs: Family::default(),
             runtime: family(),
             witness: family(),
@@ -75,16 +62,6 @@ impl Metrics {
             running: Gauge::default(),
         };
         let registry = &mut metrics.registry;
-        registry.register(
-            "requests",
-            "HTTP requests answered",
-            metrics.requests.clone(),
-        );
-        registry.register(
-            "problems",
-            "Requests answered with a problem, by its code",
-            metrics.problems.clone(),
-        );
         registry.register(
             "proofs",
             "Results proven, verified, stored and logged",
@@ -141,17 +118,12 @@ impl Metrics {
 
     /// Counts an answered request.
     pub(crate) fn request(&self, method: &str, route: &str, status: u16) {
-        let labels = RequestLabels {
-            method: method.to_owned(),
-            route: route.to_owned(),
-            status,
-        };
-        self.requests.get_or_create(&labels).inc();
+        self.counters.request(method, route, status);
     }
 
     /// Counts a problem.
     pub(crate) fn problem(&self, code: &'static str) {
-        self.problems.get_or_create(&CodeLabels { code }).inc();
+        self.counters.problem(code);
     }
 
     /// Counts a proof that was stored and logged, with its durations.

@@ -1,17 +1,21 @@
 //! The models that are served.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proofmark_types::Digest;
 use proofmark_types::attestation::SignedAttestation;
 use proofmark_types::manifest::{Manifest, Sealed};
 use proofmark_verifier::{Pins, TrustedPackage, check_attestation};
+use tokio::sync::Semaphore;
 
 use crate::ServerError;
 use crate::backend::ProvingBackend;
-use crate::problem::{Problem, echo};
+use crate::catalogue::{Catalogue, Named};
+use crate::problem::Problem;
 use crate::recent::Recent;
+
+/// Files of packages that are sent at the same time.
+const MAX_DOWNLOADS: usize = 32;
 
 /// One served package.
 pub(crate) struct Served {
@@ -27,6 +31,12 @@ pub(crate) struct Served {
     pub(crate) attestations: Vec<SignedAttestation>,
     /// How long the latest proofs took.
     pub(crate) recent: Recent,
+}
+
+impl Named for Served {
+    fn manifest(&self) -> &Manifest {
+        self.backend.manifest()
+    }
 }
 
 impl Served {
@@ -64,14 +74,16 @@ fn attestations(
 /// All served packages, by name and version. Of several versions of a name the last one given
 /// answers requests that name none.
 pub(crate) struct Registry {
-    models: BTreeMap<String, Vec<Arc<Served>>>,
+    models: Catalogue<Served>,
     classes: usize,
+    /// Places for files of packages that are being sent.
+    downloads: Arc<Semaphore>,
 }
 
 impl Registry {
     pub(crate) fn new(backends: Vec<Arc<dyn ProvingBackend>>) -> Result<Self, ServerError> {
         let classes = backends.len();
-        let mut models: BTreeMap<String, Vec<Arc<Served>>> = BTreeMap::new();
+        let mut models = Catalogue::new("/v1/models");
         for (class, backend) in backends.into_iter().enumerate() {
             let manifest = backend.manifest();
             let name = manifest.name.clone();
@@ -90,11 +102,7 @@ impl Registry {
                 source: Box::new(source),
             })?;
             let attestations = attestations(backend.as_ref(), package)?;
-            let versions = models.entry(name.clone()).or_default();
-            if versions.iter().any(|m| m.version() == version) {
-                return Err(ServerError::DuplicateModel { name, version });
-            }
-            versions.push(Arc::new(Served {
+            let added = models.add(Served {
                 class,
                 backend,
                 package,
@@ -102,9 +110,16 @@ impl Registry {
                 trusted,
                 attestations,
                 recent: Recent::default(),
-            }));
+            });
+            if added.is_err() {
+                return Err(ServerError::DuplicateModel { name, version });
+            }
         }
-        Ok(Self { models, classes })
+        Ok(Self {
+            models,
+            classes,
+            downloads: Arc::new(Semaphore::new(MAX_DOWNLOADS)),
+        })
     }
 
     /// Number of classes in the queue.
@@ -112,42 +127,24 @@ impl Registry {
         self.classes
     }
 
+    /// Places for files of packages that are being sent.
+    pub(crate) const fn downloads(&self) -> &Arc<Semaphore> {
+        &self.downloads
+    }
+
     /// All versions of all models.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Served>> {
-        self.models.values().flatten()
+        self.models.iter()
     }
 
     /// The versions of a model, in the order given.
     pub(crate) fn versions(&self, name: &str) -> Result<&[Arc<Served>], Problem> {
-        self.models.get(name).map(Vec::as_slice).ok_or_else(|| {
-            Problem::client(
-                "model-unknown",
-                format!(
-                    "no model {} is served; GET /v1/models lists all of them",
-                    echo(name)
-                ),
-            )
-        })
+        self.models.versions(name)
     }
 
     /// A model of this name, and of this version when one is named.
     pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<&Arc<Served>, Problem> {
-        let versions = self.versions(name)?;
-        let found = match version {
-            None => versions.last(),
-            Some(version) => versions.iter().find(|m| m.version() == version),
-        };
-        found.ok_or_else(|| {
-            let known: Vec<_> = versions.iter().map(|m| m.version()).collect();
-            Problem::client(
-                "version-unknown",
-                format!(
-                    "model {name:?} is not served in version {}; served: {}",
-                    echo(version.unwrap_or_default()),
-                    known.join(", ")
-                ),
-            )
-        })
+        self.models.find(name, version)
     }
 
     /// The package with this digest.

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
+use crate::counters::OPENMETRICS;
 use crate::metadata::{Live, Ready, ServerMetadata};
 use crate::problem::{Problem, ProblemBody};
 use crate::queue::Phase;
@@ -68,6 +69,5 @@ pub(crate) async fn get_metrics(State(shared): State<Arc<Shared>>) -> Result<Res
         .metrics
         .render(shared.queue.depth())
         .map_err(|e| Problem::internal(format!("metrics cannot be written: {e}")))?;
-    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, media)], text).into_response())
+    Ok(([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response())
 }
