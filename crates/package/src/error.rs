@@ -77,11 +77,19 @@ pub enum PackageError {
         /// The limit.
         limit: u64,
     },
-    /// The folder for a draft has something in it.
-    #[error("{} is not empty; choose a new folder for the draft", folder.display())]
+    /// The folder for a draft or a download has something in it.
+    #[error("{} is not empty; choose a new folder", folder.display())]
     Exists {
         /// The folder.
         folder: PathBuf,
+    },
+    /// The folder in which a package is gathered cannot be used.
+    #[error("cannot gather a package in {}: {reason}; remove it and try again", folder.display())]
+    Partial {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// The package is sealed and so immutable.
     #[error("package {} is sealed; import again to make another", folder.display())]
@@ -133,6 +141,7 @@ impl PackageError {
             Self::NotPinned { .. } => "package-not-pinned",
             Self::TooLarge { .. } => "package-file-too-large",
             Self::Exists { .. } => "package-folder-not-empty",
+            Self::Partial { .. } => "package-partial-unusable",
             Self::Sealed { .. } => "package-sealed",
             Self::Draft { .. } => "package-draft",
             Self::TooManyAttestations { .. } => "attestation-too-many",

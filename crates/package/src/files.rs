@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
+use proofmark_types::digest::DigestStream;
+use proofmark_types::manifest::ModelFile;
+
 use crate::error::PackageError;
 
 /// Reads a file of at most `limit` bytes.
@@ -46,4 +49,39 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
         }
     };
     write().map_err(|source| PackageError::io("write", path, source))
+}
+
+/// Checks length and digest of a file without holding it in memory.
+///
+/// # Errors
+/// [`PackageError::Length`], [`PackageError::Digest`], [`PackageError::Io`].
+pub(crate) fn check_file(path: &Path, record: &ModelFile) -> Result<(), PackageError> {
+    let mut file = File::open(path).map_err(|source| PackageError::io("open", path, source))?;
+    let read_error = |source| PackageError::io("read", path, source);
+    let length = file.metadata().map_err(read_error)?.len();
+    if length != record.bytes {
+        return Err(PackageError::Length {
+            file: record.file.clone(),
+            expected: record.bytes,
+            got: length,
+        });
+    }
+    let mut digest = DigestStream::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = file.read(&mut buffer).map_err(read_error)?;
+        if count == 0 {
+            break;
+        }
+        digest.update(buffer.get(..count).unwrap_or_default());
+    }
+    let got = digest.finish();
+    if got != record.digest {
+        return Err(PackageError::Digest {
+            file: record.file.clone(),
+            expected: record.digest,
+            got,
+        });
+    }
+    Ok(())
 }

@@ -20,6 +20,7 @@
 mod attestations;
 mod error;
 mod files;
+mod partial;
 
 use std::fs;
 use std::io;
@@ -32,6 +33,7 @@ use proofmark_types::manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, Mod
 pub use attestations::MAX_ATTESTATIONS;
 pub use error::PackageError;
 pub use files::{read_bounded, write_atomic};
+pub use partial::{Partial, Received};
 
 /// File name of the integer model.
 pub const INTEGER_MODEL_FILE: &str = "integer.onnx";
@@ -104,11 +106,7 @@ impl Package {
         let package = Self::open(folder)?;
         let got = package.digest();
         if got != pinned {
-            return Err(PackageError::NotPinned {
-                folder: folder.to_owned(),
-                pinned,
-                got,
-            });
+            return Err(not_pinned(folder, pinned, got));
         }
         Ok(package)
     }
@@ -290,6 +288,15 @@ impl Package {
         Ok(())
     }
 
+    /// Checks length and digest of a file, however large it is.
+    ///
+    /// # Errors
+    /// [`PackageError::Length`] and [`PackageError::Digest`] when it is not what the manifest says;
+    /// [`PackageError::Io`].
+    pub fn check_file(&self, record: &ModelFile) -> Result<(), PackageError> {
+        files::check_file(&self.path_of(&record.file), record)
+    }
+
     /// The model's card, where the folder holds one, and its bytes. It is no part of the package.
     ///
     /// # Errors
@@ -330,6 +337,14 @@ impl Package {
     }
 }
 
+fn not_pinned(folder: &Path, pinned: Digest, got: Digest) -> PackageError {
+    PackageError::NotPinned {
+        folder: folder.to_owned(),
+        pinned,
+        got,
+    }
+}
+
 fn check(record: &ModelFile, bytes: &[u8]) -> Result<(), PackageError> {
     let got = Digest::of(bytes);
     if got != record.digest || bytes.len() as u64 != record.bytes {
@@ -353,13 +368,13 @@ mod tests {
     use super::*;
 
     const INTEGER: &[u8] = b"integer model";
-    const CONTENTS: Contents<'static> = Contents {
+    pub(crate) const CONTENTS: Contents<'static> = Contents {
         integer_model: INTEGER,
         float_model: None,
         translation: None,
     };
 
-    fn draft_manifest() -> Manifest {
+    pub(crate) fn draft_manifest() -> Manifest {
         Manifest {
             format: MANIFEST_FORMAT.to_owned(),
             name: "sample".to_owned(),
@@ -393,7 +408,7 @@ mod tests {
         }
     }
 
-    fn sealed_record() -> Sealed {
+    pub(crate) fn sealed_record() -> Sealed {
         Sealed {
             circuit: CircuitRecord {
                 digest: Digest::of(b"circuit"),
