@@ -32,6 +32,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark-audit", 4),
     ("proofmark-server", 4),
     ("proofmark", 5),
+    ("proofmark-python", 5),
     ("proofmark-wasm", 5),
     ("proofmark-verify", 5),
     ("xtask", 5),
@@ -82,6 +83,7 @@ const SAME_FLOOR: &[(&str, &str, &str)] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("prost", &["proofmark-onnx"]),
     ("ort", &["proofmark-runtime"]),
+    ("pyo3", &["proofmark-python"]),
     ("sqlx", &["proofmark-store"]),
     ("axum", &["proofmark-http", "proofmark-server"]),
     (

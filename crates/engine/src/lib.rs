@@ -9,12 +9,16 @@
 
 mod engine;
 mod error;
+mod estimate;
+mod fault;
 mod identity;
 mod import;
 mod seal;
 
 pub use engine::{Engine, EngineOptions, Opening, ProveRequest, Proven, Stage, Timings};
 pub use error::EngineError;
+pub use estimate::Estimate;
+pub use fault::{Fault, UnsupportedNode};
 pub use identity::ServiceKey;
 pub use import::{ImportOptions, import};
 pub use proofmark_prover::{NoProgress, Prediction, Progress};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use proofmark_engine::{ImportOptions, import};
+use proofmark_engine::{Fault, ImportOptions, import};
 use proofmark_onnx::{Limits, Model};
 use proofmark_package::Package;
 use proofmark_quantizer::{Calibration, Samples, is_quantized};
@@ -13,7 +13,7 @@ use proofmark_verify::Failure;
 use serde_json::json;
 
 use crate::arguments::ImportArgs;
-use crate::failures::{OrFail as _, refused_at};
+use crate::failures::{OrFail as _, failure};
 use crate::output::{Output, grouped};
 use crate::samples::{self, Content};
 
@@ -59,14 +59,15 @@ pub(crate) fn run(args: &ImportArgs, output: Output) -> Result<(), Failure> {
     };
     let bars = output.bars();
     let spinner = bars.spinner("quantizing, compiling and comparing both models");
-    let draft = import(&args.model, &args.out, &options).or_fail();
+    let draft = import(&args.model, &args.out, &options);
     drop(spinner);
-    let draft = draft.map_err(|failure| {
-        if is_quantized(&model) {
-            refused_at(failure, args.reference)
+    let draft = draft.map_err(|error| {
+        let fault = Fault::from(&error);
+        failure(if is_quantized(&model) {
+            fault.refused_at(args.reference)
         } else {
-            failure
-        }
+            fault
+        })
     })?;
     let translation = translation(&draft)?.map(|report| report.totals());
     let manifest = draft.manifest();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use proofmark_engine::{Prediction, circuit_backend, policy_of, predict};
-use proofmark_gadgets::{Backend, Circuit};
+use proofmark_engine::{Estimate, circuit_backend, policy_of};
+use proofmark_gadgets::Backend;
 use proofmark_onnx::{Limits, Model, ValueType};
-use proofmark_ops::{NodeCost, Plan, Policy, plan};
+use proofmark_ops::{Plan, Policy, plan};
 use proofmark_package::Package;
 use proofmark_quantizer::{
     Calibration, Options, Quantized, import_quantized, is_quantized, quantize,
@@ -23,11 +23,6 @@ use crate::output::{Output, bytes, grouped, seconds};
 
 /// Made-up samples for a float model that comes without calibration data.
 const MADE_UP_SAMPLES: usize = 8;
-/// Gas of verifying a plain proof on an EVM chain, without and for each public input (EIP-1108
-/// prices), and what a commitment adds: a pairing more, a public input more, one hash.
-const GAS_FIXED: u64 = 181_000;
-const GAS_PER_INPUT: u64 = 6_200;
-const GAS_COMMITMENT: u64 = 41_000;
 
 /// What was found at a path.
 struct Subject {
@@ -38,13 +33,6 @@ struct Subject {
     plan: Plan,
     /// The backend that a package was sealed for.
     backend: Option<Backend>,
-}
-
-/// A model's circuit for one backend.
-struct Compiled {
-    circuit: Circuit,
-    costs: Vec<NodeCost>,
-    prediction: Prediction,
 }
 
 pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
@@ -59,24 +47,9 @@ pub(crate) fn run(args: &InspectArgs, output: Output) -> Result<(), Failure> {
     })?;
     let bars = output.bars();
     let spinner = bars.spinner("compiling the circuit");
-    let backends = match subject.backend {
-        Some(backend) => vec![backend],
-        None => vec![Backend::Plain, Backend::Committed],
-    };
-    let mut compiled = Vec::new();
-    for backend in backends {
-        let (circuit, costs) = subject.plan.circuit_with_costs_for(backend).or_fail()?;
-        let prediction = predict(&circuit).or_fail()?;
-        compiled.push(Compiled {
-            circuit,
-            costs,
-            prediction,
-        });
-    }
+    let estimates = Estimate::all(&subject.plan, subject.backend);
     drop(spinner);
-    // The backend that `setup` chooses comes first.
-    compiled.sort_by_key(|c| c.prediction.time());
-    report(subject, &compiled, output)
+    report(subject, &estimates.or_fail()?, output)
 }
 
 fn package(folder: &Path) -> Result<Subject, Failure> {
@@ -289,101 +262,48 @@ fn fraction(n: usize) -> f32 {
     fraction
 }
 
-/// `setup`'s name for a backend.
-const fn backend_name(backend: Backend) -> &'static str {
-    match backend {
-        Backend::Plain => "plain",
-        Backend::Committed => "lookup",
-    }
-}
-
-impl Compiled {
-    fn gas(&self) -> u64 {
-        let commitment = match self.circuit.backend {
-            Backend::Plain => 0,
-            Backend::Committed => GAS_COMMITMENT,
-        };
-        GAS_FIXED + GAS_PER_INPUT * self.circuit.r1cs.num_public as u64 + commitment
-    }
-
-    fn json(&self) -> Map<String, Value> {
-        let r1cs = &self.circuit.r1cs;
-        let members = [
-            ("backend", json!(backend_name(self.circuit.backend))),
-            ("circuit_digest", json!(self.circuit.digest())),
-            ("constraints", json!(r1cs.num_constraints())),
-            ("wires", json!(r1cs.num_wires)),
-            ("non_zero", json!(r1cs.non_zero())),
-            ("public_inputs", json!(r1cs.num_public)),
-            ("domain", json!(self.prediction.domain)),
-            ("dense_scalars", json!(self.prediction.dense_scalars)),
-            ("proving_key_bytes", json!(self.prediction.key_bytes)),
-            (
-                "estimated_proving_seconds_two_cores",
-                json!(self.prediction.time().as_secs_f64()),
-            ),
-            ("estimated_evm_gas", json!(self.gas())),
-        ];
-        members
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let r1cs = &self.circuit.r1cs;
-        vec![
-            format!(
-                "circuit         {}: {} constraints, {} wires, {} non-zero entries, {} public inputs",
-                backend_name(self.circuit.backend),
-                grouped(r1cs.num_constraints() as u64),
-                grouped(r1cs.num_wires as u64),
-                grouped(r1cs.non_zero() as u64),
-                grouped(r1cs.num_public as u64)
-            ),
-            format!(
-                "                key {}, proving about {} on two cores (an estimate; `proofmark \
+/// An estimate for people.
+fn estimate_lines(estimate: &Estimate) -> Vec<String> {
+    let r1cs = &estimate.circuit.r1cs;
+    vec![
+        format!(
+            "circuit         {}: {} constraints, {} wires, {} non-zero entries, {} public inputs",
+            estimate.backend(),
+            grouped(r1cs.num_constraints() as u64),
+            grouped(r1cs.num_wires as u64),
+            grouped(r1cs.non_zero() as u64),
+            grouped(r1cs.num_public as u64)
+        ),
+        format!(
+            "                key {}, proving about {} on two cores (an estimate; `proofmark \
                  bench` measures), EVM gas about {}",
-                bytes(self.prediction.key_bytes),
-                seconds(self.prediction.time().as_secs_f64()),
-                grouped(self.gas())
-            ),
-        ]
-    }
+            bytes(estimate.prediction.key_bytes),
+            seconds(estimate.prediction.time().as_secs_f64()),
+            grouped(estimate.gas())
+        ),
+    ]
 }
 
 /// Reports on the compiled circuits, the preferred one first.
-fn report(subject: Subject, compiled: &[Compiled], output: Output) -> Result<(), Failure> {
+fn report(subject: Subject, compiled: &[Estimate], output: Output) -> Result<(), Failure> {
     let mut object = subject.members;
     let mut lines = subject.lines;
     object.insert("kind".to_owned(), json!(subject.kind));
     object.insert("provable".to_owned(), json!(true));
     object.insert("unsupported".to_owned(), json!([]));
-    let all: Vec<_> = compiled.iter().map(Compiled::json).collect();
+    let all: Vec<_> = compiled.iter().map(Estimate::json).collect();
     object.insert("backends".to_owned(), json!(all));
-    lines.extend(compiled.iter().flat_map(Compiled::lines));
+    lines.extend(compiled.iter().flat_map(estimate_lines));
     if let Some(first) = compiled.first() {
         object.extend(first.json());
-        let nodes: Vec<Value> = first
-            .costs
-            .iter()
-            .map(|cost| {
-                json!({
-                    "node": cost.node,
-                    "op_type": cost.op_type,
-                    "elements": cost.elements,
-                    "constraints": cost.constraints,
-                })
-            })
-            .collect();
-        object.insert("nodes".to_owned(), json!(nodes));
+        object.insert("nodes".to_owned(), first.nodes_json());
         lines.push(String::new());
         lines.push(format!(
             "{:<40} {:<20} {:>10} {:>12}",
             "node",
             "operator",
             "elements",
-            backend_name(first.circuit.backend)
+            first.backend()
         ));
         lines.extend(first.costs.iter().map(|cost| {
             format!(
