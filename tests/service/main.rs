@@ -14,6 +14,7 @@ mod infer;
 mod limits;
 mod log;
 mod notices;
+mod own_machine;
 mod shutdown;
 mod start;
 mod swap;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{RISK, envelope, stored, values};
 
 /// What would give the values away: as JSON, as bytes, in base64, in hex; of integers and floats.
-fn traces(integers: &[i32], floats: &[f32]) -> Vec<Vec<u8>> {
+pub(crate) fn traces(integers: &[i32], floats: &[f32]) -> Vec<Vec<u8>> {
     // A few values in a row are enough to recognize them and too many to be there by chance.
     let few = &integers[..8];
     let bytes: Vec<u8> = few.iter().map(|v| *v as u8).collect();
@@ -46,7 +46,7 @@ fn traces(integers: &[i32], floats: &[f32]) -> Vec<Vec<u8>> {
     all
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|w| w == needle)
 }
 

@@ -11,8 +11,10 @@ use proofmark_verify::{AttestationArgs, LogKeyArgs, OpenArgs, VerifyArgs, bytes_
 
 use crate::commands::attest::AttestArgs;
 use crate::commands::ceremony::CeremonyArgs;
+use crate::commands::doctor::DoctorArgs;
 use crate::commands::evm::EvmArgs;
 use crate::commands::log::{LogArgs, LogFiles, WitnessList};
+use crate::commands::pull::PullArgs;
 use crate::commands::relay::RelayArgs;
 
 /// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Setup(SetupArgs),
     /// Make keys together with others: forging takes all of you
     Ceremony(CeremonyArgs),
+    /// Fetch a whole package from a service that hands it out, to prove on this machine
+    Pull(PullArgs),
     /// Prove one inference on this machine
     Prove(ProveArgs),
     /// Verify a receipt against a package that you pin
@@ -59,6 +63,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Ask a running service and verify its answer before showing it
     Infer(InferArgs),
+    /// Say what is missing on this machine, and how to get it; changes nothing
+    Doctor(DoctorArgs),
     /// Measure the sample models
     Bench(BenchArgs),
 }
@@ -387,6 +393,10 @@ pub(crate) struct ServeArgs {
     /// faster; they are kept under DATA/tables. 0 for none
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     pub(crate) table_memory: u64,
+    /// Hand out this package whole, so that others can prove on their own machines: anybody gets the
+    /// model's weights then. A model's name, or a package digest; may be repeated
+    #[arg(long, value_name = "NAME|DIGEST")]
+    pub(crate) share_package: Vec<String>,
     /// What receipt addresses begin with, as clients see this service
     #[arg(long, value_name = "URL", default_value = "")]
     pub(crate) public_url: String,

@@ -42,6 +42,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Inspect(args) => commands::inspect::run(args, output),
         Command::Setup(args) => commands::setup::run(args, output),
         Command::Ceremony(args) => commands::ceremony::run(args, output),
+        Command::Pull(args) => commands::pull::run(args, output),
         Command::Prove(args) => commands::prove::run(args, output),
         Command::Verify(args) => commands::verify::run(args, output),
         Command::Log(args) => commands::log::run(args, output),
@@ -52,6 +53,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Relay(args) => commands::relay::run(args, output),
         Command::Serve(args) => commands::serve::run(args, output),
         Command::Infer(args) => commands::infer::run(args, output),
+        Command::Doctor(args) => commands::doctor::run(args, output),
         Command::Bench(args) => commands::bench::run(args, output),
     }
 }

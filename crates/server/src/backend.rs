@@ -2,6 +2,7 @@
 //! no runtime, no circuit and no key.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use proofmark_types::card::Card;
@@ -30,6 +31,12 @@ pub trait ProvingBackend: Send + Sync + 'static {
     /// Attestations of the package's audits that are handed out, by the names of their files. The
     /// service does not start unless each is one of this package.
     fn attestations(&self) -> &BTreeMap<String, Vec<u8>>;
+
+    /// The folder of the package, when its operator hands the whole of it out: every file that the
+    /// manifest names, the model's weights among them. Unless a backend says otherwise, none is.
+    fn shared_folder(&self) -> Option<&Path> {
+        None
+    }
 
     /// Runs the model in ONNX Runtime, evaluates it again, fills the witness, proves, verifies the
     /// proof and signs the receipt; `begun` is told of each stage when it begins. Blocks, and uses the processor heavily; the service calls it

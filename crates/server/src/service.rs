@@ -117,6 +117,11 @@ impl Service {
         routes::router(&self.shared)
     }
 
+    /// Places for files of packages that are being sent.
+    pub fn downloads(&self) -> &Semaphore {
+        self.shared.registry.downloads()
+    }
+
     /// Takes no new work from here on; `/v2/health/ready` says so.
     pub fn close(&self) {
         self.shared.queue.close();

@@ -301,17 +301,7 @@ fn read(
     address: &str,
     response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
 ) -> Result<(u16, Vec<u8>), Failure> {
-    let unreachable = |error: &dyn std::error::Error| {
-        let message = format!("no answer from {address}");
-        let mut failure = Failure::environment("service-unreachable", message);
-        failure.causes.push(error.to_string());
-        failure.hint(if url.starts_with("https:") {
-            "this tool speaks plain HTTP; ask through a proxy that ends TLS, or fetch the receipt \
-             with another client and use `proofmark verify`"
-        } else {
-            "is the service running, and is --url right? (`proofmark serve` prints it)"
-        })
-    };
+    let unreachable = |error: &dyn std::error::Error| unreachable(url, address, error);
     let mut response = response.map_err(|error| unreachable(&error))?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
@@ -324,8 +314,21 @@ fn read(
     Ok((status, body))
 }
 
+/// There is no answer.
+pub(super) fn unreachable(url: &str, address: &str, error: &dyn std::error::Error) -> Failure {
+    let message = format!("no answer from {address}");
+    let mut failure = Failure::environment("service-unreachable", message);
+    failure.causes.push(error.to_string());
+    failure.hint(if url.starts_with("https:") {
+        "this tool speaks plain HTTP; ask through a proxy that ends TLS, or fetch the receipt \
+         with another client and use `proofmark verify`"
+    } else {
+        "is the service running, and is --url right? (`proofmark serve` prints it)"
+    })
+}
+
 /// The service's problem in its own words.
-fn refused(status: u16, body: &[u8]) -> Failure {
+pub(super) fn refused(status: u16, body: &[u8]) -> Failure {
     let problem: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let member = |name: &str| problem.get(name).and_then(Value::as_str);
     let exit = match status {

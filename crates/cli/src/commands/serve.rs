@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ struct Backend {
     card: Option<Card>,
     attestations: BTreeMap<String, Vec<u8>>,
     key: Arc<ServiceKey>,
+    /// Whether the whole package is handed out.
+    shared: bool,
 }
 
 impl ProvingBackend for Backend {
@@ -65,6 +68,10 @@ impl ProvingBackend for Backend {
 
     fn attestations(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.attestations
+    }
+
+    fn shared_folder(&self) -> Option<&Path> {
+        self.shared.then(|| self.engine.package().folder())
     }
 
     fn prove(&self, request: ProveRequest, begun: &dyn Fn(Stage)) -> Result<Proven, BackendError> {
@@ -129,6 +136,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
         table_folder: Some(args.data.join("tables")),
     };
     let mut backends: Vec<Arc<dyn ProvingBackend>> = Vec::new();
+    let mut to_share: Vec<&String> = args.share_package.iter().collect();
     for folder in &folders {
         output.note(&format!("loading {}", folder.display()));
         let engine = Engine::load_with(folder, None, &options).map_err(|error| {
@@ -144,12 +152,25 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
         ));
         let attestations = engine.package().attestations().or_fail()?;
         let card = engine.package().card().or_fail()?.map(|(card, _)| card);
+        let shared = is_shared(engine.package(), &args.share_package)?;
+        if shared {
+            let names = names(engine.package());
+            to_share.retain(|given| !names.contains(given));
+            output.note("  handed out whole, its weights with it");
+        }
         backends.push(Arc::new(Backend {
+            shared,
             engine,
             card,
             attestations,
             key: Arc::clone(&key),
         }));
+    }
+    if let Some(unknown) = to_share.first() {
+        let message =
+            format!("no served package is called {unknown:?}, so it cannot be handed out");
+        return Err(Failure::usage("package-missing", message)
+            .hint("--share-package takes a model's name or a package digest"));
     }
     output.note(&format!(
         "service key {} ({})",
@@ -209,6 +230,27 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
         .await
         .map_err(|error| server_failure(&error))
     })
+}
+
+/// What a package can be named by: its model, its digest.
+fn names(package: &Package) -> [String; 2] {
+    [
+        package.manifest().name.clone(),
+        package.digest().to_string(),
+    ]
+}
+
+/// Whether a package is handed out whole: only when it is named. Its files are all there then; the
+/// engine has checked those that it needs.
+fn is_shared(package: &Package, named: &[String]) -> Result<bool, Failure> {
+    let names = names(package);
+    if !named.iter().any(|given| names.contains(given)) {
+        return Ok(false);
+    }
+    for record in package.manifest().files() {
+        package.check_length(record).or_fail()?;
+    }
+    Ok(true)
 }
 
 /// The service key, after a rotation that was cut off behind its entry is finished.
@@ -272,6 +314,8 @@ pub(crate) fn log(output: Output) {
         // A line that cannot be written, on a full disk, is lost: telling of it on the same stderr would
         // be a panic.
         .log_internal_errors(false)
+        // Nobody wants colours in a file.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // It fails only when a log is set up already.
     if output.json {
@@ -281,8 +325,8 @@ pub(crate) fn log(output: Output) {
     }
 }
 
-/// The sealed packages of a folder, by name. A draft among them is left out and named.
-fn packages(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The folders that hold a package or a draft, by name.
+pub(super) fn candidates(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error: std::io::Error| {
         let message = format!("cannot read {}", folder.display());
         let mut failure = Failure::environment("file-unreadable", message);
@@ -292,9 +336,18 @@ fn packages(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        if !path.join(MANIFEST_FILE).is_file() {
-            continue;
+        if path.join(MANIFEST_FILE).is_file() {
+            found.push(path);
         }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The sealed packages of a folder, by name. A draft among them is left out and named.
+fn packages(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for path in candidates(folder)? {
         let package = Package::open(&path).or_fail()?;
         if package.manifest().sealed.is_some() {
             found.push(path);
@@ -302,7 +355,6 @@ fn packages(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
             tracing::warn!(folder = %path.display(), "a draft is not served; run `proofmark setup`");
         }
     }
-    found.sort();
     if found.is_empty() {
         let message = format!("{} holds no sealed package", folder.display());
         return Err(Failure::usage("package-missing", message)

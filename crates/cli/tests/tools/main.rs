@@ -9,11 +9,13 @@
 mod attest;
 mod audit;
 mod ceremony;
+mod doctor;
 mod evm;
 mod import;
 mod inspect;
 mod phase1;
 mod prove;
+mod pull;
 mod schemas;
 mod service;
 mod support;

@@ -50,6 +50,11 @@ impl Drop for Service {
     }
 }
 
+/// Starts a service and stops it: the address that it had.
+pub(crate) fn once(sealed: &Sealed) -> String {
+    Service::start(sealed).url.clone()
+}
+
 fn infer(sealed: &Sealed, url: &str, sample: &str, more: &[&str]) -> Ran {
     let (package, input) = (sealed.package(), sample_file("heldout.npz"));
     let arguments = [

@@ -6,6 +6,7 @@ mod health;
 mod infer;
 mod log;
 mod models;
+mod package;
 mod receipts;
 mod verify;
 
@@ -69,6 +70,8 @@ fn documented() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(models::get_manifest))
         .routes(routes!(models::get_verifying_key))
         .routes(routes!(models::get_transcript))
+        .routes(routes!(package::list_package))
+        .routes(routes!(package::get_package_file))
         .routes(routes!(attestations::list_attestations))
         .routes(routes!(attestations::get_attestation))
         .routes(routes!(receipts::get_receipt))

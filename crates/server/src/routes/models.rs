@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::package;
 use crate::metadata::{ModelMetadata, ModelNames, ModelReady};
 use crate::problem::{Problem, ProblemBody};
 use crate::queue::Phase;
@@ -174,6 +175,9 @@ pub(crate) struct PackageSummary {
     transcript_url: String,
     /// Where the attestations of audits are listed.
     attestations_url: String,
+    /// Where the files of the whole package are listed, for who proves on their own machine; `null`
+    /// when the operator does not hand it out.
+    package_url: Option<String>,
 }
 
 fn summary(shared: &Shared, model: &Served) -> PackageSummary {
@@ -194,6 +198,7 @@ fn summary(shared: &Shared, model: &Served) -> PackageSummary {
         verifying_key_url: format!("{base}/verifying-key?version={version}"),
         transcript_url: format!("{base}/transcript?version={version}"),
         attestations_url: format!("{base}/attestations?version={version}"),
+        package_url: package::url(shared, model),
     }
 }
 

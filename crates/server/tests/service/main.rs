@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod package;
 mod problems;
 mod progress;
 mod shutdown;

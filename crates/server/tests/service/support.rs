@@ -5,9 +5,9 @@
 //! receipts of these tests pass the real verifier, while nothing is said about proving.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr as _, CurveGroup as _};
@@ -58,6 +58,8 @@ pub(crate) struct Engine {
     bytes: Vec<u8>,
     key: Vec<u8>,
     attestations: BTreeMap<String, Vec<u8>>,
+    /// The package's folder, once it is handed out.
+    pub(crate) shared: OnceLock<PathBuf>,
     pub(crate) behaviour: Mutex<Behaviour>,
     gate: Mutex<bool>,
     moved: Condvar,
@@ -93,6 +95,7 @@ impl Engine {
             manifest,
             key,
             attestations: BTreeMap::new(),
+            shared: OnceLock::new(),
             behaviour: Mutex::new(Behaviour::Prove),
             gate: Mutex::new(true),
             moved: Condvar::new(),
@@ -254,6 +257,10 @@ impl ProvingBackend for Engine {
 
     fn attestations(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.attestations
+    }
+
+    fn shared_folder(&self) -> Option<&Path> {
+        self.shared.get().map(PathBuf::as_path)
     }
 
     fn prove(&self, request: ProveRequest, begun: &dyn Fn(Stage)) -> Result<Proven, BackendError> {

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use proofmark_verify::Failure;
 
 pub(crate) use collect::{WitnessList, ask_all};
-pub(crate) use place::{LogFiles, finish_rotation, open_free};
+pub(crate) use place::{LogFiles, finish_rotation, open_free, read_only};
 
 use crate::output::Output;
 

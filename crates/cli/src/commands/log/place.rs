@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use proofmark_engine::ServiceKey;
-use proofmark_log::{Folder, Log, LogError, Options, Reader};
-use proofmark_tlog::Policy;
-use proofmark_verify::{Failure, log_failure};
+use proofmark_log::{Folder, Log, LogError, Options, Reader, load_or_create_key};
+use proofmark_tlog::note::MAX_NOTE_BYTES;
+use proofmark_tlog::tile::CHECKPOINT_PATH;
+use proofmark_tlog::{KeyKind, Policy, VerifierKey};
+use proofmark_verify::{Failure, log_failure, read_bounded};
 
 use crate::failures::OrFail as _;
 
@@ -105,6 +107,42 @@ pub(crate) fn open_stopped(data: &Path, folder: &Path) -> Result<Log, Failure> {
 pub(crate) fn reader(log: &Log) -> Result<Reader<Folder>, Failure> {
     let policy = Policy::new(log.verifier_key().clone());
     Reader::open(Folder::new(log.public_folder()), &policy).map_err(|error| log_failure(&error))
+}
+
+/// The log of the service with this data folder as it is on the disk, whether the service runs or not,
+/// and the checkpoint that the data folder remembers. Nothing is made, repaired or locked. `None` when
+/// no log was made yet.
+pub(crate) fn read_only(
+    data: &Path,
+    folder: &Path,
+) -> Result<Option<(Reader<Folder>, Option<Vec<u8>>)>, Failure> {
+    let remembered = data.join(REMEMBERED);
+    let remembered = if remembered.is_file() {
+        Some(read_bounded(&remembered, MAX_NOTE_BYTES)?)
+    } else {
+        None
+    };
+    let (key, public) = (folder.join("log_key"), folder.join("public"));
+    if !key.exists() {
+        if remembered.is_none() && !public.join(CHECKPOINT_PATH).exists() {
+            return Ok(None);
+        }
+        return Err(log_failure(&LogError::Shrank {
+            reason: format!("there was a log, and {} is missing", key.display()),
+        })
+        .hint("restore the folder of the log from its backup"));
+    }
+    let failed = |error: LogError| log_failure(&error);
+    let key = load_or_create_key(&key).map_err(failed)?;
+    let checkpoint = read_bounded(&public.join(CHECKPOINT_PATH), MAX_NOTE_BYTES)?;
+    let text = String::from_utf8_lossy(&checkpoint);
+    let origin = text.lines().next().unwrap_or_default();
+    let public_key = key.verifying_key().to_bytes();
+    let policy = VerifierKey::new(origin, KeyKind::Ed25519, &public_key)
+        .map(Policy::new)
+        .map_err(|error| failed(error.into()))?;
+    let reader = Reader::open(Folder::new(&public), &policy).map_err(failed)?;
+    Ok(Some((reader, remembered)))
 }
 
 /// Puts a key that the log announced in the service key's place, when that was cut off.
