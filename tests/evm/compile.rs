@@ -60,8 +60,21 @@ pub(crate) fn compiled(sources: &[(String, String)]) -> PathBuf {
 
 /// The contract of one source.
 pub(crate) fn contract(name: &str, source: &str) -> Artifact {
-    let folder = compiled(&[(format!("{name}.sol"), source.to_owned())]);
-    artifact(&folder, name)
+    let mut all = compiled_contracts(&[(name.to_owned(), source.to_owned())]);
+    all.pop().unwrap()
+}
+
+/// The contracts of several sources, compiled at once.
+pub(crate) fn compiled_contracts(named: &[(String, String)]) -> Vec<Artifact> {
+    let files: Vec<_> = named
+        .iter()
+        .map(|(name, source)| (format!("{name}.sol"), source.clone()))
+        .collect();
+    let folder = compiled(&files);
+    named
+        .iter()
+        .map(|(name, _)| artifact(&folder, name))
+        .collect()
 }
 
 /// A contract of `contracts/test`.

@@ -6,6 +6,7 @@
 mod npm;
 
 mod chain;
+mod compat;
 mod compile;
 mod credit;
 mod gas;
@@ -14,5 +15,6 @@ mod outputs;
 mod registry;
 mod requests;
 mod router;
+mod subject;
 mod universal;
 mod verifiers;

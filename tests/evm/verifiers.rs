@@ -1,18 +1,18 @@
 //! Generated verifiers, and the universal one under the same cases.
 
 use ark_bn254::Fr;
-use proofmark_evm::{Artifact, Call, Contract, Target, VerifierContract};
+use proofmark_evm::{Artifact, Call, Target, VerifierContract};
 use proofmark_types::manifest::Backend;
 use proofmark_types::{Digest, ProofBytes};
 use proofmark_verifier::verify_proof_bytes;
-use revm::primitives::Bytes;
-use revm::primitives::{Address, B256, U256};
+use revm::primitives::U256;
 
-use crate::chain::{Chain, Outcome, account, calldata, selector};
+use crate::chain::{Chain, account, selector};
 use crate::compile::contract;
 use crate::keys::{
     BACKENDS, Trapdoor, base_order, field_order, rerandomised, statement, word, words,
 };
+use crate::subject::{COUNT, INVALID, LENGTH, NOT_BELOW, Subject};
 
 /// The compiled verifier of a key.
 pub(crate) fn generated(trapdoor: &Trapdoor) -> Artifact {
@@ -20,65 +20,9 @@ pub(crate) fn generated(trapdoor: &Trapdoor) -> Artifact {
     contract("Verifier", &verifier.source())
 }
 
-/// A verifier on the chain, of one key or of many.
-struct Subject {
-    address: Address,
-    key: Option<B256>,
+fn both(chain: &mut Chain, trapdoor: &Trapdoor) -> [Subject; 2] {
+    Subject::both(chain, &generated(trapdoor), &trapdoor.key_bytes())
 }
-
-impl Subject {
-    fn both(chain: &mut Chain, trapdoor: &Trapdoor) -> [Self; 2] {
-        let fixed = chain.deploy(&generated(trapdoor), &[]).0;
-        let universal = chain.deploy_contract(Contract::UniversalVerifier, &[]);
-        let registered = chain.send(
-            account(1),
-            universal,
-            &Call::register(&trapdoor.key_bytes()),
-        );
-        assert_eq!(registered.word(), U256::from_be_bytes(trapdoor.digest().0));
-        [
-            Self {
-                address: fixed,
-                key: None,
-            },
-            Self {
-                address: universal,
-                key: Some(trapdoor.digest()),
-            },
-        ]
-    }
-
-    fn ask(&self, chain: &mut Chain, function: &str, proof: &[u8], inputs: &[U256]) -> Outcome {
-        let (proof, inputs) = (Bytes::copy_from_slice(proof), inputs.to_vec());
-        let data = match self.key {
-            None => calldata(&format!("{function}(bytes,uint256[])"), (proof, inputs)),
-            Some(key) => calldata(
-                &format!("{function}(bytes32,bytes,uint256[])"),
-                (key, proof, inputs),
-            ),
-        };
-        chain.send(account(2), self.address, &data)
-    }
-
-    fn accepts(&self, chain: &mut Chain, proof: &[u8], inputs: &[U256]) {
-        let answer = self.ask(chain, "verifyProof", proof, inputs);
-        assert_eq!(answer.word(), U256::ONE);
-        assert!(self.ask(chain, "requireProof", proof, inputs).success);
-    }
-
-    /// `verifyProof` answers false and never reverts; `requireProof` says why.
-    fn refuses(&self, chain: &mut Chain, proof: &[u8], inputs: &[U256], error: &str) {
-        let answer = self.ask(chain, "verifyProof", proof, inputs);
-        assert_eq!(answer.word(), U256::ZERO, "{error}");
-        self.ask(chain, "requireProof", proof, inputs)
-            .is_refused(error);
-    }
-}
-
-const INVALID: &str = "ProofInvalid()";
-const NOT_BELOW: &str = "PublicInputNotBelowFieldOrder(uint256)";
-const COUNT: &str = "PublicInputCount(uint256,uint256)";
-const LENGTH: &str = "ProofLength(uint256,uint256)";
 
 #[test]
 fn honest_proofs_are_accepted_whatever_the_number_of_inputs() {
@@ -87,7 +31,7 @@ fn honest_proofs_are_accepted_whatever_the_number_of_inputs() {
             let mut chain = Chain::new();
             let trapdoor = Trapdoor::new(backend, count, "honest");
             let inputs = statement(count);
-            for subject in Subject::both(&mut chain, &trapdoor) {
+            for subject in both(&mut chain, &trapdoor) {
                 for label in ["one", "two"] {
                     let proof = trapdoor.prove(&inputs, label);
                     subject.accepts(&mut chain, &proof, &words(&inputs));
@@ -221,7 +165,7 @@ fn damaged_proofs_and_inputs_are_refused_with_the_reason() {
         let proof = trapdoor.prove(&inputs, "proof");
         let damages = damages(&trapdoor, &proof, &inputs);
         assert!(damages.len() > 40);
-        for subject in Subject::both(&mut chain, &trapdoor) {
+        for subject in both(&mut chain, &trapdoor) {
             subject.accepts(&mut chain, &proof, &words(&inputs));
             for damage in &damages {
                 // The Rust verifier has the same opinion.
@@ -257,7 +201,7 @@ fn a_point_outside_the_subgroup_is_refused() {
         let inputs = statement(2);
         let mut proof = trapdoor.prove(&inputs, "proof").to_vec();
         proof[64..192].copy_from_slice(&bytes);
-        for subject in Subject::both(&mut chain, &trapdoor) {
+        for subject in both(&mut chain, &trapdoor) {
             subject.refuses(&mut chain, &proof, &words(&inputs), INVALID);
         }
     }
@@ -270,7 +214,7 @@ fn a_proof_under_another_key_is_refused() {
         let trapdoor = Trapdoor::new(backend, 2, "mine");
         let other = Trapdoor::new(backend, 2, "another");
         let inputs = statement(2);
-        for subject in Subject::both(&mut chain, &trapdoor) {
+        for subject in both(&mut chain, &trapdoor) {
             let proof = other.prove(&inputs, "proof");
             subject.refuses(&mut chain, &proof, &words(&inputs), INVALID);
         }
@@ -334,7 +278,7 @@ fn encoded_calls_are_those_of_the_contracts() {
         let inputs = statement(3);
         let proof = trapdoor.prove(&inputs, "proof");
         let key = Digest::from_bytes(trapdoor.digest().0);
-        let [fixed, universal] = Subject::both(&mut chain, &trapdoor);
+        let [fixed, universal] = both(&mut chain, &trapdoor);
         for (subject, target) in [(fixed, Target::Generated), (universal, Target::Keyed(key))] {
             let data = Call::VerifyProof.encode(target, &proof, &inputs);
             assert_eq!(
