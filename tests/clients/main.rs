@@ -1,8 +1,10 @@
-//! The TypeScript package in Node and in headless Chromium, against the built service.
+//! The TypeScript package in Node and in headless Chromium, and the Python package, against the built
+//! service.
 
 // The other users of these helpers need all of them.
 #[path = "../../crates/prover/tests/js/npm.rs"]
 mod npm;
+mod python;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,23 +37,50 @@ fn tools() -> PathBuf {
     npm::packages(&sources(), "typescript")
 }
 
-/// The client, compiled, as whoever installs it has it, and the tests.
-fn compiled() -> tempfile::TempDir {
+/// An empty project with the client in it as `npm pack` gives it away, and the tests.
+fn installed() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let parts = ["src", "test", "wasm", "package.json", "tsconfig.json"];
-    let copied = Command::new("cp")
-        .arg("-r")
-        .args(parts.map(|part| sources().join(part)))
-        .arg(folder.path())
-        .status()
-        .unwrap();
-    assert!(copied.success());
+    let (source, project) = (folder.path().join("source"), folder.path().join("project"));
+    fs::create_dir(&source).unwrap();
+    fs::create_dir(&project).unwrap();
+    let copy = |parts: &[&str], to: &Path| {
+        let copied = Command::new("cp")
+            .arg("-r")
+            .args(parts.iter().map(|part| sources().join(part)))
+            .arg(to)
+            .status()
+            .unwrap();
+        assert!(copied.success());
+    };
+    copy(
+        &["src", "wasm", "package.json", "tsconfig.json", "README.md"],
+        &source,
+    );
+    copy(&["test"], &project);
+    fs::write(
+        project.join("package.json"),
+        r#"{"private":true,"type":"module"}"#,
+    )
+    .unwrap();
+    ended(tsc().current_dir(&source));
+    // What `npm pack` would do first is done.
+    let pack = ["pack", "--ignore-scripts", "--pack-destination", ".."];
+    ended(Command::new("npm").args(pack).current_dir(&source));
+    let install = ["install", "--offline", "--no-audit", "--no-fund"];
+    let archive = "../proofmark-0.1.0.tgz";
     ended(
-        Command::new("node")
-            .arg(tools().join("node_modules/typescript/bin/tsc"))
-            .current_dir(folder.path()),
+        Command::new("npm")
+            .args(install)
+            .arg(archive)
+            .current_dir(&project),
     );
     folder
+}
+
+fn tsc() -> Command {
+    let mut command = Command::new("node");
+    command.arg(tools().join("node_modules/typescript/bin/tsc"));
+    command
 }
 
 /// A service with one model, and what the tests are to know of it.
@@ -79,7 +108,7 @@ impl Served {
 
     /// Runs the tests in a script and compares what contracts get with what the tool prints.
     fn test(&self, script: &[&str]) {
-        let client = compiled();
+        let client = installed();
         let model = Public::of(MODEL);
         let (samples, _) = samples::heldout(MODEL);
         let out = self.folder.path().join("out.json");
@@ -97,7 +126,7 @@ impl Served {
         ended(
             Command::new("node")
                 .args(script)
-                .current_dir(client.path())
+                .current_dir(client.path().join("project"))
                 .env("PROOFMARK_TEST", config.to_string()),
         );
         let told: Value = serde_json::from_slice(&fs::read(&out).unwrap()).unwrap();
@@ -140,9 +169,32 @@ fn chromium_asks_a_service_and_verifies() {
 }
 
 #[test]
+fn whoever_installs_the_package_has_its_types() {
+    let client = installed();
+    let project = client.path().join("project");
+    for (module, resolution) in [("nodenext", "nodenext"), ("esnext", "bundler")] {
+        ended(
+            tsc()
+                .args(["--noEmit", "--strict", "--target", "es2022"])
+                .args(["--lib", "es2022,dom", "--skipLibCheck", "false"])
+                .args(["--module", module, "--moduleResolution", resolution])
+                .arg("test/consumer.ts")
+                .current_dir(&project),
+        );
+    }
+    let packed = project.join("node_modules/proofmark");
+    for file in ["README.md", "dist/index.js", "wasm/proofmark_bg.wasm"] {
+        assert!(packed.join(file).is_file(), "{file} is not packed");
+    }
+    for file in ["src", "test", "bindgen"] {
+        assert!(!packed.join(file).exists(), "{file} is packed");
+    }
+}
+
+#[test]
 fn the_generated_types_are_those_of_the_openapi_document() {
     let out = tempfile::tempdir().unwrap();
-    let fresh = out.path().join("openapi.d.ts");
+    let fresh = out.path().join("openapi.ts");
     ended(
         Command::new("node")
             .arg(tools().join("node_modules/openapi-typescript/bin/cli.js"))
@@ -152,7 +204,7 @@ fn the_generated_types_are_those_of_the_openapi_document() {
             .current_dir(sources()),
     );
     assert!(
-        fs::read(&fresh).unwrap() == fs::read(sources().join("src/openapi.d.ts")).unwrap(),
-        "clients/typescript/src/openapi.d.ts is stale: run `npm run generate` there and commit it"
+        fs::read(&fresh).unwrap() == fs::read(sources().join("src/openapi.ts")).unwrap(),
+        "clients/typescript/src/openapi.ts is stale: run `npm run generate` there and commit it"
     );
 }

@@ -24,10 +24,16 @@ function digits(hex: string): string {
   return found[1];
 }
 
+/** Throws for what was not accepted: a contract is given what was verified here, or nothing. */
+function demandAccepted(verdict: { readonly verdict: string }): void {
+  if (verdict.verdict !== "accepted") throw new TypeError("only an accepted verdict has a call");
+}
+
 const word = (value: number): string => value.toString(16).padStart(64, "0");
 
 /** The call that gives an accepted receipt's proof to a contract, as viem and ethers take it. */
 export function contractCall(accepted: Accepted, options: CallOptions = {}) {
+  demandAccepted(accepted);
   const name = options.function ?? "requireProof";
   const key: Hex = `0x${digits(accepted.verifying_key)}`;
   const inputs = accepted.public_inputs.map((input) => BigInt(input));
@@ -42,6 +48,7 @@ export function contractCall(accepted: Accepted, options: CallOptions = {}) {
 
 /** The calldata of that call: the bytes of `proofmark evm calldata`. */
 export function calldata(accepted: Accepted, options: CallOptions = {}): Hex {
+  demandAccepted(accepted);
   const name = options.function ?? "requireProof";
   const head = options.universal ? 3 : 2;
   const proof = digits(accepted.proof);

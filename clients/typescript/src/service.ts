@@ -1,7 +1,7 @@
-import { ProofmarkError } from "./error.js";
+import { ProofmarkError, type Rejected } from "./error.js";
 import type { paths } from "./openapi.js";
 import type { Accepted, Context, Demands, Hex, LogCopy, LogDemand, Tensor } from "./verdict.js";
-import { Package, Verifier, type TensorSpec } from "./verifier.js";
+import { freeze, Package, plain, Verifier, type TensorSpec } from "./verifier.js";
 
 type GetPath = { [P in keyof paths]: paths[P] extends { get: { responses: { 200: unknown } } } ? P : never }[keyof paths];
 type Get<P extends GetPath> = paths[P] extends { get: infer G } ? G : never;
@@ -56,31 +56,40 @@ export class Inference {
   readonly verdict: Accepted;
   /** The outputs by name. */
   readonly outputs: Readonly<Record<string, Tensor>>;
-  /** The receipt, byte for byte: keep it, it verifies for ever. */
-  readonly receipt: Uint8Array;
-  /** The proof that the receipt is logged, to be kept beside it. */
+  /** The proof that the receipt is logged, to be kept beside it; `null` where no log was demanded. */
   readonly logProof: string | null;
   /** Salts of private tensors by name: with the values they open the commitments. For you alone. */
   readonly salts: Readonly<Record<string, string>>;
+  readonly #receipt: string;
 
   /** @internal */
   constructor(
     token: typeof minted,
-    parts: { verdict: Accepted; receipt: Uint8Array; logProof: string | null; salts: Record<string, string> },
+    parts: { verdict: Accepted; receipt: string; logProof: string | null; salts: Record<string, string> },
   ) {
     if (token !== minted) throw new TypeError("an inference is made by verifying an answer");
-    this.verdict = parts.verdict;
-    this.outputs = Object.freeze(Object.fromEntries(parts.verdict.outputs.map((tensor) => [tensor.name, tensor])));
-    this.receipt = parts.receipt;
+    this.verdict = freeze(parts.verdict);
+    this.outputs = freeze(byName(parts.verdict.outputs.map((tensor) => [tensor.name, tensor])));
+    this.#receipt = parts.receipt;
     this.logProof = parts.logProof;
-    this.salts = Object.freeze(parts.salts);
+    this.salts = freeze(parts.salts);
     Object.freeze(this);
+  }
+
+  /** The receipt, byte for byte: keep it, it verifies for ever. */
+  get receipt(): Uint8Array {
+    return new TextEncoder().encode(this.#receipt);
   }
 
   /** The class of the first row of an output that the manifest reads as classes. */
   label(output: string): string | null {
     return this.outputs[output]?.views?.class?.[0]?.label ?? null;
   }
+}
+
+/** An object with these members and no others, inherited ones included: a tensor may have any name. */
+function byName<T>(entries: Iterable<readonly [string, T]>): Record<string, T> {
+  return Object.setPrototypeOf(Object.fromEntries(entries), null) as Record<string, T>;
 }
 
 function refuse(code: string, detail: string): never {
@@ -91,6 +100,7 @@ function request(spec: TensorSpec, given: InputValues | undefined) {
   if (!given) refuse("input-missing", `input "${spec.name}": it is missing`);
   const count = spec.shape.reduce((product, dim) => product * dim, 1);
   const floats = "floats" in given;
+  if (floats === "integers" in given) refuse("input-type", `input "${spec.name}": it is given as floats or as integers`);
   const values: number[] = Array.from<number>(floats ? Float32Array.from(given.floats) : given.integers);
   if (values.length !== count) {
     refuse("tensor-length-mismatch", `input "${spec.name}": it takes ${count} numbers, got ${values.length}`);
@@ -101,6 +111,28 @@ function request(spec: TensorSpec, given: InputValues | undefined) {
     refuse(code, `input "${spec.name}": ${String(values[bad])} at ${bad} is no ${floats ? "finite float32" : "integer"}`);
   }
   return { name: spec.name, shape: spec.shape, datatype: floats ? "FP32" : NUMERIC[spec.elem], data: values };
+}
+
+/** Digits of the parts of a context. */
+const DIGITS = { chainId: 64, consumer: 40, requester: 64, nonce: 64 } as const;
+
+/** The context that is asked for, in its one spelling: addresses come with capital letters, numbers short. */
+function contextOf(bound: Partial<Context> | undefined): Context {
+  if (bound !== undefined) plain("context", bound);
+  const context: Record<string, unknown> = { ...ZERO, nonce: random(), ...bound };
+  for (const [name, digits] of Object.entries(DIGITS)) {
+    const given = String(context[name]).toLowerCase();
+    const short = name === "chainId" && /^0x[0-9a-f]{1,64}$/.test(given);
+    const whole = short ? `0x${given.slice(2).padStart(digits, "0")}` : given;
+    if (whole.length !== digits + 2 || !/^0x[0-9a-f]*$/.test(whole)) {
+      refuse("parameter-invalid", `context.${name}: it is not 0x and ${digits} hex digits`);
+    }
+    context[name] = whole;
+  }
+  if (!Number.isSafeInteger(context.deadline) || (context.deadline as number) < 0) {
+    refuse("parameter-invalid", "context.deadline: it is no time in unix seconds");
+  }
+  return context as unknown as Context;
 }
 
 function random(): Hex {
@@ -126,11 +158,14 @@ export class Service {
     let response: Response;
     try {
       const headers = { ...this.#headers, ...(init.headers as Record<string, string>) };
-      response = await this.#fetch(this.url + path, { ...init, headers });
+      // Inputs and headers are for this service and for nobody whom it names.
+      response = await this.#fetch(this.url + path, { ...init, headers, redirect: "error" });
       const body = await bounded(response);
       return { status: response.status, type: response.headers.get("content-type") ?? "", body };
     } catch (error) {
       if (error instanceof ProofmarkError) throw error;
+      // Whoever gave up knows why.
+      init.signal?.throwIfAborted();
       const detail = `no answer from ${this.url}${path}: ${String(error)}`;
       throw new ProofmarkError({ kind: "environment", code: "service-unreachable", detail });
     }
@@ -142,9 +177,14 @@ export class Service {
     parameters: { readonly path?: PathOf<P>; readonly query?: QueryOf<P>; readonly signal?: AbortSignal } = {},
   ): Promise<Body<P>> {
     const names = (parameters.path ?? {}) as Record<string, unknown>;
-    const filled = String(path).replace(/\{(\w+)\}/g, (_, name: string) =>
-      String(names[name]).split("/").map(encodeURIComponent).join("/"),
-    );
+    const filled = String(path).replace(/\{(\w+)\}/g, (_, name: string) => {
+      const given = Object.hasOwn(names, name) ? String(names[name]) : "";
+      const parts = given.split("/");
+      if (parts.some((part) => part === "" || part === "." || part === "..")) {
+        refuse("parameter-invalid", `${name}: ${JSON.stringify(given)} is no part of a path`);
+      }
+      return parts.map(encodeURIComponent).join("/");
+    });
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries((parameters.query ?? {}) as Record<string, unknown>)) {
       if (value !== undefined && value !== null) query.set(name, String(value));
@@ -153,7 +193,7 @@ export class Service {
     const { status, type, body } = await this.#send(full, parameters.signal ? { signal: parameters.signal } : {});
     if (status !== 200) throw refused(status, body);
     const text = () => new TextDecoder().decode(body);
-    const read: unknown = type.startsWith("application/json") ? JSON.parse(text()) : type.startsWith("text/") ? text() : body;
+    const read: unknown = type.startsWith("application/json") ? json(text()) : type.startsWith("text/") ? text() : body;
     return read as Body<P>;
   }
 
@@ -213,11 +253,13 @@ export class Service {
    * request, and what the options demand. Gives what is proven, or throws {@link ProofmarkError}.
    */
   async infer(pinned: Package, inputs: Readonly<Record<string, InputValues>>, options: InferOptions = {}): Promise<Inference> {
-    const { context: bound, log, signal, witnessTimeout, ...rest } = options;
+    plain("options", options);
+    plain("inputs", inputs);
+    const { context: bound, signal, witnessTimeout = 30_000, ...rest } = options;
     const { manifest } = pinned;
     const unknown = Object.keys(inputs).find((name) => !manifest.inputs.some((spec) => spec.name === name));
     if (unknown !== undefined) refuse("input-unknown", `the model has no input "${unknown}"`);
-    const context: Context = { ...ZERO, nonce: random(), ...bound };
+    const context = contextOf(bound);
     const body = JSON.stringify({
       parameters: {
         nonce: context.nonce,
@@ -227,8 +269,17 @@ export class Service {
         deadline: context.deadline,
         receipt: "inline",
       },
-      inputs: manifest.inputs.map((spec) => request(spec, inputs[spec.name])),
+      inputs: manifest.inputs.map((spec) => request(spec, Object.hasOwn(inputs, spec.name) ? inputs[spec.name] : undefined)),
     });
+    const judge = (answer: Uint8Array, proof?: string) =>
+      pinned.verifyInference(body, answer, {
+        ...rest,
+        context,
+        ...(proof !== undefined && { log: { ...(rest.log as LogDemand), proof } }),
+      });
+    // What does not make sense is not asked for: there is no answer yet that could be judged.
+    const early = judge(new Uint8Array());
+    if (early.verdict !== "rejected" || early.kind !== "rejected") throw new ProofmarkError(early as Rejected);
     const path = `/v2/models/${encodeURIComponent(manifest.name)}/versions/${encodeURIComponent(manifest.version)}/infer`;
     const answer = await this.#send(path, {
       method: "POST",
@@ -238,36 +289,34 @@ export class Service {
     });
     if (answer.status !== 200) throw refused(answer.status, answer.body);
     const told = parse(answer.body);
-    const asked = (proof: string | undefined) =>
-      pinned.verifyInference(body, answer.body, {
-        ...rest,
-        context,
-        ...(log && { log: { ...log, ...(proof !== undefined && { proof }) } }),
-      });
     let proof: string | undefined;
-    let verdict = asked(proof);
-    const patience = Date.now() + (witnessTimeout ?? 30_000);
+    let verdict = judge(answer.body);
+    const patience = Date.now() + witnessTimeout;
     // Witnesses cosign after the answer, so the service is asked until it has a proof that they did.
     while (verdict.verdict === "rejected" && verdict.code === "tlog-witnesses-missing" && Date.now() < patience) {
       await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN));
       signal?.throwIfAborted();
       const id = encodeURIComponent(String(told.parameters?.receipt_id ?? ""));
-      const later = await this.#send(`/v1/receipts/${id}/tlog-proof?head=cosigned`);
+      const later = await this.#send(`/v1/receipts/${id}/tlog-proof?head=cosigned`, signal ? { signal } : {});
       if (later.status === 200) {
         proof = new TextDecoder().decode(later.body);
-        verdict = asked(proof);
+        verdict = judge(answer.body, proof);
       } else if (later.status !== 404) throw refused(later.status, later.body);
     }
     if (verdict.verdict !== "accepted") throw new ProofmarkError(verdict);
-    const salts: Record<string, string> = {};
-    for (const { tensor, salt } of told.openings ?? []) salts[tensor] = salt;
     const { receipt, ...accepted } = verdict;
     if (receipt === undefined) refuse("internal", "the verifier did not say which receipt it verified");
+    // Salts that opened a commitment; whatever else the service calls a salt is its word.
+    const hidden = [...accepted.inputs, ...accepted.outputs].filter(({ visibility }) => visibility === "private");
+    const opened = hidden.flatMap(({ name }) => {
+      const salt = told.openings?.find(({ tensor }) => tensor === name)?.salt;
+      return accepted.opened.includes(name) && salt !== undefined ? [[name, salt] as const] : [];
+    });
     return new Inference(minted, {
-      verdict: Object.freeze(accepted),
-      receipt: new TextEncoder().encode(receipt),
-      logProof: proof ?? told.tlog_proof ?? null,
-      salts,
+      verdict: accepted,
+      receipt,
+      logProof: accepted.log ? (proof ?? told.tlog_proof ?? null) : null,
+      salts: byName(opened),
     });
   }
 }
@@ -280,10 +329,14 @@ interface Told {
 }
 
 function parse(body: Uint8Array): Told {
+  return json(new TextDecoder().decode(body)) as Told;
+}
+
+function json(text: string): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(body)) as Told;
+    return JSON.parse(text);
   } catch (error) {
-    const detail = `the service's answer is no proven inference: ${String(error)}`;
+    const detail = `the service's answer is no JSON: ${String(error)}`;
     throw new ProofmarkError({ kind: "rejected", code: "answer-malformed", detail });
   }
 }
@@ -312,14 +365,15 @@ async function bounded(response: Response): Promise<Uint8Array> {
 
 /** A service's problem (RFC 9457); what stands in it is the service's word. */
 function refused(status: number, body: Uint8Array): ProofmarkError {
-  let problem: { code?: unknown; detail?: unknown } = {};
+  let read: unknown;
   try {
-    problem = JSON.parse(new TextDecoder().decode(body)) as typeof problem;
+    read = JSON.parse(new TextDecoder().decode(body));
   } catch {
     // A proxy's page, perhaps.
   }
-  const code = typeof problem.code === "string" && /^[a-z0-9-]{1,64}$/.test(problem.code) ? problem.code : "service-refused";
-  const detail = `the service answered ${status}: ${typeof problem.detail === "string" ? problem.detail : "it gave no reason"}`;
+  const problem = read as { code?: unknown; detail?: unknown } | null | undefined;
+  const code = typeof problem?.code === "string" && /^[a-z0-9-]{1,64}$/.test(problem.code) ? problem.code : "service-refused";
+  const detail = `the service answered ${status}: ${typeof problem?.detail === "string" ? problem.detail : "it gave no reason"}`;
   const kind = status >= 500 || status === 429 || status === 408 ? "environment" : "request";
   return new ProofmarkError({ kind, code, detail, status });
 }

@@ -63,6 +63,8 @@ export interface Accepted {
   readonly package_digest: Digest;
   readonly model: { readonly name: string; readonly version: string; readonly integer_model: Digest };
   readonly circuit: Digest;
+  /** What ran the integer model. */
+  readonly runtime: { readonly onnxruntime: string };
   readonly verifying_key: Digest;
   /** Whoever made `single-party` keys could forge. */
   readonly setup: "single-party" | "ceremony";
@@ -71,6 +73,7 @@ export interface Accepted {
   readonly signer: Hex;
   /** Unix seconds; the signer's claim. */
   readonly proved_at: number;
+  readonly proof_bytes: number;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly opened: readonly string[];

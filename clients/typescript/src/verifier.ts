@@ -48,7 +48,12 @@ let started = 0;
 let starting: Promise<void> | undefined;
 
 async function start(source: WasmSource): Promise<void> {
-  await wasm.default({ module_or_path: await moduleOf(source) });
+  try {
+    await wasm.default({ module_or_path: await moduleOf(source) });
+  } catch (error) {
+    const detail = `the verifier cannot be loaded: ${String(error)}; name its wasm in Verifier.load(source)`;
+    throw new ProofmarkError({ kind: "environment", code: "verifier-unavailable", detail });
+  }
   started += 1;
 }
 
@@ -65,7 +70,7 @@ async function moduleOf(source: WasmSource): Promise<WebAssembly.Module> {
     return moduleOf(await fetch(url));
   }
   if (typeof Response !== "undefined" && source instanceof Response) {
-    if (!source.ok) throw new Error(`the verifier's wasm cannot be loaded: ${source.status}`);
+    if (!source.ok) throw new Error(`the server answered ${source.status}`);
     return WebAssembly.compile(await source.arrayBuffer());
   }
   return WebAssembly.compile(source as BufferSource);
@@ -101,11 +106,11 @@ export class Verifier {
    * Asks the wasm. Should it ever trap, its memory is thrown away and it is started anew; the question
    * is refused.
    */
-  #ask<T>(question: () => string): T | Rejected {
+  #ask<T extends object>(question: () => string): T | Rejected {
     try {
-      return JSON.parse(question()) as T | Rejected;
+      return freeze(JSON.parse(question()) as T | Rejected);
     } catch (error) {
-      if (typeof error === "string") return JSON.parse(error) as Rejected;
+      if (error instanceof Refused) return error.verdict;
       wasm.__wbg_reset_state();
       started += 1;
       return {
@@ -120,11 +125,12 @@ export class Verifier {
 
   /** Opens a package for any number of its receipts; throws {@link ProofmarkError} when it is not the pinned one. */
   openPackage(files: PackageFiles): Package {
+    // Copies: the package may be opened again later, and must be the same one then.
+    const { digest } = files;
+    const [manifest, verifyingKey] = [files.manifest.slice(), files.verifyingKey.slice()];
     let opened: { raw: wasm.Package; at: number } | undefined;
     const raw = (): wasm.Package => {
-      if (opened?.at !== started) {
-        opened = { raw: new wasm.Package(files.digest, files.manifest, files.verifyingKey), at: started };
-      }
+      if (opened?.at !== started) opened = { raw: open(digest, manifest, verifyingKey), at: started };
       return opened.raw;
     };
     const first = this.#ask<{ verdict: "open" }>(() => {
@@ -133,10 +139,17 @@ export class Verifier {
     });
     if (first.verdict === "rejected") throw new ProofmarkError(first);
     return new Package(
-      files,
-      (receipt, demands, copy) => this.#ask<Accepted>(() => raw().verify(receipt, demands, copy)),
-      (request, answer, demands, copy) =>
-        this.#ask<Accepted>(() => raw().verifyInference(request, answer, demands, copy)),
+      { digest, manifest, verifyingKey },
+      (receipt, demands) =>
+        this.#ask<Accepted>(() => {
+          const { text, copy } = wire(demands);
+          return raw().verify(receipt, text, copy);
+        }),
+      (request, answer, demands) =>
+        this.#ask<Accepted>(() => {
+          const { text, copy } = wire(demands);
+          return raw().verifyInference(request, answer, text, copy);
+        }),
     );
   }
 
@@ -185,28 +198,75 @@ export class Verifier {
   }
 }
 
-/** The demands as the wasm reads them: nothing is left out that it would not know. */
-function wire(demands: Demands): { text: string; copy: LogCopy | undefined } {
-  const { serviceKey, auditorKeys, log, ...same } = demands;
-  const { copy, copyMayBeOlder, ...keys } = log ?? {};
-  const text = JSON.stringify({
-    ...same,
-    ...(serviceKey !== undefined && { service_key: serviceKey }),
-    ...(auditorKeys !== undefined && { auditor_keys: auditorKeys }),
-    ...(log !== undefined && {
-      log: { ...keys, ...(copyMayBeOlder !== undefined && { copy_may_be_older: copyMayBeOlder }) },
-    }),
-  });
-  return { text, copy };
+/** A refusal on the way out of a question. */
+class Refused {
+  constructor(readonly verdict: Rejected) {}
 }
 
-type AskReceipt = (receipt: Uint8Array, demands: string, copy: LogCopy | undefined) => Verdict;
-type AskInference = (
-  request: string,
-  answer: Uint8Array,
-  demands: string,
-  copy: LogCopy | undefined,
-) => Verdict;
+/** Opens a package in the wasm, whose constructor throws the text of its refusal. */
+function open(digest: Digest, manifest: Uint8Array, verifyingKey: Uint8Array): wasm.Package {
+  try {
+    return new wasm.Package(digest, manifest, verifyingKey);
+  } catch (error) {
+    const refusal: unknown = typeof error === "string" ? JSON.parse(error) : undefined;
+    if ((refusal as Rejected | undefined)?.verdict !== "rejected") throw error;
+    throw new Refused(freeze(refusal as Rejected));
+  }
+}
+
+/** What was found stays as it is, all the way down. */
+export function freeze<T extends object>(value: T): T {
+  for (const member of Object.values(value)) if (typeof member === "object" && member !== null) freeze(member as object);
+  return Object.freeze(value);
+}
+
+/** Members of the demands in the wasm's words; those of other names it refuses. */
+const DEMANDS: Readonly<Record<string, string>> = { serviceKey: "service_key", auditorKeys: "auditor_keys" };
+const LOG: Readonly<Record<string, string>> = { copyMayBeOlder: "copy_may_be_older" };
+
+/** What JSON would leave out. */
+const unsayable = (value: unknown): boolean => ["undefined", "function", "symbol"].includes(typeof value);
+
+/** Throws for what is no plain object: what one inherits would not be demanded. */
+export function plain(what: string, given: unknown): asserts given is object {
+  const above: unknown = typeof given === "object" && given !== null && !Array.isArray(given) ? Object.getPrototypeOf(given) : given;
+  if (above === null ? given === null : Object.getPrototypeOf(Object(above)) !== null) {
+    throw new ProofmarkError({ kind: "request", code: "parameter-invalid", detail: `${what}: it is no plain object` });
+  }
+}
+
+/**
+ * Every member of a plain object, under the wasm's names. What has no value becomes a `null`, which the wasm
+ * refuses: a demand that got lost on the way must not look like one that was met.
+ */
+function members(what: string, given: unknown, names: Readonly<Record<string, string>>): Record<string, unknown> {
+  plain(what, given);
+  const entries = Reflect.ownKeys(given).map((name) => {
+    const value = (given as Record<string | symbol, unknown>)[name];
+    return [Object.hasOwn(names, name) ? names[String(name)] : String(name), unsayable(value) ? null : value] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The demands as the wasm reads them: nothing is left out that it would not know. */
+function wire(demands: Demands): { text: string; copy: LogCopy | undefined } {
+  try {
+    const asked = members("demands", demands, DEMANDS);
+    let copy: LogCopy | undefined;
+    if (typeof asked.log === "object" && asked.log !== null) {
+      const { copy: given, ...log } = members("log", asked.log, LOG);
+      if (typeof given === "object" && given !== null) copy = given as LogCopy;
+      asked.log = copy || given === undefined ? log : { ...log, copy: given };
+    }
+    return { text: JSON.stringify(asked, (_, value: unknown) => (unsayable(value) ? null : value)), copy };
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new Refused({ verdict: "rejected", kind: "request", code: "parameter-invalid", detail, hint: null });
+  }
+}
+
+type AskReceipt = (receipt: Uint8Array, demands: Demands) => Verdict;
+type AskInference = (request: string, answer: Uint8Array, demands: Demands) => Verdict;
 
 /** A pinned package. {@link Verifier.openPackage} makes it. */
 export class Package {
@@ -218,15 +278,15 @@ export class Package {
   /** @internal */
   constructor(files: PackageFiles, receipt: AskReceipt, inference: AskInference) {
     this.digest = files.digest;
-    this.manifest = JSON.parse(new TextDecoder().decode(files.manifest)) as Manifest;
+    this.manifest = freeze(JSON.parse(new TextDecoder().decode(files.manifest)) as Manifest);
     this.#receipt = receipt;
     this.#inference = inference;
+    Object.freeze(this);
   }
 
   /** Verifies a receipt whole. */
   verify(receipt: Uint8Array | string, demands: Demands = {}): Verdict {
-    const { text, copy } = wire(demands);
-    return this.#receipt(bytes(receipt), text, copy);
+    return this.#receipt(bytes(receipt), demands);
   }
 
   /**
@@ -234,7 +294,6 @@ export class Package {
    * of these inputs, and for the nonce or context in the demands, one of which must be there.
    */
   verifyInference(request: string, answer: Uint8Array, demands: Demands): Verdict & { readonly receipt?: string } {
-    const { text, copy } = wire(demands);
-    return this.#inference(request, answer, text, copy);
+    return this.#inference(request, answer, demands);
   }
 }

@@ -143,9 +143,90 @@ export async function run(lib, config) {
   const same = await told.infer(pinned, inputs);
   check(JSON.stringify(same.outputs[output].values) === JSON.stringify(honest.outputs[output].values), "outputs are the receipt's");
 
+  // What does not make sense is refused before anybody is asked.
+  let sent = 0;
+  const counting = new Service(config.url, { fetch: (...given) => ((sent += 1), fetch(...given)) });
+  for (const [what, options] of Object.entries({
+    misspelt: { servicekey: serviceKey },
+    "a key that got lost": { serviceKey: undefined },
+    "no time": { now: Number("soon") },
+    "a log that got lost": { log: undefined },
+    "a copy that got lost": { log: { ...log, copy: undefined } },
+    "a copy that cannot be older": { log: { ...log, copyMayBeOlder: undefined } },
+    "openings of its own": { openings: [] },
+    "a short address": { context: { consumer: "0x01" } },
+    "no deadline": { context: { deadline: Number.NaN } },
+    inherited: Object.create({ serviceKey }),
+    "a list": [],
+  })) {
+    await refused("parameter-invalid", what, () => counting.infer(pinned, inputs, options));
+  }
+  await refused("input-not-finite", "no number", () => counting.infer(pinned, { [input.name]: { floats: config.inputs.map(() => NaN) } }));
+  await refused("input-type", "both", () => counting.infer(pinned, { [input.name]: { floats: config.inputs, integers: config.inputs } }));
+  await refused("input-missing", "an inherited input", () => counting.infer(pinned, {}));
+  check(sent === 0, `${sent} requests were sent for nothing`);
+  for (const demands of [{ nonce: undefined }, { nonce: null }, { now: NaN }, Object.create({ nonce: "0x" }), { toJSON: () => ({}) }, { nonce: () => "" }, null, "{}"]) {
+    const judged = pinned.verify(first.receipt, demands);
+    check(judged.code === "parameter-invalid", `a demand that got lost: ${JSON.stringify(judged).slice(0, 200)}`);
+  }
+  // Addresses come with capital letters, and chains as short numbers.
+  const spelt = { chainId: "0x7A69", consumer: `0x${"aB".repeat(20)}` };
+  const short = await service.infer(pinned, inputs, { context: spelt });
+  check(short.verdict.context.chainId === context.chainId && short.verdict.context.consumer === context.consumer, "a context has one spelling");
+
+  // What was verified stays as it is, all the way down; the rest is not handed on.
+  const values = first.outputs[output].values;
+  check(Object.isFrozen(values) && Object.isFrozen(first.verdict.checked) && Object.isFrozen(pinned.manifest.inputs), "frozen all the way down");
+  first.receipt.fill(0);
+  check(pinned.verify(first.receipt).verdict === "accepted", "the receipt cannot be written over");
+  check(honest.logProof === null && first.logProof !== null, "a proof of the log that nobody checked is not handed on");
+  const salted = await lying((body) => replaced(body, "{", '{"__proto__":{"polluted":1},"openings":[{"tensor":"__proto__","salt":"0x1"}],')).infer(pinned, inputs);
+  check(Object.keys(salted.salts).length === 0 && !("polluted" in salted) && !("polluted" in {}), "told salts are nobody's");
+  check(first.outputs.constructor === undefined && first.label("toString") === null, "an output that is not there");
+
+  // Two answers that change places are two refusals.
+  const held = [];
+  const swapping = new Service(config.url, {
+    fetch: async (url, init) => {
+      const response = await fetch(url, init);
+      const other = await new Promise((resolve) => {
+        held.push({ response, resolve });
+        if (held.length === 2) held.forEach((one, index) => one.resolve(held[1 - index].response));
+      });
+      return other;
+    },
+  });
+  await Promise.all([inputs, inputs].map((one) => refused("context-mismatch", "a crossed answer", () => swapping.infer(pinned, one))));
+
+  // Errors keep their codes.
+  const answering = (text, init) => new Service(config.url, { fetch: async () => new Response(text, init) });
+  await refused("service-refused", "null as a problem", () => answering("null", { status: 503 }).infer(pinned, inputs));
+  await refused("service-refused", "a proxy's page", () => answering("<html>", { status: 502 }).infer(pinned, inputs));
+  await refused("answer-malformed", "half a list", () => answering('{"models":[', { headers: { "content-type": "application/json" } }).get("/v1/models"));
+  await refused("answer-malformed", "null", () => answering("null").infer(pinned, inputs));
+  await refused("answer-malformed", "a list", () => answering("[[],[],{},null]").infer(pinned, inputs));
+  await refused("parameter-invalid", "another path", () => service.get("/v1/receipts/{id}", { path: { id: "../models" } }));
+  await refused("parameter-invalid", "no path", () => service.get("/v1/receipts/{id}"));
+  let redirect;
+  await refused("service-unreachable", "a redirection", () =>
+    new Service(config.url, { fetch: async (_, init) => { redirect = init.redirect; throw new TypeError("redirected"); } }).infer(pinned, inputs));
+  check(redirect === "error", "nobody else is sent the inputs");
+  const aborted = new AbortController();
+  aborted.abort();
+  try {
+    wrong.push(`aborted: ${await service.infer(pinned, inputs, { signal: aborted.signal })}`);
+  } catch (error) {
+    check(error.name === "AbortError", `aborted: ${error}`);
+  }
+  try {
+    wrong.push(`calldata of a refusal: ${calldata(pinned.verify("{}"))}`);
+  } catch (error) {
+    check(error instanceof TypeError, `calldata of a refusal: ${error}`);
+  }
+
   // Nobody makes an inference but by verifying.
   try {
-    const made = new first.constructor(Symbol("verified"), { verdict: first.verdict, receipt: first.receipt, logProof: null, salts: {} });
+    const made = new first.constructor(Symbol("verified"), { verdict: first.verdict, receipt: "", logProof: null, salts: {} });
     wrong.push(`an inference was made: ${made}`);
   } catch (error) {
     check(error instanceof TypeError, "an inference cannot be made");

@@ -43,13 +43,14 @@ function judge(lib, verifier, table, packages, { question, copy: name }) {
 }
 
 function demands(given, copy) {
-  if (Array.isArray(given)) return { notAnObject: given };
+  if (Array.isArray(given)) return given;
   const { service_key: serviceKey, auditor_keys: auditorKeys, log, ...rest } = given;
   const { copy_may_be_older: copyMayBeOlder, ...keys } = log ?? {};
   return {
     ...rest,
     ...(serviceKey !== undefined && { serviceKey }),
     ...(auditorKeys !== undefined && { auditorKeys }),
+    ...(log === null && { log }),
     ...(log && { log: { ...keys, ...(copyMayBeOlder !== undefined && { copyMayBeOlder }), ...(copy && { copy }) } }),
   };
 }

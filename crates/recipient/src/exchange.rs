@@ -9,6 +9,7 @@ use proofmark_types::manifest::Visibility;
 use proofmark_types::{Fr, IntTensor, Manifest};
 use proofmark_verifier::Opening;
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -40,6 +41,10 @@ impl<'a> Answer<'a> {
     /// # Errors
     /// The parser's, for what is no answer with its receipt.
     pub fn parse(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        // An array would be read as the members in their order.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(serde_json::Error::custom("it is no JSON object"));
+        }
         serde_json::from_slice(body)
     }
 
@@ -138,6 +143,13 @@ mod tests {
             Answer::parse(body).unwrap().receipt(),
             br#"{"b" : 1,"a":[ ]}"#
         );
-        assert!(Answer::parse(br#"{"outputs":[]}"#).is_err());
+        for bad in [
+            &br#"{"outputs":[]}"#[..],
+            br#"[[],[],{"b":1},null]"#,
+            br#"{"receipt":{},"receipt":{}}"#,
+            br#"{"receipt":{}}{"#,
+        ] {
+            assert!(Answer::parse(bad).is_err());
+        }
     }
 }

@@ -1,11 +1,13 @@
-//! Questions as JSON, for whoever is no Rust. A member that is not known is refused: a demand that
-//! nobody understood must not look like one that was met.
+//! Questions as JSON, for whoever is no Rust. A member that is not known, one without a value and one
+//! that says nothing here are refused: a demand that nobody understood must not look like one that was
+//! met.
 
 use proofmark_tlog::{Hash, Policy, Tiles, VerifierKey};
 use proofmark_types::receipt::read_openings;
 use proofmark_types::{Context, Digest};
 use proofmark_verifier::{Opening, TrustedPackage};
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -23,15 +25,27 @@ use crate::verify::{Verified, open_package, verify, verify_proof};
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct WireDemands<'a> {
+    #[serde(deserialize_with = "given")]
     context: Option<Context>,
+    #[serde(deserialize_with = "given")]
     nonce: Option<String>,
+    #[serde(deserialize_with = "given")]
     service_key: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "given")]
     openings: Option<&'a RawValue>,
     attestations: Vec<String>,
     auditor_keys: Vec<String>,
+    #[serde(deserialize_with = "given")]
     log: Option<WireLog>,
+    #[serde(deserialize_with = "given")]
     now: Option<u64>,
+}
+
+/// A member that is there has a value: whoever writes `null` lost what was to be demanded.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -40,10 +54,34 @@ struct WireLog {
     key: String,
     #[serde(default)]
     witnesses: Vec<String>,
+    #[serde(default, deserialize_with = "given")]
     quorum: Option<usize>,
+    #[serde(default, deserialize_with = "given")]
     proof: Option<String>,
     #[serde(default)]
     copy_may_be_older: bool,
+}
+
+/// The members of a request that are read, as far as each must stand there once: of two with one name
+/// the service may read the other one.
+#[derive(Deserialize)]
+struct WireRequest {
+    #[serde(default, rename = "inputs")]
+    _inputs: Vec<WireInput>,
+    #[serde(default, rename = "parameters")]
+    _parameters: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+struct WireInput {
+    #[serde(default, rename = "name")]
+    _name: IgnoredAny,
+    #[serde(default, rename = "shape")]
+    _shape: IgnoredAny,
+    #[serde(default, rename = "datatype")]
+    _datatype: IgnoredAny,
+    #[serde(default, rename = "data")]
+    _data: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +170,7 @@ pub fn answer_inference(
             ));
         }
         let manifest = package.manifest();
+        parse::<WireRequest>("request", request)?;
         let inputs = read_request(manifest, &parse("request", request)?)?;
         let body = Answer::parse(body).map_err(|error| Refusal::NoAnswer {
             reason: error.to_string(),
@@ -169,6 +208,9 @@ impl WireDemands<'_> {
                 return Err(Refusal::request("log", reason));
             }
         };
+        if copy.is_none() && self.log.as_ref().is_some_and(|log| log.copy_may_be_older) {
+            return Err(Refusal::request("log.copy_may_be_older", NO_COPY));
+        }
         let attestations = self
             .attestations
             .iter()
@@ -233,6 +275,9 @@ pub fn answer_proof(verifying_key: &[u8], question: &str) -> Verdict {
 pub fn answer_log_proof(receipt: &[u8], question: &str) -> Verdict {
     let judged = parse("question", question).and_then(|wire: WireLog| {
         let proof = wire.proof.as_deref().ok_or(Refusal::NoLogEvidence)?;
+        if wire.copy_may_be_older {
+            return Err(Refusal::request("copy_may_be_older", NO_COPY));
+        }
         let logged = check_proof(&wire.policy()?, proof.as_bytes(), receipt)?;
         let mut json = logged.json();
         if let Some(members) = json.as_object_mut() {
@@ -254,7 +299,7 @@ pub fn answer_checkpoints(question: &str) -> Verdict {
             .map(|hash| hash.parse())
             .collect::<Result<Vec<Hash>, _>>()?;
         let (older, newer) = (wire.older.as_bytes(), wire.newer.as_bytes());
-        Ok(compare_checkpoints(&wire.log.policy()?, older, newer, &proof)?.json())
+        Ok(compare_checkpoints(&wire.log.keys()?, older, newer, &proof)?.json())
     });
     settle(judged)
 }
@@ -262,7 +307,7 @@ pub fn answer_checkpoints(question: &str) -> Verdict {
 /// Compares a checkpoint that was kept with a copy of the log as it is: `{log: {key, …}, older}`.
 pub fn answer_history(question: &str, copy: &dyn Tiles) -> Verdict {
     let judged = parse("question", question).and_then(|wire: WireHistory| {
-        Ok(Heads::of_copy(&wire.log.policy()?, wire.older.as_bytes(), copy)?.json())
+        Ok(Heads::of_copy(&wire.log.keys()?, wire.older.as_bytes(), copy)?.json())
     });
     settle(judged)
 }
@@ -274,7 +319,19 @@ fn settle(judged: Result<serde_json::Value, Refusal>) -> Verdict {
     }
 }
 
+/// Why a permission for a copy is refused where there is none.
+const NO_COPY: &str = "there is no copy of the log that it could be said of";
+
 impl WireLog {
+    /// The keys, where no receipt is asked about.
+    fn keys(&self) -> Result<Policy, Refusal> {
+        if self.proof.is_some() || self.copy_may_be_older {
+            let reason = "checkpoints are compared by its keys alone";
+            return Err(Refusal::request("log", reason));
+        }
+        self.policy()
+    }
+
     fn policy(&self) -> Result<Policy, Refusal> {
         let key = |what: &'static str, text: &str| {
             text.parse::<VerifierKey>()

@@ -13,8 +13,8 @@ use proofmark_log::{
     Entry, Folder, Log, Notice, Options, ReceiptEntry, SignedNotice, Statement, Subject,
 };
 use proofmark_recipient::{
-    Verdict, answer, answer_checkpoints, answer_history, answer_log_proof, answer_opening,
-    answer_proof, bytes_to_hex, open_package,
+    Verdict, answer, answer_checkpoints, answer_history, answer_inference, answer_log_proof,
+    answer_opening, answer_proof, bytes_to_hex, open_package,
 };
 use proofmark_tlog::tree::prove_consistency;
 use proofmark_tlog::{ReadError, Tiles, VerifiedTree};
@@ -110,9 +110,21 @@ fn a_demand_that_is_not_understood_is_not_met() {
         json!({ "log": { "key": "a", "more": 1 } }),
         json!({ "auditor_keys": ["0x"] }),
         json!([]),
+        json!({ "context": null }),
+        json!({ "nonce": null }),
+        json!({ "service_key": null }),
+        json!({ "now": null }),
+        json!({ "log": null }),
+        json!({ "auditor_keys": null }),
+        json!({ "log": { "key": "a", "quorum": null } }),
     ] {
         refused(&ask(&receipt, &demands), "request", "parameter-invalid");
     }
+    let lost = json!({ "openings": null });
+    refused(&ask(&receipt, &lost), "request", "openings-malformed");
+    let twice = format!("{{\"nonce\":\"{NONCE}\",\"nonce\":\"{NONCE}\"}}");
+    let twice = answer(&package(), &receipt, &twice, None);
+    refused(&twice, "request", "parameter-invalid");
     let openings = json!({ "openings": { "format": "none", "openings": [] } });
     refused(&ask(&receipt, &openings), "request", "openings-malformed");
     let stale = json!({ "nonce": NONCE.replace("1f", "20") });
@@ -313,6 +325,63 @@ fn the_log_is_asked_by_its_proof_and_by_a_copy() {
     let by_proof = ask(&service.demands(Some(&proof), false), None);
     let open = by_proof.json()["not_checked"].as_array().unwrap().clone();
     assert!(open.contains(&json!("revocations")));
+}
+
+#[test]
+fn a_member_of_a_request_stands_there_once() {
+    let input = r#"{"name":"features","shape":[1],"datatype":"FP32","data":[1]}"#;
+    for doubled in [
+        format!(r#"{{"inputs":[{input}],"inputs":[{input}]}}"#),
+        format!(
+            r#"{{"inputs":[{}]}}"#,
+            input.replace("}", r#","data":[2]}"#)
+        ),
+        format!(
+            r#"{{"inputs":[{}]}}"#,
+            input.replace("{", r#"{"name":"x","#)
+        ),
+        format!(r#"{{"parameters":{{}},"inputs":[{input}],"parameters":{{}}}}"#),
+    ] {
+        let demands = json!({ "nonce": NONCE }).to_string();
+        let verdict = answer_inference(&package(), &doubled, b"{}", &demands, None);
+        refused(&verdict, "request", "parameter-invalid");
+        let detail = verdict.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("duplicate field"), "{detail}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_copy_needs_one() {
+    let service = Service::new();
+    let proof = service.append(&service.receipt);
+    let alone = answer(
+        &package(),
+        &service.receipt,
+        &service.demands(Some(&proof), true),
+        None,
+    );
+    refused(&alone, "request", "parameter-invalid");
+    let key = service.log.verifier_key().to_string();
+    let question = json!({ "key": key, "proof": proof, "copy_may_be_older": true });
+    let logged = answer_log_proof(&service.receipt, &question.to_string());
+    refused(&logged, "request", "parameter-invalid");
+    // Two checkpoints are of no receipt: what is said of one would not be looked at.
+    let head = service.log.checkpoint().to_string();
+    for more in [
+        json!({ "proof": proof }),
+        json!({ "copy_may_be_older": true }),
+    ] {
+        let mut log = json!({ "key": key });
+        log.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let question = json!({ "log": log, "older": head, "newer": head, "proof": [] });
+        let verdict = answer_checkpoints(&question.to_string());
+        refused(&verdict, "request", "parameter-invalid");
+        let question = json!({ "log": log, "older": head }).to_string();
+        let verdict = answer_history(&question, &service.tiles());
+        refused(&verdict, "request", "parameter-invalid");
+    }
 }
 
 #[test]

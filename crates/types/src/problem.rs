@@ -27,6 +27,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Service's answer is no proven inference",
     ),
     (
+        "answer-unverified",
+        502,
+        "No provider's answer verifies",
+    ),
+    (
         "assignment-malformed",
         500,
         "Witness does not fit the circuit",
@@ -340,6 +345,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("log-io", 500, "Log's files cannot be read or written"),
     ("log-key", 500, "Log's key is not usable"),
     (
+        "log-key-changed",
+        422,
+        "Service shows a log with another key than before",
+    ),
+    (
         "log-key-invalid",
         400,
         "Key of a log or witness does not fit",
@@ -582,6 +592,16 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "Proving engine cannot take the request now",
     ),
     (
+        "proxy-config",
+        400,
+        "Proxy's settings do not make sense",
+    ),
+    (
+        "proxy-state",
+        500,
+        "What the proxy saw of a log cannot be used",
+    ),
+    (
         "ptau-contribution-invalid",
         422,
         "Contribution to the powers of tau is invalid",
@@ -624,6 +644,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
     ("receipt-malformed", 422, "Receipt is malformed"),
     (
+        "receipt-missing",
+        400,
+        "There is no receipt among what was given",
+    ),
+    (
         "receipt-not-canonical",
         422,
         "Receipt is not in its canonical encoding",
@@ -649,6 +674,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Receipt is of an unknown type or version",
     ),
+    ("relay-key", 500, "Key of the relay's account cannot be used"),
     ("relay-state", 500, "State of the relay does not serve"),
     (
         "report-folder-not-empty",
@@ -900,6 +926,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Validation samples do not fit the model",
     ),
+    ("verifier-unavailable", 503, "Verifier does not run here"),
     (
         "verifying-key-mismatch",
         422,

@@ -73,6 +73,30 @@ pub(super) fn asked(made: &Made, cases: &mut Vec<Case>) {
         ),
         ask("no object", json!([]), "request", "parameter-invalid"),
         ask(
+            "a nonce without a value",
+            json!({ "nonce": null }),
+            "request",
+            "parameter-invalid",
+        ),
+        ask(
+            "a key without a value",
+            json!({ "service_key": null }),
+            "request",
+            "parameter-invalid",
+        ),
+        ask(
+            "a time without a value",
+            json!({ "now": null }),
+            "request",
+            "parameter-invalid",
+        ),
+        ask(
+            "a log without a value",
+            json!({ "log": null }),
+            "request",
+            "parameter-invalid",
+        ),
+        ask(
             "no file of openings",
             json!({ "openings": { "format": "x", "openings": [] } }),
             "request",
