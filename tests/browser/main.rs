@@ -193,6 +193,18 @@ fn a_service_that_lies_never_gets_a_mark() {
 }
 
 #[test]
+fn a_mark_stands_beside_the_question_that_it_is_of() {
+    let site = Site::new();
+    browse("hurried", &[&site.serve("packages", "data")]);
+}
+
+#[test]
+fn words_of_the_service_never_become_markup() {
+    let site = Site::new();
+    browse("markup", &[&site.serve("packages", "data")]);
+}
+
+#[test]
 fn another_package_under_an_old_name_gets_no_mark() {
     let site = Site::new();
     site.seal("others", &MODELS);
@@ -239,6 +251,40 @@ fn cosignatures_are_checked_under_the_keys_that_a_visitor_gives() {
 fn every_page_fits_every_screen_and_everybody() {
     let site = Site::new();
     browse("everywhere", &[&site.serve("packages", "data")]);
+}
+
+/// A code that a person or a program is shown means the same everywhere, and stands in the list of codes.
+#[test]
+fn the_codes_of_the_page_and_of_the_client_are_listed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let said = [
+        "rejected('",
+        "unavailable('",
+        "Refused('",
+        "unread('",
+        "code: '",
+        "note, '",
+        "code: \"",
+        "refuse(\"",
+    ];
+    let mut codes = Vec::new();
+    for folder in ["crates/server/web", "clients/typescript/src"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let source = fs::read(entry.unwrap().path()).unwrap();
+            let source = String::from_utf8(source).unwrap();
+            for start in said {
+                let found = source.split(start).skip(1);
+                codes.extend(found.filter_map(|rest| {
+                    let code = rest.split(['\'', '"']).next()?;
+                    let word = |b: u8| b.is_ascii_lowercase() || b == b'-';
+                    (!code.is_empty() && code.bytes().all(word)).then(|| code.to_owned())
+                }));
+            }
+        }
+    }
+    assert!(codes.len() > 20, "the search is broken: {codes:?}");
+    codes.retain(|code| proofmark_types::problem::lookup(code).is_none());
+    assert!(codes.is_empty(), "add to problem::ERROR_CODES: {codes:?}");
 }
 
 /// Gives another data folder the log of the first, in which nothing is yet: what is logged there is a history

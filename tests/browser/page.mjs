@@ -2,6 +2,7 @@
 // PICTURES in the environment.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -335,6 +336,20 @@ const tests = {
       assert.equal(await browser.marks(), 0, code);
     }
     await browser.picture('rejected');
+    // Files that are not taken together are said, never left out.
+    const files = (...texts) => texts.map((text, index) => ({ name: `<b>${index}.json`, text }));
+    const manifestText = await (await fetch(`${service}/v1/models/digits-mlp/manifest`)).text();
+    for (const [code, list] of [
+      ['parameter-invalid', files(good, JSON.stringify(other.receipt))],
+      ['parameter-invalid', files(good, JSON.stringify(answer))],
+      ['parameter-invalid', files(good, 'half a proof of the log')],
+      ['parameter-invalid', files(good, manifestText)],
+      ['parameter-invalid', files(...Array(9).fill(good))],
+      ['receipt-missing', files(answer.tlog_proof)],
+    ]) {
+      assert.deepEqual(await browser.drop(list), { state: 'unavailable', code });
+      assert.equal(await browser.marks(), 0, code);
+    }
     // The log's proof of another receipt.
     const crossed = await browser.drop([{ name: 'r.json', text: good }, { name: 'p.tlog-proof', text: other.tlog_proof }]);
     assert.deepEqual(crossed, { state: 'rejected', code: 'tlog-inclusion-invalid' });
@@ -435,6 +450,100 @@ const tests = {
     assert.equal((await browser.ask()).state, 'accepted');
   },
 
+  async hurried(browser, [service]) {
+    const { page } = browser;
+    const answer = await infer(service, 'digits-mlp');
+    const ask = page.getByRole('button', { name: 'Ask, and have it proven' });
+    /** Holds back what is asked at this address until the gate is opened. */
+    const hold = async (pattern) => {
+      let opened;
+      const gate = new Promise((resolve) => { opened = resolve; });
+      let waits;
+      const waiting = new Promise((resolve) => { waits = resolve; });
+      await page.route(pattern, async (route) => {
+        waits();
+        await gate;
+        await route.continue().catch(() => {}); // whoever asked may have left
+      }, { times: 1 });
+      return { open: opened, waiting };
+    };
+    // The slower of two models comes last: it is the chosen one that is asked.
+    await browser.go('/');
+    await page.locator('.entry .field').first().waitFor();
+    const slow = await hold(/\/v1\/models\/digits-mlp\?/);
+    await page.getByRole('radio', { name: DIGITS }).click();
+    await slow.waiting;
+    // Nothing can be asked of a model that is not there yet.
+    await ask.click();
+    assert.equal(await page.locator('.progress').count(), 0);
+    await browser.choose(RISK);
+    const late = page.waitForResponse(/\/v1\/models\/digits-mlp\?/);
+    slow.open();
+    await (await late).finished();
+    assert.equal(await page.locator('.table-form').count(), 1);
+    assert.equal((await browser.ask()).state, 'accepted');
+    assert.match(await page.locator('[data-answer]').getAttribute('data-answer'), /^(benign|malignant)$/);
+    // Another model takes the mark away at once.
+    const again = await hold(/\/v1\/models\/digits-mlp\?/);
+    await page.getByRole('radio', { name: DIGITS }).click();
+    await again.waiting;
+    assert.equal(await browser.marks(), 0);
+    again.open();
+    await page.getByRole('application').waitFor();
+    // A question that is changed while it is proven gets no answer beside it.
+    await browser.sample('a seven');
+    const proving = await hold(/\/infer$/);
+    await ask.click();
+    await proving.waiting;
+    await browser.sample('a two');
+    await page.getByText('The question changed. Ask again.').waitFor();
+    proving.open();
+    assert.equal((await browser.ask()).state, 'accepted');
+    assert.equal(await page.locator('[data-answer]').getAttribute('data-answer'), '2');
+    assert.equal(await page.locator('.verdict.accepted').count(), 1);
+    // Of two files one after the other the later one is shown, whichever is checked first.
+    await browser.go('/receipt');
+    const models = await hold(/\/v1\/models$/);
+    const chosen = page.locator('.card input[type="file"]');
+    await chosen.setInputFiles({ name: 'a.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(answer.receipt)) });
+    await models.waiting;
+    await chosen.setInputFiles({ name: 'b.json', mimeType: 'application/json', buffer: Buffer.from('no receipt') });
+    assert.deepEqual(await browser.verdict(), { state: 'rejected', code: 'receipt-malformed' });
+    models.open();
+    // The first is checked to its end, and its card fetched, which is the last that it asks for.
+    await page.waitForResponse(/\/v1\/models\/digits-mlp\?/);
+    await page.waitForLoadState('networkidle');
+    assert.equal(await browser.marks(), 0);
+    assert.equal(await page.locator('#live').textContent(), 'No mark: rejected, receipt-malformed.');
+  },
+
+  async markup(browser) {
+    const { page, front } = browser;
+    const evil = '<img src=x onerror="globalThis.struck=1"><b>';
+    const quoted = JSON.stringify(evil).slice(1, -1);
+    // Whatever words the service chooses, they are words.
+    front.lie(/\/v1\/(models|log)/, (body) => body.toString()
+      .replace(/"(title|name|description|notes?|unit|licence|origin)":"(?![\w-]+")[^"]*"/g, (_, member) => `"${member}":"${quoted}"`)
+      .replace(/"(about|limits|labels)":\["[^"]*"/g, (_, member) => `"${member}":["${quoted}"`));
+    for (const where of ['/', '/models', '/models/risk-classifier']) {
+      await browser.go(where);
+      await page.getByText(evil).first().waitFor();
+      assert.equal(await page.locator('main img, main b, main script').count(), 0, where);
+    }
+    front.lies.clear();
+    front.lie(/\/infer$/, () => `event: problem\ndata: ${JSON.stringify({ status: 500, code: evil, detail: evil })}\n\n`);
+    await browser.go('/');
+    await browser.choose(DIGITS);
+    await browser.sample('a seven');
+    assert.deepEqual(await browser.ask(), { state: 'unavailable', code: 'service-refused' });
+    assert.equal(await page.locator('main img').count(), 0);
+    // Half a stream is no answer.
+    front.lie(/\/infer$/, (body) => body.subarray(0, body.length - 5));
+    assert.deepEqual(await browser.ask(), { state: 'unavailable', code: 'service-unreachable' });
+    assert.equal(await page.evaluate(() => globalThis.struck), undefined);
+    assert.equal(await browser.marks(), 0);
+  },
+
   async replaced(browser, [, other]) {
     const { page, front } = browser;
     await browser.go('/');
@@ -493,6 +602,18 @@ const tests = {
     await page.getByRole('button', { name: /^patient 1/ }).click();
     assert.deepEqual(await browser.ask(), { state: 'rejected', code: 'package-not-pinned' });
     assert.equal(await browser.marks(), 0);
+    await browser.go('/models/risk-classifier');
+    assert.deepEqual(await browser.verdict(), { state: 'rejected', code: 'package-not-pinned' });
+    await says('You pinned another package');
+    assert.equal(await page.locator('[data-held]').count(), 0);
+    // What a card says of the package is held to its digest.
+    await browser.go('/models/digits-mlp');
+    await page.locator('[data-held]').waitFor();
+    browser.front.lie(/\/manifest/, (body) => body.toString().replace('"integer_accuracy":0.98', '"integer_accuracy":0.99'));
+    await browser.go('/models/digits-mlp');
+    assert.deepEqual(await browser.verdict(), { state: 'rejected', code: 'package-not-pinned' });
+    assert.equal(await page.locator('[data-held]').count(), 0);
+    browser.front.lies.clear();
     await browser.go('/models/none');
     assert.deepEqual(await browser.verdict(), { state: 'unavailable', code: 'model-unknown' });
   },
@@ -527,7 +648,18 @@ const tests = {
     front.lies.clear();
     await browser.go('/models');
     await page.getByText('changed its history').waitFor();
+    // Such a log may hide what was revoked: nothing of this service gets a mark.
+    await browser.go('/');
+    await browser.choose(DIGITS);
+    await browser.sample('a seven');
+    assert.deepEqual(await browser.ask(), { state: 'rejected', code: 'log-shrank' });
+    assert.equal(await browser.marks(), 0);
     await page.getByRole('link', { name: 'What was found' }).click();
+    const saved = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Save the evidence' }).click();
+    const evidence = JSON.parse(await readFile(await (await saved).path(), 'utf8'));
+    assert.deepEqual([evidence.code, evidence.shown], ['log-shrank', early]);
+    assert.notEqual(evidence.kept, early);
     await page.getByText('I know why, and want to start again').click();
     await page.getByRole('button', { name: 'Forget the old head' }).click();
     await page.waitForFunction(() => document.querySelector('[data-log="first"]'));
@@ -666,4 +798,6 @@ try {
 } finally {
   front.server.close();
   front.server.closeAllConnections();
+  // Connections that may be used again would keep the process for seconds.
+  process.exit();
 }

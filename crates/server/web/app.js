@@ -7,7 +7,7 @@ import { logPage } from './log.js';
 import { model, models } from './models.js';
 import { playground } from './playground.js';
 import { dropped, receiptById, receiptDoor } from './receipt.js';
-import { refused } from './verdict.js';
+import { missing } from './verdict.js';
 
 const main = document.getElementById('main');
 const alarm = document.getElementById('alarm');
@@ -55,7 +55,7 @@ async function route(moved) {
     if (turn === shown) leave = end;
     else if (typeof end === 'function') end();
   } catch (error) {
-    show(space, h('h1', {}, title), refused(failed(error)));
+    show(space, h('h1', {}, title), missing(failed(error)));
   }
   return undefined;
 }

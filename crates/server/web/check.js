@@ -32,7 +32,7 @@ const unavailable = (code, detail) => ({ verdict: 'unavailable', code, detail })
 
 /** The verdict of something that failed on the way. */
 export function failed(error) {
-  return unavailable(error.code ?? 'page-failed', error.message ?? String(error));
+  return unavailable(error.code ?? 'internal', error.message ?? String(error));
 }
 
 /** What a receipt says of itself; nothing of it is checked. */
@@ -65,6 +65,10 @@ export async function check({ receipt, tlogProof, exchange, given = {}, files })
     return { found: rejected('model-mismatch', `“${exchange.name}” was asked, and “${name}” answered`) };
   }
   const [log, served] = await Promise.all([watch(), given.manifest ? undefined : servedAs(name, version)]);
+  if (log.state === 'alarm' && (served || tlogProof !== undefined)) {
+    const detail = 'the log of this service changed its history, so it may hide what was revoked; nothing of this service gets a mark until you have settled that';
+    return { found: rejected(log.code, detail), log };
+  }
   let pinned = { digest: given.pin, own: true };
   let { manifest, verifyingKey } = given;
   if (!manifest) {
@@ -102,6 +106,16 @@ export async function check({ receipt, tlogProof, exchange, given = {}, files })
   const result = { found, pinned, log };
   if (found.verdict === 'accepted') result.manifest = JSON.parse(new TextDecoder().decode(manifest));
   return result;
+}
+
+/**
+ * The package that is served, against the digest `pin`: the verdict (`open` if it is that one) and the manifest,
+ * which counts only then.
+ */
+export async function servedPackage({ name, version, package_digest: digest }, pin) {
+  const { manifest, verifyingKey } = await filesOf(name, version, digest);
+  const found = await verifier.open({ pin, manifest, verifyingKey });
+  return { found, manifest: found.verdict === 'open' ? JSON.parse(new TextDecoder().decode(manifest)) : undefined };
 }
 
 async function servedAs(name, version) {

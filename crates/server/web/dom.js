@@ -70,6 +70,11 @@ export function sentences(list, kind = '') {
   return h('ul', { class: `sentences ${kind}` }, list.map((sentence) => h('li', {}, sentence)));
 }
 
+/** Says something to whoever hears the page. */
+export function announce(text) {
+  document.getElementById('live').textContent = text;
+}
+
 /** Offers bytes as a file. */
 export function download(name, bytes, type, label) {
   return h('button', {

@@ -46,7 +46,7 @@ async function look() {
     }
     return await judge(info, kept, note);
   } catch (error) {
-    return { state: 'unavailable', kept, code: error.code ?? 'page-failed', detail: error.message };
+    return { state: 'unavailable', kept, code: error.code ?? 'internal', detail: error.message };
   }
 }
 

@@ -1,6 +1,6 @@
 // The log's page: how far it has come, who saw it, and whether it still says what it said before.
 
-import { digest, facts, h, sentence, show, utc } from './dom.js';
+import { digest, download, facts, h, sentence, show, utc } from './dom.js';
 import { cosigned, noWitness, watch } from './history.js';
 import * as memory from './memory.js';
 
@@ -29,11 +29,13 @@ function state(found) {
   return h('section', { class: `state ${kind}`, 'data-log': found.state, 'data-code': found.code },
     h('h2', {}, title), h('p', {}, text),
     found.code ? facts([['Code', h('code', {}, found.code)], ['Reason', sentence(found.detail ?? '')]]) : null,
-    found.state === 'alarm' ? afterAlarm() : null);
+    found.state === 'alarm' ? afterAlarm(found) : null);
 }
 
-function afterAlarm() {
-  return h('details', {}, h('summary', {}, 'I know why, and want to start again'),
+function afterAlarm({ kept, code, detail, shown, at }) {
+  const evidence = JSON.stringify({ kept: kept?.note, key: kept?.key, shown, code, detail, at }, null, 2);
+  return [h('div', { class: 'row' }, download('log-evidence.json', evidence, 'application/json', 'Save the evidence')),
+    h('details', {}, h('summary', {}, 'I know why, and want to start again'),
     h('p', {}, 'This browser then forgets the old head and takes the log as it is now. Save the evidence first.'),
     h('button', {
       type: 'button', class: 'quiet danger',
@@ -41,7 +43,7 @@ function afterAlarm() {
         memory.forgetLog();
         location.reload();
       },
-    }, 'Forget the old head'));
+    }, 'Forget the old head'))];
 }
 
 function heads(found, seen) {

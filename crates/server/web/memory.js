@@ -45,9 +45,15 @@ export const head = () => read('log');
 /** Remembers how far the log had come. */
 export const keepHead = (value) => write('log', value);
 
-/** What was found against the log, until the person dismisses it. */
-export const alarm = () => read('alarm');
-export const keepAlarm = (value) => write('alarm', value);
+let raised;
+
+/** What was found against the log, until the person dismisses it; in a browser that keeps nothing, until it is closed. */
+export const alarm = () => read('alarm') ?? raised;
+
+export function keepAlarm(value) {
+  raised = value;
+  return write('alarm', value);
+}
 
 /** Public keys of witnesses that the person trusts. */
 export const witnesses = () => {
@@ -58,6 +64,7 @@ export const keepWitnesses = (list) => write('witnesses', list);
 
 /** Forgets everything that is remembered of the log. */
 export function forgetLog() {
+  raised = undefined;
   for (const key of ['log', 'alarm']) {
     try {
       localStorage.removeItem(PREFIX + key);

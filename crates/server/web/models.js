@@ -1,11 +1,11 @@
 // Model cards: what a model is, how good it is, what its proofs cost, and how its keys came about.
 
 import * as api from './api.js';
-import { failed } from './check.js';
+import { failed, servedPackage } from './check.js';
 import { bytes, digest, facts, h, link, ms, percent, sentence, sentences, show, utc } from './dom.js';
-import { pinLine } from './playground.js';
+import { otherPackage, pinLine } from './playground.js';
 import * as memory from './memory.js';
-import { setupInWords } from './verdict.js';
+import { refused, setupInWords } from './verdict.js';
 
 /** All models. */
 export async function models(main) {
@@ -52,11 +52,16 @@ export async function model(main, name) {
   if (!wanted) throw new api.Refused('model-unknown', `no model “${name}” is served here`);
   const detail = await api.model(wanted.name, wanted.version);
   const [attested, keys] = await Promise.all([api.attestations(wanted.name, wanted.version), contributions(detail)]);
-  const { manifest, card } = detail;
+  const { card } = detail;
+  // What the card says of the package is the pinned manifest's word, once this browser has held it to its digest.
+  const held = memory.pin(detail.name, detail.version, detail.package_digest);
+  const own = await servedPackage(detail, held.digest);
+  const manifest = own.manifest ?? detail.manifest;
   show(main,
     h('p', { class: 'crumb' }, link('/models', 'Models'), ' / ', h('code', {}, detail.name)),
     h('h1', {}, card?.title ?? detail.name),
     (card?.about ?? [manifest.description]).map((text) => h('p', { class: 'lead' }, text)),
+    own.manifest ? null : [refused(own.found), otherPackage(held, detail)],
     h('p', {}, h('a', { class: 'button primary', href: `/?model=${encodeURIComponent(detail.name)}`, 'data-link': true }, 'Try it')),
     h('div', { class: 'sheet' },
       section('How good it is', accuracy(manifest.validation)),
@@ -74,7 +79,8 @@ export async function model(main, name) {
         ? h('p', {}, 'No auditor’s attestation is published here.')
         : h('ul', {}, attested.map((one) => h('li', {}, `Attested ${utc(one.audited_at)} by the key `, digest(one.auditor_key_id, 'auditor’s key'),
           h('span', { class: 'small' }, ' Whether you trust it is for you to say; proofmark-verify checks it.'))))),
-      wide('Digests', pinLine(memory.pin(detail.name, detail.version, detail.package_digest)), facts([
+      wide('Digests', pinLine(held),
+        own.manifest ? h('p', { class: 'small', 'data-held': true }, 'This browser checked that manifest and verifying key belong to that digest; the figures above are the manifest’s.') : null, facts([
         ['Package (pin this)', digest(detail.package_digest, 'package digest')],
         ['Integer model', digest(detail.model_digest, 'digest of the integer model')],
         ['Circuit', digest(detail.circuit_digest, 'digest of the circuit')],

@@ -6,7 +6,7 @@ import { digest, download, h, link, ms, percent, show } from './dom.js';
 import { field, samples, shown } from './inputs.js';
 import * as memory from './memory.js';
 import { BadInput, checkValues, views } from './tensors.js';
-import { details, refused, verdict, waiting } from './verdict.js';
+import { details, missing, refused, verdict, waiting } from './verdict.js';
 
 /** What happens to a question, in order, and where its time stands in `Server-Timing`. */
 const STEPS = [
@@ -41,7 +41,18 @@ export async function playground(main) {
 
   let current;
   let running;
-  const idle = () => show(result, waiting('No mark yet', 'Ask, and the mark appears here once your browser has checked the proof.'));
+  let chosen;
+  const idle = (text = 'Ask, and the mark appears here once your browser has checked the proof.') =>
+    show(result, waiting('No mark yet', text));
+  /** An answer is shown beside the question that it is of, and beside no other. */
+  const stop = (text) => {
+    const shown = running !== undefined || current?.used;
+    running?.abort();
+    running = undefined;
+    ask.disabled = false;
+    if (current) current.used = false;
+    if (shown) idle(text);
+  };
   idle();
 
   const models = await api.models();
@@ -59,18 +70,21 @@ export async function playground(main) {
   else show(entry, h('p', {}, 'This service serves no model.'));
 
   async function choose(model) {
-    running?.abort();
+    stop();
+    const mine = (chosen = {});
+    current = undefined;
     problem.textContent = '';
-    idle();
     show(entry, h('p', {}, 'Asking for the model …'));
     try {
       const detail = await api.model(model.name, model.version);
-      const stale = () => { if (current?.used) { current.used = false; idle(); } };
+      if (mine !== chosen) return;
+      const changed = () => { if (mine === chosen) stop('The question changed. Ask again.'); };
       const fields = new Map();
-      for (const spec of detail.manifest.inputs) fields.set(spec.name, field(spec, detail.card, stale));
+      for (const spec of detail.manifest.inputs) fields.set(spec.name, field(spec, detail.card, changed));
       current = { detail, fields, used: false };
       show(entry,
-        h('p', { class: 'about' }, detail.card?.about?.[0] ?? detail.manifest.description),
+        h('p', { class: 'about' }, detail.card?.about?.[0] ?? detail.manifest.description, ' ',
+          link(cardAddress(detail), 'Model card')),
         samples(detail.card, detail.manifest, fields, () => {}),
         detail.manifest.inputs.map((spec) => h('div', { class: 'field' },
           fields.size > 1 ? h('h3', {}, spec.name) : null,
@@ -79,13 +93,14 @@ export async function playground(main) {
       const [sample] = detail.card?.samples ?? [];
       if (sample && !startsEmpty(detail)) for (const spec of detail.manifest.inputs) fields.get(spec.name).set(sample.inputs[spec.name]);
     } catch (error) {
-      show(entry, refused(failed(error)));
+      if (mine === chosen) show(entry, missing(failed(error)));
     }
   }
 
   async function run() {
-    if (!current) return;
-    const { detail, fields } = current;
+    if (!current || running) return;
+    const question = current;
+    const { detail, fields } = question;
     const { manifest } = detail;
     problem.textContent = '';
     let values;
@@ -97,22 +112,20 @@ export async function playground(main) {
       problem.textContent = error.message;
       return;
     }
-    running?.abort();
-    running = new AbortController();
+    const mine = new AbortController();
+    running = mine;
     ask.disabled = true;
     // On a phone the outcome is below.
     if (result.getBoundingClientRect().top > innerHeight * 0.7) result.parentElement.scrollIntoView({ block: 'start' });
     try {
-      await answer(result, detail, values, running.signal);
-      current.used = true;
+      await answer(result, detail, values, mine.signal);
     } catch (error) {
-      if (!running.signal.aborted) {
-        const refusal = failed(error);
-        show(result, refused(refusal));
-      }
-    } finally {
-      ask.disabled = false;
+      if (!mine.signal.aborted) show(result, refused(failed(error)));
     }
+    if (running !== mine) return;
+    question.used = true;
+    running = undefined;
+    ask.disabled = false;
   }
 
   return () => running?.abort();
@@ -175,7 +188,7 @@ function accepted(found, checked, detail, receipt, tlogProof) {
       download(`${detail.name}-${id.slice(0, 12)}.receipt.json`, receipt, 'application/json', 'Save the receipt'),
       tlogProof ? download(`${detail.name}-${id.slice(0, 12)}.tlog-proof`, tlogProof, 'text/plain', 'Save the log’s proof') : null),
     pinLine(checked.pinned, detail),
-    h('details', {}, h('summary', {}, 'What was checked, digit by digit'), details(found)),
+    h('details', {}, h('summary', {}, 'All digests and details'), details(found)),
   ];
 }
 
@@ -189,7 +202,7 @@ export function pinLine(pinned, model) {
       ? 'This browser sees this package for the first time, and holds the service to it from now on. Compare its digest with one from a source that you trust: '
       : `Held to the package that this browser first saw on ${when}: `,
     digest(pinned.digest, 'package digest'), ' ',
-    model ? link(`/models/${encodeURIComponent(model.name)}`, 'Model card') : null);
+    model ? link(cardAddress(model), 'Model card') : null);
 }
 
 /** The outputs of an accepted receipt, for people. */
@@ -227,12 +240,21 @@ function unproven(told, found) {
     h('p', {}, 'Not proven here: ', h('q', {}, String(label ?? JSON.stringify(told.outputs?.[0]?.data ?? '')).slice(0, 200))));
 }
 
-/** The package is another one than before: the person decides. */
+/** The address of a model's card. */
+const cardAddress = ({ name, version }) => `/models/${encodeURIComponent(name)}?version=${encodeURIComponent(version)}`;
+
 function changed(found, checked, detail) {
-  if (found.code !== 'package-not-pinned' || checked.pinned?.first !== false) return null;
+  return found.code === 'package-not-pinned' ? otherPackage(checked.pinned, detail) : null;
+}
+
+/** The package that is served is another one than this browser holds the service to: the person decides. */
+export function otherPackage(pinned, detail) {
+  if (!pinned || pinned.digest === detail.package_digest) return null;
   return h('div', { class: 'notice' },
-    h('p', {}, 'Under this name and version the service showed this browser another package before. A package never changes: either the operator replaced it, or somebody is between you and the service.'),
-    h('p', {}, 'Before: ', digest(checked.pinned.digest, 'earlier digest')),
+    h('p', {}, pinned.own
+      ? 'You pinned another package under this name and version than the one that is served here. Its answers get no mark.'
+      : 'Under this name and version the service showed this browser another package before. A package never changes: either the operator replaced it, or somebody is between you and the service.'),
+    h('p', {}, pinned.own ? 'Pinned: ' : 'Before: ', digest(pinned.digest, 'earlier digest')),
     h('p', {}, 'Now: ', digest(detail.package_digest, 'present digest')),
     h('button', {
       type: 'button', class: 'quiet',
@@ -295,5 +317,5 @@ function explanation() {
   return h('section', { class: 'columns', 'aria-label': 'What the mark means' },
     h('div', {}, h('h2', {}, 'What the mark says'), h('p', {}, 'The integer model with this digest, run by ONNX Runtime, gives exactly these outputs for exactly these inputs. Not an approximation of it, and not because the service says so: without the secret of the key’s making, nobody can prove anything else.')),
     h('div', {}, h('h2', {}, 'What it does not say'), h('p', {}, 'That the model is right, fair or fit for a purpose; that an input is true; when it was proven. And for a key that one machine made, that nobody kept its secret. Each receipt lists what is not proven.')),
-    h('div', {}, h('h2', {}, 'Whom you trust'), h('p', {}, 'For the arithmetic nobody. For what stands under the mark: the package digest, which you take from a source of your own, or which this browser remembers from the first time. The public log keeps the service from telling different stories.')));
+    h('div', {}, h('h2', {}, 'Whom you trust'), h('p', {}, 'For the arithmetic: nobody. For what the mark stands for: the package digest, which you take from a source of your own, or which this browser remembers from the first time. The public log keeps the service from telling different stories.')));
 }

@@ -2,7 +2,7 @@
 
 import * as api from './api.js';
 import { check, claims, failed } from './check.js';
-import { digest, download, facts, h, show, utc } from './dom.js';
+import { announce, digest, download, facts, h, show, utc } from './dom.js';
 import { shown } from './inputs.js';
 import { logFiles } from './history.js';
 import * as memory from './memory.js';
@@ -20,7 +20,11 @@ export function receiptDoor(main) {
   const id = h('input', { type: 'text', name: 'id', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': 'id-help' });
   const files = h('input', {
     type: 'file', multiple: true, class: 'hidden-file',
-    onchange: () => { if (files.files.length > 0) dropped(space, [...files.files]); },
+    onchange: () => {
+      const chosen = [...files.files];
+      files.value = ''; // the same file may be chosen again
+      if (chosen.length > 0) dropped(space, chosen);
+    },
   });
   show(main,
     h('h1', {}, 'Verify a receipt'),
@@ -60,13 +64,13 @@ export async function receiptById(main, id) {
     ]);
     await examine(space, { receipt, tlogProof, files, id });
   } catch (error) {
-    show(space, refused(failed(error)));
+    refuse(space, failed(error));
   }
 }
 
 /** What a file is, by its content. */
 async function kindOf(file) {
-  if (file.size > LARGEST) return ['unknown'];
+  if (file.size > LARGEST) return ['large'];
   const bytes = new Uint8Array(await file.arrayBuffer());
   const head = new TextDecoder('utf-8').decode(bytes.slice(0, 64));
   if (head.startsWith('proofmark/vk')) return ['verifyingKey', bytes];
@@ -75,39 +79,61 @@ async function kindOf(file) {
     const content = JSON.parse(new TextDecoder().decode(bytes));
     if (content?.format === 'proofmark/package/v1') return ['manifest', bytes];
     if (typeof content?.payload === 'string') return ['receipt', bytes];
-    if (typeof content?.receipt?.payload === 'string') return ['answer', content];
+    // A whole answer of the service: the receipt in it is what counts.
+    if (typeof content?.receipt?.payload === 'string') return ['receipt', new TextEncoder().encode(JSON.stringify(content.receipt)), content.tlog_proof];
   } catch {
     return ['unknown', bytes];
   }
   return ['unknown', bytes];
 }
 
-/** Files that were opened or dropped. */
-export async function dropped(space, files) {
-  show(space, waiting('Checking …', 'The files stay in this browser.'));
-  const found = {};
-  for (const file of files.slice(0, 8)) {
-    const [kind, content] = await kindOf(file);
-    found[kind] = content;
+const unread = (code, detail) => ({ verdict: 'unavailable', code, detail });
+
+/** Most files at once: nobody has more of one receipt. */
+const MOST = 8;
+
+/** The parts among files, or the verdict on files that cannot be taken together: nothing is left out unsaid. */
+async function partsOf(files) {
+  if (files.length > MOST) return { refusal: unread('parameter-invalid', `these are ${files.length} files; bring one receipt with what belongs to it`) };
+  const parts = {};
+  for (const file of files) {
+    const [kind, content, proof] = await kindOf(file);
+    if (kind === 'large') return { refusal: unread('parameter-invalid', `“${file.name}” has more than ${LARGEST >> 20} MB, more than any receipt`) };
+    if (parts[kind] !== undefined) {
+      return { refusal: unread('parameter-invalid', kind === 'receipt' ? 'there are two receipts among these files; bring one at a time' : 'two of these files are the same part') };
+    }
+    parts[kind] = content;
+    if (proof !== undefined) parts.inside = proof;
   }
-  if (found.answer && !found.receipt) {
-    // A whole answer of the service: the receipt in it is what counts.
-    found.receipt = new TextEncoder().encode(JSON.stringify(found.answer.receipt));
-    found.tlogProof ??= found.answer.tlog_proof;
-  }
-  if (!found.receipt) {
-    show(space, refused(found.unknown
+  if (!parts.receipt) {
+    return { refusal: parts.unknown
       ? { verdict: 'rejected', code: 'receipt-malformed', detail: 'this is no receipt, or it was damaged' }
-      : { verdict: 'unavailable', code: 'receipt-missing', detail: 'there is no receipt among these files' }));
-    return;
+      : unread('receipt-missing', 'there is no receipt among these files') };
   }
+  if (parts.unknown) return { refusal: unread('parameter-invalid', 'one of these files is damaged, or does not belong to a receipt; leave it out') };
+  if ((parts.manifest === undefined) !== (parts.verifyingKey === undefined)) {
+    return { refusal: unread('parameter-invalid', 'manifest.json and verifying_key.bin belong together; bring both or neither') };
+  }
+  return { receipt: parts.receipt, tlogProof: parts.tlogProof ?? parts.inside, given: parts.manifest ? { manifest: parts.manifest, verifyingKey: parts.verifyingKey } : {} };
+}
+
+/** Files that were opened or dropped. */
+export async function dropped(whole, files) {
+  // What came before writes into an element that is not shown any more.
+  const space = h('div', {}, waiting('Checking …', 'The files stay in this browser.'));
+  show(whole, space);
   try {
-    const copy = await logFiles().catch(() => undefined);
-    const given = found.manifest && found.verifyingKey ? { manifest: found.manifest, verifyingKey: found.verifyingKey } : {};
-    await examine(space, { receipt: found.receipt, tlogProof: found.tlogProof, files: copy, given });
+    const { refusal, ...parts } = await partsOf(files);
+    if (refusal) refuse(space, refusal);
+    else await examine(space, { ...parts, files: await logFiles().catch(() => undefined) });
   } catch (error) {
-    show(space, refused(failed(error)));
+    refuse(space, failed(error));
   }
+}
+
+function refuse(space, found, ...more) {
+  show(space, refused(found), more);
+  if (space.isConnected) announce(`No mark: ${found.verdict}, ${found.code}.`);
 }
 
 async function examine(space, { receipt, tlogProof, files, id, given = {} }) {
@@ -118,10 +144,10 @@ async function examine(space, { receipt, tlogProof, files, id, given = {} }) {
 }
 
 /** A package that came as files proves only itself: its digest must come from the person. */
-function pinned(space, { receipt, tlogProof, given }) {
+function pinned(whole, { receipt, tlogProof, given }) {
   const problem = h('p', { class: 'error', role: 'alert' });
   const pin = h('input', { type: 'text', autocomplete: 'off', spellcheck: 'false', name: 'pin' });
-  show(space, h('form', {
+  show(whole, h('form', {
     class: 'card',
     onsubmit: async (event) => {
       event.preventDefault();
@@ -131,10 +157,12 @@ function pinned(space, { receipt, tlogProof, given }) {
         pin.focus();
         return;
       }
+      const space = h('div', {}, waiting('Checking …', 'Your browser verifies the proof.'));
+      show(whole, space);
       try {
         await settle(space, await check({ receipt, tlogProof, given: { ...given, pin: value } }), { receipt, tlogProof });
       } catch (error) {
-        show(space, refused(failed(error)));
+        refuse(space, failed(error));
       }
     },
   }, h('h2', {}, 'Which package do you trust?'),
@@ -143,34 +171,34 @@ function pinned(space, { receipt, tlogProof, given }) {
   pin.focus();
 }
 
-async function settle(space, { found, manifest, pinned: held, log }, { receipt, tlogProof, id }) {
+async function settle(space, { found, manifest, pinned: held }, { receipt, tlogProof, id }) {
   if (found.verdict !== 'accepted') {
-    show(space, refused(found), unchecked(receipt));
+    refuse(space, found, unchecked(receipt));
     return;
   }
   if (id !== undefined && found.receipt_id !== `sha256:${id.replace(/^sha256:/, '')}`) {
-    show(space, refused({ verdict: 'rejected', code: 'receipt-unknown', detail: 'the service gave another receipt than the one asked for' }));
+    refuse(space, { verdict: 'rejected', code: 'receipt-unknown', detail: 'the service gave another receipt than the one asked for' });
     return;
   }
   const digits = found.receipt_id.replace(/^sha256:/, '');
   const card = await cardOf(found.model);
+  if (space.isConnected) announce('Verified in this browser.');
   show(space,
     verdict(found, answerOf(found, manifest, card)),
     h('div', { class: 'row after' },
       download(`${digits.slice(0, 12)}.receipt.json`, receipt, 'application/json', 'Save the receipt'),
       tlogProof ? download(`${digits.slice(0, 12)}.tlog-proof`, tlogProof, 'text/plain', 'Save the log’s proof') : null,
       h('button', { type: 'button', class: 'quiet', onclick: () => print() }, 'Print')),
-    pinLine(held, { name: found.model.name }),
+    pinLine(held, found.model),
     h('div', { class: 'sheet' },
       h('section', {}, h('h2', {}, 'What went in'), found.inputs.map((record) => tensor(record, manifest.inputs.find((spec) => spec.name === record.name), card))),
       h('section', {}, h('h2', {}, 'What came out'), found.outputs.map((record) => tensor(record, manifest.outputs.find((spec) => spec.name === record.name)))),
       h('section', {}, h('h2', {}, 'When, and by whom'), facts([
         ['Proven', `${utc(found.proved_at)}, as the signer says`],
         ['Signed by', digest(found.signature.key_id, 'key identifier')],
-        ['Logged', found.log ? `entry ${found.log.index} of ${found.log.size} in ${found.log.origin}` : 'not checked: no proof of the log was given'],
+        ['Logged', found.log ? `entry number ${found.log.index} of ${found.log.size}, counted from 0, in ${found.log.origin}` : 'not checked: nothing that shows it was at hand'],
         ['Witnesses', found.log?.cosigned?.length > 0 ? found.log.cosigned.map((one) => `${one.witness}, ${utc(one.time)}`).join('; ') : null],
         ['Advised', found.log?.advisories?.length > 0 ? found.log.advisories.join('; ') : null],
-        ['History', log?.state === 'alarm' ? 'the log changed its history: see the alarm above' : null],
       ])),
       h('section', {}, h('h2', {}, 'How the keys were made'), h('p', {}, setupInWords(found.setup))),
       h('section', { class: 'wide' }, h('h2', {}, 'Everything that it names'), details(found))));
@@ -194,7 +222,7 @@ function tensor(record, spec, card) {
   const picture = spec.quantizer && square(spec, values);
   const form = card?.inputs?.[spec.name] ?? (picture ? { image: picture } : undefined);
   return h('div', { class: 'tensor' }, head, shown(values, spec, form ? { inputs: { [spec.name]: form } } : undefined),
-    spec.quantizer ? h('p', { class: 'small' }, 'As the integers stand for; the integers are what is proven.') : null);
+    spec.quantizer ? h('p', { class: 'small' }, 'Shown as the values that the integers stand for; the integers are what is proven.') : null);
 }
 
 /** A square of pixels is easier to look at than to read. */

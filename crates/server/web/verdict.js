@@ -1,7 +1,7 @@
 // The mark, and what is said beside it. The mark is struck for a verdict `accepted` of the verifier in this
 // browser, and for nothing else.
 
-import { digest, facts, h, ms, sentence, sentences, svg } from './dom.js';
+import { digest, facts, h, ms, sentence, sentences, svg, utc } from './dom.js';
 
 /** The verifier's checks in words: what was done, and what it means when it was not. */
 const CHECKS = {
@@ -13,7 +13,7 @@ const CHECKS = {
   signer: ['Service', 'it was signed by the key that this service published', ''],
   deadline: ['Deadline', 'a deadline, where the receipt has one, has not passed', ''],
   openings: ['Values', 'no value is hidden behind a commitment that was not compared', ''],
-  'log-inclusion': ['Log', 'the receipt is in the public log, which cannot drop it unseen', 'that the receipt is in the public log: no proof of that came with it'],
+  'log-inclusion': ['Log', 'the receipt is in the public log, which cannot drop it unseen', 'that the receipt is in the public log: nothing that shows it was at hand'],
   witnesses: ['Witnesses', 'independent witnesses saw the same log', ''],
   revocations: ['Revocations', 'nothing that it rests on was revoked, as far as the log goes', ''],
   attestations: ['Auditor', 'an auditor whom you named attests the package', ''],
@@ -78,10 +78,16 @@ export function verdict(found, answer) {
         sentences([...(found.not_proven ?? []), ...open].map(plain), 'no'))));
 }
 
+/** Something that is not there to be shown; no proof was in question. */
+export const missing = (found) => refused(found, {
+  title: 'Nothing to show here',
+  text: 'The service did not give what this page is made of.',
+});
+
 /** A verdict that is no acceptance. */
-export function refused(found) {
+export function refused(found, otherwise = UNAVAILABLE) {
   const rejected = found.verdict === 'rejected';
-  const words = rejected ? REJECTED : UNAVAILABLE;
+  const words = rejected ? REJECTED : otherwise;
   const state = rejected ? 'rejected' : 'unavailable';
   return h('section', { class: `verdict ${state}`, 'data-verdict': state, 'data-code': found.code },
     seal(state),
@@ -125,10 +131,10 @@ export function details(report) {
     ['Proof', report.proof_bytes ? `Groth16 over BN254, ${report.proof_bytes} bytes` : null],
     ['Runtime', `ONNX Runtime ${report.runtime.onnxruntime}, integers only`],
     ['Nonce', context ? digest(context.nonce, 'nonce') : null],
-    ['Consumer', context && Number(context.chainId) !== 0
-      ? `contract ${context.consumer} on chain ${context.chainId}` : null],
-    ['Deadline', context && Number(context.deadline) !== 0 ? String(context.deadline) : null],
+    ['Consumer', context && BigInt(context.chainId) !== 0n
+      ? `contract ${context.consumer} on chain ${BigInt(context.chainId)}` : null],
+    ['Deadline', context && Number(context.deadline) !== 0 ? utc(context.deadline) : null],
     ['Signed by', digest(report.signature.key_id, 'key identifier')],
-    ['Log', report.log ? `entry ${report.log.index} of ${report.log.size}` : null],
+    ['Log', report.log ? `entry number ${report.log.index} of ${report.log.size}, counted from 0` : null],
   ]);
 }

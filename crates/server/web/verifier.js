@@ -33,8 +33,8 @@ async function ask(question) {
   try {
     return read(question(await load()));
   } catch (error) {
-    // A package that does not hold is refused by its constructor, with a verdict's text.
-    if (typeof error === 'string') return read(error);
+    // A package that does not hold is refused by its constructor, with a verdict's text; nothing else is said so.
+    if (typeof error === 'string' && read(error).verdict !== 'accepted') return read(error);
     if (error instanceof WebAssembly.RuntimeError) await restart();
     const detail = `the verifier does not run in this browser (${error?.message ?? error}); verify with proofmark-verify`;
     return { verdict: 'unavailable', code: 'verifier-unavailable', detail };
@@ -84,6 +84,14 @@ async function timed(question) {
   const started = performance.now();
   const verdict = await ask(question);
   return { ...verdict, ms: performance.now() - started };
+}
+
+/** Whether these are the files of the package with the digest `pin`: `open`, if so. */
+export function open({ pin, manifest, verifyingKey }) {
+  return ask((wasm) => {
+    new wasm.Package(pin, manifest, verifyingKey).free();
+    return '{"verdict":"open"}';
+  });
 }
 
 /** Whether a log's newer checkpoint continues an older one: `{log: {key, witnesses}, older, newer, proof}`. */
