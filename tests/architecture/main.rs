@@ -30,6 +30,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("proofmark-evm", 4),
     ("proofmark-relay", 4),
     ("proofmark-audit", 4),
+    ("proofmark-proxy", 4),
     ("proofmark-server", 4),
     ("proofmark", 5),
     ("proofmark-python", 5),
@@ -85,7 +86,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("ort", &["proofmark-runtime"]),
     ("pyo3", &["proofmark-python"]),
     ("sqlx", &["proofmark-store"]),
-    ("axum", &["proofmark-http", "proofmark-server"]),
+    (
+        "axum",
+        &["proofmark-http", "proofmark-proxy", "proofmark-server"],
+    ),
     (
         "clap",
         &["proofmark", "proofmark-verify", "proofmark-bench", "xtask"],

@@ -15,6 +15,7 @@ use crate::commands::doctor::DoctorArgs;
 use crate::commands::evm::EvmArgs;
 use crate::commands::log::{LogArgs, LogFiles, WitnessList};
 use crate::commands::pull::PullArgs;
+use crate::commands::proxy::ProxyArgs;
 use crate::commands::relay::RelayArgs;
 
 /// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Attest(AttestArgs),
     /// Serve proven inference over HTTP
     Serve(ServeArgs),
+    /// Answer clients that know nothing of proofs with verified answers only
+    Proxy(ProxyArgs),
     /// Ask a running service and verify its answer before showing it
     Infer(InferArgs),
     /// Say what is missing on this machine, and how to get it; changes nothing

@@ -52,6 +52,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Evm(args) => commands::evm::run(args, output),
         Command::Relay(args) => commands::relay::run(args, output),
         Command::Serve(args) => commands::serve::run(args, output),
+        Command::Proxy(args) => commands::proxy::run(args, output),
         Command::Infer(args) => commands::infer::run(args, output),
         Command::Doctor(args) => commands::doctor::run(args, output),
         Command::Bench(args) => commands::bench::run(args, output),

@@ -120,14 +120,15 @@ async fn collect(room: Arc<Semaphore>, limit: usize, mut body: Body) -> Result<B
     })
 }
 
-/// Parses JSON. Depth is bounded by the parser (128), size by the body limit.
+/// Parses JSON. Depth is bounded by the parser (128), size by the body limit. `described` is where the
+/// body's form is described, for those who sent another.
 ///
 /// # Errors
 /// `json-malformed`, with at most 200 characters of the parser's words.
-pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8], described: &str) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         let hint = if error.is_data() {
-            "; /openapi.json describes the body"
+            &format!("; {described} describes the body")
         } else if error.is_syntax() {
             "; note that JSON has no NaN and no Infinity"
         } else {

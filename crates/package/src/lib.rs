@@ -30,7 +30,7 @@ use proofmark_types::Digest;
 use proofmark_types::card::{CARD_FILE, Card, MAX_CARD_BYTES};
 use proofmark_types::manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, Manifest, ModelFile, Sealed};
 
-pub use attestations::MAX_ATTESTATIONS;
+pub use attestations::{MAX_ATTESTATIONS, attestations};
 pub use error::PackageError;
 pub use files::{read_bounded, write_atomic};
 pub use partial::{Partial, Received};

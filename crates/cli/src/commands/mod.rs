@@ -11,6 +11,7 @@ pub(crate) mod infer;
 pub(crate) mod inspect;
 pub(crate) mod log;
 pub(crate) mod prove;
+pub(crate) mod proxy;
 pub(crate) mod pull;
 pub(crate) mod receipt;
 pub(crate) mod relay;

@@ -109,7 +109,7 @@ pub(crate) async fn infer_version(
 /// # Errors
 /// The [`Problem`] that the client would get.
 pub fn decode_infer(manifest: &Manifest, body: &[u8]) -> Result<(), Problem> {
-    let request: InferRequest = parse_json(body)?;
+    let request: InferRequest = parse_json(body, super::OPENAPI)?;
     request.parameters.inline_receipt()?;
     wanted(manifest, request.outputs)?;
     request.parameters.context()?;
@@ -157,7 +157,7 @@ async fn answer(
             }
         }
     };
-    let request: InferRequest = parse_json(&body.bytes)?;
+    let request: InferRequest = parse_json(&body.bytes, super::OPENAPI)?;
     drop(body);
     shared.log.check()?;
     let plan = AnswerPlan {

@@ -33,6 +33,9 @@ pub(crate) use models::immutable;
 pub use infer::decode_infer;
 pub use verify::decode_verify;
 
+/// Where the API is described.
+const OPENAPI: &str = "/openapi.json";
+
 #[derive(OpenApi)]
 #[openapi(
     info(

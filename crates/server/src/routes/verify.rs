@@ -93,7 +93,7 @@ pub(crate) async fn verify(
 ) -> Result<Json<VerifyResponse>, Problem> {
     let (parts, body) = request.into_parts();
     let body = shared.bodies.read_json(&parts.headers, body).await?;
-    let request: VerifyRequest = parse_json(&body.bytes)?;
+    let request: VerifyRequest = parse_json(&body.bytes, super::OPENAPI)?;
     let expectations = Expectations {
         nonce: request.nonce.as_deref().map(nonce).transpose()?,
         ..Expectations::default()
@@ -121,7 +121,7 @@ pub(crate) async fn verify(
 /// # Errors
 /// The [`Problem`] that the client would get.
 pub fn decode_verify(body: &[u8]) -> Result<(), Problem> {
-    let request: VerifyRequest = parse_json(body)?;
+    let request: VerifyRequest = parse_json(body, super::OPENAPI)?;
     request.nonce.as_deref().map(nonce).transpose()?;
     envelope_bytes(&request.receipt).map(drop)
 }
