@@ -39,8 +39,10 @@ export function failed(error) {
 export function claims(receipt) {
   try {
     const envelope = JSON.parse(new TextDecoder().decode(receipt));
-    const payload = new TextDecoder().decode(Uint8Array.from(atob(envelope.payload), (c) => c.charCodeAt(0)));
-    return JSON.parse(payload).predicate;
+    const text = atob(envelope.payload);
+    const payload = new Uint8Array(text.length);
+    for (let at = 0; at < text.length; at += 1) payload[at] = text.charCodeAt(at);
+    return JSON.parse(new TextDecoder().decode(payload)).predicate;
   } catch {
     return undefined;
   }

@@ -81,7 +81,9 @@ async function judge(info, kept, note) {
     seen: Math.floor(Date.now() / 1000),
     since: kept?.since ?? Math.floor(Date.now() / 1000),
   };
-  if ((memory.head()?.size ?? 0) <= head.size) memory.keepHead(head);
+  // Another window kept a newer one meanwhile: this one has to continue that, too.
+  if (memory.head()?.note !== kept?.note) return look();
+  memory.keepHead(head);
   return { state: kept ? 'consistent' : 'first', kept: head, before: kept, head, cosigned: newest.verdict.cosigned, info };
 }
 
