@@ -638,12 +638,24 @@ const tests = {
     assert.deepEqual(await state(), ['consistent', null]);
     assert.equal(await kept(), 4);
     await browser.picture('log');
+    // An old copy to look for revocations in, and the new head beside it: then nothing is said of revocations.
+    await browser.go('/');
+    await browser.choose(DIGITS);
+    await browser.sample('a seven');
+    await page.waitForLoadState('networkidle');
+    let looks = 0;
+    front.lie(/^\/checkpoint$/, (body) => (looks += 1) % 2 === 1 ? early : body);
+    assert.equal((await browser.ask()).state, 'accepted');
+    assert.ok(looks >= 3, `${looks}`);
+    assert.equal(await page.locator('.punch.struck', { hasText: 'Log' }).count(), 1);
+    assert.equal(await page.locator('.punch.struck', { hasText: 'Revocations' }).count(), 0);
+    front.lies.clear();
     // Rolled back.
     front.lie(/^\/checkpoint$/, () => early);
     await browser.go('/log');
     assert.deepEqual(await state(), ['alarm', 'log-shrank']);
-    assert.equal(await page.locator('[data-kept]').getAttribute('data-kept'), '4');
-    assert.equal(await kept(), 4);
+    assert.equal(await page.locator('[data-kept]').getAttribute('data-kept'), '5');
+    assert.equal(await kept(), 5);
     await browser.picture('alarm');
     // The alarm stays, on every page, until somebody says otherwise.
     front.lies.clear();
@@ -666,13 +678,13 @@ const tests = {
     await page.waitForFunction(() => document.querySelector('[data-log="first"]'));
     assert.equal(await page.locator('#alarm').textContent(), '');
     // Rewritten: the same log by its key, larger, and with other entries.
-    for (let more = 0; more < 6; more += 1) await infer(fork, 'risk-classifier');
+    for (let more = 0; more < 7; more += 1) await infer(fork, 'risk-classifier');
     front.service = fork;
     await browser.go('/log');
     assert.deepEqual(await state(), ['alarm', 'tlog-inconsistent']);
-    assert.equal(await kept(), 5);
+    assert.equal(await kept(), 6);
     const shown = await page.locator('section', { hasText: 'Head that was shown instead' }).locator('pre').textContent();
-    assert.equal(shown.split('\n')[1], '6');
+    assert.equal(shown.split('\n')[1], '7');
   },
 
   async witnessed(browser, [service, witness, logKey]) {

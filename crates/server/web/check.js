@@ -5,7 +5,7 @@ import * as api from './api.js';
 import * as memory from './memory.js';
 import { views } from './tensors.js';
 import * as verifier from './verifier.js';
-import { logFiles, watch } from './history.js';
+import { logFiles, logSize, watch } from './history.js';
 
 const files = new Map();
 
@@ -86,10 +86,10 @@ export async function check({ receipt, tlogProof, exchange, given = {}, files })
   if (tlogProof !== undefined && log.kept) {
     demands.log = { key: log.kept.key, witnesses: memory.witnesses(), quorum: 0, proof: tlogProof };
     // Only the whole log says which keys followed the one that this browser knows.
-    if (files && log.kept.serviceKey) {
+    copy = log.kept.serviceKey ? await copyFrom(files, log.before?.size ?? 0) : undefined;
+    if (copy) {
       demands.service_key = log.kept.serviceKey;
       demands.log.copy_may_be_older = true;
-      copy = files;
     }
   }
   const ask = (more) => {
@@ -108,6 +108,13 @@ export async function check({ receipt, tlogProof, exchange, given = {}, files })
   const result = { found, pinned, log };
   if (found.verdict === 'accepted') result.manifest = JSON.parse(new TextDecoder().decode(manifest));
   return result;
+}
+
+/** A copy of the log that holds at least what this browser saw before: an older one could leave revocations out. */
+async function copyFrom(files, size) {
+  if (!files || logSize(files) >= size) return files;
+  const again = await logFiles().catch(() => undefined);
+  return again && logSize(again) >= size ? again : undefined;
 }
 
 /**

@@ -133,10 +133,16 @@ export async function noWitness(key, kept) {
   return verdict.verdict === 'consistent' ? undefined : verdict.detail;
 }
 
+/** Entries that a checkpoint speaks of, by its word alone. */
+const entriesOf = (note) => Number(note?.split('\n')[1]);
+
+/** Entries of the files of a log; its signature is checked with them. */
+export const logSize = (files) => entriesOf(new TextDecoder().decode(files.get('checkpoint')));
+
 /** A small log whole, as bytes by path, to look for revocations; `undefined` for none or a large one. */
 export async function logFiles() {
   const note = await api.checkpoint();
-  const size = Number(note?.split('\n')[1]);
+  const size = entriesOf(note);
   if (!(size >= 0 && size <= READ_WHOLE)) return undefined;
   const files = new Map([['checkpoint', new TextEncoder().encode(note)]]);
   await Promise.all((await verifier.logPaths(size)).map(async (path) => files.set(path, await api.bytes(`/${path}`))));
