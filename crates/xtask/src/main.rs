@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod build;
 mod deep;
 mod demo;
 mod emulation;
 mod fetch_runtime;
 mod import_samples;
+mod licences;
 mod policy;
+mod release;
 mod reproduce;
 mod sbom;
 mod supply;
@@ -45,6 +48,8 @@ enum Chore {
     Policy,
     /// Write a bill of materials of each released program
     Sbom(sbom::Options),
+    /// Make the archives of a release: programs, bills of materials, licences, digests, wheel
+    Release(release::Options),
     /// Build the released programs twice in different folders and compare
     Reproduce(reproduce::Options),
     /// Fetch what the tests need and run them all
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         Chore::Emulation(options) => emulation::print(&options),
         Chore::Policy => policy::run(),
         Chore::Sbom(options) => sbom::run(&options),
+        Chore::Release(options) => release::run(&options),
         Chore::Reproduce(options) => reproduce::run(&options),
         Chore::Test => test::run(),
         Chore::Wasm(options) => wasm::run(&options),

@@ -123,7 +123,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// The bill of one program as indented JSON.
-fn bill(supply: &Supply, name: &str, target: &str) -> Result<Vec<u8>> {
+pub(crate) fn bill(supply: &Supply, name: &str, target: &str) -> Result<Vec<u8>> {
     let Program { linked, built } = supply
         .programs
         .get(name)

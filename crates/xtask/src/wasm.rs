@@ -10,6 +10,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use clap::Args;
 use proofmark_types::Digest;
 
+use crate::build::{DEBIAN_RUSTC, cargo_home, debian_library, has_target};
 use crate::say;
 
 #[derive(Args)]
@@ -21,6 +22,8 @@ pub(crate) struct Options {
 
 /// The crate that is built.
 const PACKAGE: &str = "proofmark-wasm";
+/// What it is built for.
+const TRIPLE: &str = "wasm32-unknown-unknown";
 /// Where cargo leaves it.
 const BUILT: &str = "wasm32-unknown-unknown/wasm/proofmark_wasm.wasm";
 /// Where the result is, and in `bindgen` the tools for it.
@@ -96,7 +99,7 @@ fn build() -> Result<PathBuf> {
         "--profile",
         "wasm",
         "--target",
-        "wasm32-unknown-unknown",
+        TRIPLE,
         "--package",
         PACKAGE,
     ]);
@@ -105,7 +108,7 @@ fn build() -> Result<PathBuf> {
         "--cfg sha2_backend_soft=\"compact\"".to_owned(),
         format!("--remap-path-prefix={}=", cargo_home()?.display()),
     ];
-    if !has_target() {
+    if !has_target(TRIPLE) {
         let linker = debian().context(
             "there is no standard library for wasm32: `rustup target add wasm32-unknown-unknown`, \
              or install Debian's rustc-web, rust-web-src and lld-22",
@@ -114,7 +117,7 @@ fn build() -> Result<PathBuf> {
         flags.push("-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none".to_owned());
         cargo
             .args(["-Z", "build-std=std"])
-            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC", DEBIAN_RUSTC)
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
     }
@@ -130,41 +133,9 @@ fn build() -> Result<PathBuf> {
     Ok(metadata.target_directory.into_std_path_buf())
 }
 
-/// Where cargo keeps the sources of dependencies.
-fn cargo_home() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("CARGO_HOME") {
-        return Ok(home.into());
-    }
-    let home = std::env::home_dir().context("this user has no home folder")?;
-    Ok(home.join(".cargo"))
-}
-
-/// Whether the toolchain at hand has the target.
-fn has_target() -> bool {
-    let folder = Command::new("rustc")
-        .args([
-            "--print",
-            "target-libdir",
-            "--target",
-            "wasm32-unknown-unknown",
-        ])
-        .output();
-    folder.is_ok_and(|output| {
-        output.status.success()
-            && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
-    })
-}
-
 /// The linker of Debian's packages, where their compiler is installed with its sources.
 fn debian() -> Option<PathBuf> {
-    let sysroot = Command::new("/usr/bin/rustc")
-        .args(["--print", "sysroot"])
-        .output()
-        .ok()?;
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
-    if !sysroot.join("lib/rustlib/src/rust/library").is_dir() {
-        return None;
-    }
+    debian_library()?;
     let linkers = (18..=30).rev();
     linkers
         .map(|version| PathBuf::from(format!("/usr/lib/llvm-{version}/bin/wasm-ld")))
