@@ -156,7 +156,12 @@ where
 /// The same members as a verdict's, and the nodes that stand in the way.
 fn told(fault: &Fault) -> String {
     let mut detail = fault.message.clone();
-    for cause in &fault.causes {
+    // Some messages say their cause themselves.
+    for cause in fault
+        .causes
+        .iter()
+        .filter(|cause| !fault.message.ends_with(*cause))
+    {
         detail.push_str(": ");
         detail.push_str(cause);
     }
