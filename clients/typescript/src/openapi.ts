@@ -212,6 +212,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/{name}/package": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The files of a package with their lengths and digests.
+         * @description A whole package is what proving on one's own machine takes. It is handed out only where the
+         *     operator says so.
+         */
+        get: operations["list_package"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{name}/package/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A file of a package, byte for byte: its SHA-256 stands in the manifest, and is its `ETag`.
+         * @description Ranges of bytes are served, so that an interrupted download goes on where it stopped.
+         */
+        get: operations["get_package_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models/{name}/transcript": {
         parameters: {
             query?: never;
@@ -683,6 +724,27 @@ export interface components {
             /** @description The manifest. Its digest is taken over the bytes at `manifest_url`, not over this copy. */
             manifest: Record<string, never>;
         };
+        /** @description A file of a package. */
+        PackageFile: {
+            /**
+             * Format: int64
+             * @description Its length.
+             */
+            bytes: number;
+            /** @description SHA-256 of its bytes; the manifest's is the package digest. */
+            digest: string;
+            /** @description Its name in the package's folder. */
+            file: string;
+            /** @description Where it is. */
+            url: string;
+        };
+        /** @description The files of a package. */
+        PackageFiles: {
+            /** @description The manifest, and every file that it names. */
+            files: components["schemas"]["PackageFile"][];
+            /** @description Digest of the manifest: what a verifier pins, got from a source it trusts. */
+            package_digest: string;
+        };
         /** @description The served packages. */
         PackageList: {
             /** @description One entry a version of a model. */
@@ -707,6 +769,11 @@ export interface components {
             name: string;
             /** @description Digest of the manifest: what a verifier pins, got from a source it trusts. */
             package_digest: string;
+            /**
+             * @description Where the files of the whole package are listed, for who proves on their own machine; `null`
+             *     when the operator does not hand it out.
+             */
+            package_url?: string | null;
             proof_times?: components["schemas"]["ProofTimes"] | null;
             /** @description How the keys were made: whoever made `single-party` keys could forge. */
             setup_kind: string;
@@ -1343,6 +1410,129 @@ export interface operations {
             };
         };
     };
+    list_package: {
+        parameters: {
+            query?: {
+                /** @description Version; the default one when absent */
+                version?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Model */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PackageFiles"];
+                };
+            };
+            /** @description `package-not-shared` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `model-unknown`, `version-unknown` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_package_file: {
+        parameters: {
+            query?: {
+                /** @description Version; the default one when absent */
+                version?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Model */
+                name: string;
+                /** @description A file that the manifest names, or `manifest.json` */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description The range that was asked for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description The client has it */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `package-not-shared` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `model-unknown`, `version-unknown`, `not-found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `range-not-satisfiable` */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `downloads-busy` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_transcript: {
         parameters: {
             query?: {
@@ -1631,7 +1821,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ready"];
                 };
             };
-            /** @description `shutting-down`, `log-unavailable` */
+            /** @description `shutting-down`, `store-unavailable`, `log-unavailable` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1862,7 +2052,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `shutting-down`, `log-unavailable` */
+            /** @description `shutting-down`, `store-unavailable`, `log-unavailable` */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1984,7 +2174,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `shutting-down`, `log-unavailable` */
+            /** @description `shutting-down`, `store-unavailable`, `log-unavailable` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -230,7 +230,7 @@ impl From<&OpsError> for Fault {
 impl From<&PackageError> for Fault {
     fn from(error: &PackageError) -> Self {
         let kind = match error {
-            PackageError::Io { .. } => Kind::Environment,
+            PackageError::Io { .. } | PackageError::Partial { .. } => Kind::Environment,
             PackageError::Exists { .. }
             | PackageError::Sealed { .. }
             | PackageError::Draft { .. } => Kind::Request,

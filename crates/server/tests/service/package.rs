@@ -148,7 +148,8 @@ async fn places_for_downloads_are_bounded_and_given_back() {
     let path = format!("{LIST}/integer.onnx");
     let places = app.service.downloads();
     let held: Vec<_> = std::iter::from_fn(|| places.try_acquire().ok()).collect();
-    assert_eq!(held.len(), 16);
+    let all = held.len();
+    assert!((8..=64).contains(&all), "{all}");
     let reply = app.get(&path).await;
     assert_eq!(
         (reply.status.as_u16(), &*reply.code()),
@@ -159,10 +160,10 @@ async fn places_for_downloads_are_bounded_and_given_back() {
     assert_eq!(app.get(&path).await.status, 200);
     // The sender ends soon after the last byte was taken.
     for _ in 0..500 {
-        if places.available_permits() == 16 {
+        if places.available_permits() == all {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
-    assert_eq!(places.available_permits(), 16);
+    assert_eq!(places.available_permits(), all);
 }
