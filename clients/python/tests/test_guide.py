@@ -61,6 +61,11 @@ class Guide(unittest.TestCase):
                 self.assertEqual((language, block.split()[:4]), ("sh", "python3 -m pip install".split()))
         self.assertEqual(len(ran), 7)
         self.assertIn("not proven:", ran[-1])
+        # The service's salts open what it hid, and are not in the receipt.
+        inference, pinned = names["inference"], names["pinned"]
+        opened = pinned.verify(inference.receipt, openings=inference.openings)
+        self.assertEqual(opened.opened, ("features",))
+        self.assertIsNone(pinned.verify(inference.receipt).inputs["features"].values)
 
 
 if __name__ == "__main__":

@@ -131,10 +131,13 @@ class Honest(Asked):
         with self.assertRaises(AttributeError):
             first.outputs = {}
         with self.assertRaises(TypeError):
-            Inference(object(), first.verdict, first.receipt, None, {})
+            Inference(object(), first.verdict, first.receipt, None, None)
         for take in (copy.copy, pickle.dumps):
             with self.assertRaises(TypeError):
                 take(first)
+
+        self.assertIsNone(first.openings)
+        self.assertIsNone(Service(URL, self.package).infer(self.inputs).log_proof)
 
         # With the service's key, as a verified receipt names it, and the whole log.
         older = service.copy_log()("checkpoint").decode()
@@ -190,6 +193,13 @@ class Honest(Asked):
         self.package.verify(got.receipt, context=bound)
         other = Context(nonce=bound.nonce)
         self.refused("context-mismatch", self.package.verify, got.receipt, context=other)
+
+    def test_a_log_too_long_to_hold(self):
+        before, proofmark.client.MAX_LOG_BYTES = proofmark.client.MAX_LOG_BYTES, 100
+        try:
+            self.refused("answer-malformed", Service(URL, self.package).copy_log)
+        finally:
+            proofmark.client.MAX_LOG_BYTES = before
 
     def test_other_packages_and_signers(self):
         self.refused(

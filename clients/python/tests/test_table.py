@@ -170,6 +170,20 @@ class Table(unittest.TestCase):
                     question["receipt"].encode(), **parameters(question["demands"], copy)
                 )
 
+    def test_openings_are_written_as_they_are_read(self):
+        question = next(
+            case["question"] for case in self.table["cases"] if case["name"] == "lookup: opened"
+        )
+        openings = question["demands"]["openings"]
+        receipt = question["receipt"].encode()
+        verified = self.packages["lookup"].verify(receipt, openings=json.dumps(openings).encode())
+        salts = {one["tensor"]: one["salt"] for one in openings["openings"]}
+        # A private and a hashed tensor.
+        self.assertEqual({salt is None for salt in salts.values()}, {True, False})
+        written = proofmark.client.opened(verified, salts)
+        self.assertEqual(json.loads(written), openings)
+        self.assertEqual(set(proofmark.verify_openings(receipt, written).tensors), set(salts))
+
     def test_refusals_can_be_carried_elsewhere(self):
         with self.assertRaises(ProofmarkError) as raised:
             PinnedPackage("", b"", b"")

@@ -24,6 +24,8 @@ from .verdict import Accepted, Context, Tensor
 
 __all__ = ["Inference", "Service", "fetch_package", "new_nonce"]
 
+MAX_LOG_BYTES = 1 << 30
+"""Most bytes of a log that are copied."""
 AT_ONCE = 8
 """Files of a log that are fetched at the same time."""
 ASK_AGAIN = 0.5
@@ -39,7 +41,7 @@ class Inference:
     what the service told beside it, and stays as it is.
     """
 
-    __slots__ = ("log_proof", "outputs", "receipt", "salts", "tensors", "verdict")
+    __slots__ = ("log_proof", "openings", "outputs", "receipt", "tensors", "verdict")
 
     verdict: Accepted
     """What was checked, what is proven and what is not."""
@@ -50,9 +52,10 @@ class Inference:
     receipt: bytes
     """The receipt, byte for byte: keep it, it verifies for ever."""
     log_proof: str | None
-    """The proof that the receipt is logged, to be kept beside it."""
-    salts: Mapping[str, str]
-    """Salts of private tensors by name: with the values they open the commitments. For you alone."""
+    """The proof that the receipt is logged, to be kept beside it; ``None`` where no log was demanded."""
+    openings: bytes | None
+    """A file of openings, values and salts of hidden tensors; ``None`` where nothing is hidden. For you
+    alone, and for whoever is to see them: without the salt a private commitment is opened by nobody."""
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class Inference:
         verdict: Accepted,
         receipt: bytes,
         log_proof: str | None,
-        salts: Mapping[str, str],
+        openings: bytes | None,
     ) -> None:
         if token is not _MINTED:
             raise TypeError("an inference is made by verifying an answer")
@@ -71,7 +74,7 @@ class Inference:
             ("tensors", verdict.outputs),
             ("receipt", receipt),
             ("log_proof", log_proof),
-            ("salts", MappingProxyType(dict(salts))),
+            ("openings", openings),
         ):
             object.__setattr__(self, name, value)
 
@@ -240,8 +243,13 @@ class Service:
                 time.sleep(ASK_AGAIN)
                 proof = self._cosigned(beside.receipt_id) or proof
         receipt = verdict.pop("receipt").encode()
-        kept = proof if proof is not None else beside.log_proof
-        return Inference(_MINTED, Accepted.read(verdict), receipt, kept, beside.salts)
+        accepted = Accepted.read(verdict)
+        openings = opened(accepted, beside.salts)
+        if openings is not None:
+            asked(_core.verify_openings, receipt, openings)
+        # Without a log's key the proof was looked at by nobody.
+        logged = None if self._log is None else (proof or beside.log_proof)
+        return Inference(_MINTED, accepted, receipt, logged, openings)
 
     def _cosigned(self, receipt_id: str) -> str | None:
         path = f"/v1/receipts/{quote(receipt_id, safe='')}/tlog-proof?head=cosigned"
@@ -263,6 +271,9 @@ class Service:
             if reply.status != 200:
                 raise reply.refusal()
             files[path] = reply.body
+            if sum(map(len, list(files.values()))) > MAX_LOG_BYTES:
+                detail = f"the log is longer than {MAX_LOG_BYTES} bytes: mirror it instead"
+                raise ProofmarkError("rejected", "answer-malformed", detail)
             return True
 
         def fetch_tile(path: str) -> None:
@@ -278,6 +289,25 @@ class Service:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             drain(pool.map(fetch_tile, sorted(paths)))
         return files.get
+
+
+def opened(verdict: Accepted, salts: Mapping[str, str]) -> bytes | None:
+    """A file of openings of the hidden tensors, as ``proofmark infer`` writes it."""
+    tensors = (*verdict.inputs.values(), *verdict.outputs.values())
+    openings: list[dict[str, Any]] = [
+        {
+            "tensor": tensor.name,
+            "elem": tensor.elem,
+            "shape": tensor.shape,
+            "values": tensor.values.ravel().tolist(),
+            "salt": salts.get(tensor.name) if tensor.visibility == "private" else None,
+        }
+        for tensor in tensors
+        if tensor.visibility != "public" and tensor.values is not None
+    ]
+    if not openings:
+        return None
+    return json.dumps({"format": "proofmark/openings/v1", "openings": openings}).encode()
 
 
 class Beside:
