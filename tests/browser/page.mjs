@@ -458,10 +458,9 @@ const tests = {
     const hold = async (pattern) => {
       let opened;
       const gate = new Promise((resolve) => { opened = resolve; });
-      let waits;
-      const waiting = new Promise((resolve) => { waits = resolve; });
+      const waiting = page.waitForRequest(pattern);
+      waiting.catch(() => {}); // awaited later
       await page.route(pattern, async (route) => {
-        waits();
         await gate;
         await route.continue().catch(() => {}); // whoever asked may have left
       }, { times: 1 });
@@ -469,7 +468,7 @@ const tests = {
     };
     // The slower of two models comes last: it is the chosen one that is asked.
     await browser.go('/');
-    await page.locator('.entry .field').first().waitFor();
+    await browser.choose(RISK);
     const slow = await hold(/\/v1\/models\/digits-mlp\?/);
     await page.getByRole('radio', { name: DIGITS }).click();
     await slow.waiting;

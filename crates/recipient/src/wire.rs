@@ -62,25 +62,22 @@ struct WireLog {
     copy_may_be_older: bool,
 }
 
-/// The members of a request that are read, as far as each must stand there once: of two with one name
-/// the service may read the other one.
-#[derive(Deserialize)]
-struct WireRequest {
-    #[serde(default, rename = "inputs")]
-    _inputs: Vec<WireInput>,
-    #[serde(default, rename = "parameters")]
+/// The members of a request and of its inputs that are read, as far as each must stand there once: of two
+/// with one name the service may read the other one. One type for both, so that browsers load it once.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Once {
+    #[serde(rename = "inputs")]
+    _inputs: Vec<Self>,
+    #[serde(rename = "parameters")]
     _parameters: IgnoredAny,
-}
-
-#[derive(Deserialize)]
-struct WireInput {
-    #[serde(default, rename = "name")]
+    #[serde(rename = "name")]
     _name: IgnoredAny,
-    #[serde(default, rename = "shape")]
+    #[serde(rename = "shape")]
     _shape: IgnoredAny,
-    #[serde(default, rename = "datatype")]
+    #[serde(rename = "datatype")]
     _datatype: IgnoredAny,
-    #[serde(default, rename = "data")]
+    #[serde(rename = "data")]
     _data: IgnoredAny,
 }
 
@@ -170,7 +167,7 @@ pub fn answer_inference(
             ));
         }
         let manifest = package.manifest();
-        parse::<WireRequest>("request", request)?;
+        parse::<Once>("request", request)?;
         let inputs = read_request(manifest, &parse("request", request)?)?;
         let body = Answer::parse(body).map_err(|error| Refusal::NoAnswer {
             reason: error.to_string(),
@@ -209,7 +206,7 @@ impl WireDemands<'_> {
             }
         };
         if copy.is_none() && self.log.as_ref().is_some_and(|log| log.copy_may_be_older) {
-            return Err(Refusal::request("log.copy_may_be_older", NO_COPY));
+            return Err(no_copy());
         }
         let attestations = self
             .attestations
@@ -276,7 +273,7 @@ pub fn answer_log_proof(receipt: &[u8], question: &str) -> Verdict {
     let judged = parse("question", question).and_then(|wire: WireLog| {
         let proof = wire.proof.as_deref().ok_or(Refusal::NoLogEvidence)?;
         if wire.copy_may_be_older {
-            return Err(Refusal::request("copy_may_be_older", NO_COPY));
+            return Err(no_copy());
         }
         let logged = check_proof(&wire.policy()?, proof.as_bytes(), receipt)?;
         let mut json = logged.json();
@@ -319,15 +316,16 @@ fn settle(judged: Result<serde_json::Value, Refusal>) -> Verdict {
     }
 }
 
-/// Why a permission for a copy is refused where there is none.
-const NO_COPY: &str = "there is no copy of the log that it could be said of";
+/// A permission for a copy is refused where there is none.
+fn no_copy() -> Refusal {
+    Refusal::request("copy_may_be_older", "there is no copy of the log")
+}
 
 impl WireLog {
     /// The keys, where no receipt is asked about.
     fn keys(&self) -> Result<Policy, Refusal> {
         if self.proof.is_some() || self.copy_may_be_older {
-            let reason = "checkpoints are compared by its keys alone";
-            return Err(Refusal::request("log", reason));
+            return Err(Refusal::request("log", "nothing but its keys is read"));
         }
         self.policy()
     }

@@ -255,15 +255,14 @@ impl Service {
     }
 
     fn demands(&self, proof: Option<&str>, older: bool) -> String {
-        json!({
+        let mut demands = json!({
             "service_key": bytes_to_hex(&self.key.verifying_key().to_bytes()),
-            "log": {
-                "key": self.log.verifier_key().to_string(),
-                "proof": proof,
-                "copy_may_be_older": older,
-            },
-        })
-        .to_string()
+            "log": { "key": self.log.verifier_key().to_string(), "copy_may_be_older": older },
+        });
+        if let Some(proof) = proof {
+            demands["log"]["proof"] = json!(proof);
+        }
+        demands.to_string()
     }
 
     fn revoke(&self) {
