@@ -15,6 +15,10 @@ import {IKeyedVerifier} from "./interfaces/IKeyedVerifier.sol";
 /// * `inputCommitment` is `commitmentOf(context, inputs)`, where the context is computed here for the
 ///   *caller* as consumer, and `inputs` are the public inputs of the model's inputs. It is domain
 ///   separated and, since the context holds a nonce, unique to one request.
+/// The commitment alone says where the inputs end and the outputs begin. So compute it from the inputs
+/// that you know, as many as the model has, and compare: of an inference whose commitment somebody
+/// else gave you, part of `output` may be an input that they chose.
+///
 /// A proof that was made for another consumer, chain or request therefore does not verify, and none
 /// does after its deadline. A caller that acts on an inference remembers its commitment, or has it
 /// stored here, which succeeds once.

@@ -12,9 +12,10 @@ import {IRequester} from "./interfaces/IRequester.sol";
 /// requester is called back. After the deadline the requester has the fee back. Nobody else decides
 /// anything: there is no owner, no dispute, no role.
 ///
-/// The proof's context has this contract as consumer and the request's id as nonce, and the id is a
-/// hash of everything in the request. So a proof answers one request on one chain, and a request that
-/// comes back with other contents after a reorganisation is another request.
+/// The proof's context has this contract as consumer, and a hash of the request's id and of the prover's
+/// account as nonce; the id is a hash of everything in the request. So a proof answers one request on
+/// one chain, a request that comes back with other contents after a reorganisation is another request,
+/// and who copies a proof from the public pool has nothing: it verifies for the account that made it.
 contract Requests {
     /// @notice Everything about a request. Only its hash is stored; the event carries it all.
     struct Request {
@@ -28,8 +29,7 @@ contract Requests {
         uint256[] inputs;
         /// For the prover, and not proven: what a hashed input holds, as the relay's guide says.
         bytes data;
-        /// Who alone may fulfil; zero for anybody. A proof in the public pool can be copied by
-        /// others, who then have the fee; name a prover, or fulfil through a private pool.
+        /// Who alone may fulfil; zero for anybody.
         address prover;
         /// Gas of the callback, 0 for none.
         uint64 callbackGas;
@@ -54,6 +54,9 @@ contract Requests {
     error RequestNotOpen(bytes32 id);
     /// @notice The deadline is not in the future, or has passed.
     error DeadlinePassed(uint64 deadline);
+    /// @notice The deadline is so far away that the fee would be held for longer than anybody wants,
+    /// as when it was given in milliseconds.
+    error DeadlineTooFar(uint64 most);
     /// @notice A refund is due only when the deadline has passed.
     error DeadlineNotPassed(uint64 deadline);
     /// @notice More gas for the callback than a block may be trusted to have.
@@ -71,6 +74,8 @@ contract Requests {
 
     /// @notice Most gas that a callback may be promised.
     uint64 public constant MAX_CALLBACK_GAS = 2_000_000;
+    /// @notice Longest time, in seconds, that a fee is held.
+    uint64 public constant MAX_WAIT = 30 days;
     /// Gas that is spent between the check and the callback, generously.
     uint256 private constant CALLBACK_OVERHEAD = 10_000;
 
@@ -100,6 +105,8 @@ contract Requests {
         uint64 deadline
     ) external payable returns (bytes32 id) {
         if (deadline <= block.timestamp) revert DeadlinePassed(deadline);
+        uint64 most = uint64(block.timestamp) + MAX_WAIT;
+        if (deadline > most) revert DeadlineTooFar(most);
         if (callbackGas > MAX_CALLBACK_GAS) revert CallbackGasTooHigh(MAX_CALLBACK_GAS);
         (,, bool deprecated) = registry.keyOf(modelId);
         if (deprecated) revert ModelDeprecated(modelId);
@@ -116,12 +123,18 @@ contract Requests {
         return keccak256(abi.encode("proofmark/request/v1", block.chainid, address(this), made));
     }
 
-    /// @notice The context that the proof for a request must carry.
-    function contextOf(Request memory made) public view returns (uint256) {
-        return Outputs.context(_requester(made), idOf(made), made.deadline);
+    /// @notice The nonce in the context of a request's proof: it binds the proof to who fulfils.
+    function nonceOf(bytes32 id, address prover) public pure returns (bytes32) {
+        return keccak256(abi.encode("proofmark/fulfilment/v1", id, prover));
     }
 
-    /// @notice Fulfils a request: verifies the proof, credits the fee to the caller, calls back.
+    /// @notice The context that the proof for a request must carry when this account fulfils it.
+    function contextOf(Request memory made, address prover) public view returns (uint256) {
+        return _context(idOf(made), prover, made.requester, made.deadline);
+    }
+
+    /// @notice Fulfils a request: verifies the proof, which was made for the caller, credits the fee to
+    /// the caller, calls back.
     /// @param outputs The public inputs of the model's outputs.
     function fulfil(Request calldata made, uint256[] calldata outputs, bytes calldata proof) external {
         bytes32 id = idOf(made);
@@ -160,8 +173,12 @@ contract Requests {
         if (!paid) revert PaymentRefused();
     }
 
-    function _requester(Request memory made) private pure returns (bytes32) {
-        return bytes32(uint256(uint160(made.requester)));
+    function _context(bytes32 id, address prover, address requester, uint64 deadline)
+        private
+        view
+        returns (uint256)
+    {
+        return Outputs.context(bytes32(uint256(uint160(requester))), nonceOf(id, prover), deadline);
     }
 
     function _publicInputs(bytes32 id, Request calldata made, uint256[] calldata outputs)
@@ -171,7 +188,7 @@ contract Requests {
     {
         uint256 inputs = made.inputs.length;
         all = new uint256[](1 + inputs + outputs.length);
-        all[0] = Outputs.context(bytes32(uint256(uint160(made.requester))), id, made.deadline);
+        all[0] = _context(id, msg.sender, made.requester, made.deadline);
         for (uint256 k = 0; k < inputs; ++k) {
             all[1 + k] = made.inputs[k];
         }

@@ -10,6 +10,10 @@ import {IProofVerifier} from "./interfaces/IProofVerifier.sol";
 /// ever, and stop everything for a time. A key is never given another verifier, not even after it was
 /// retired. While stopped, and for a retired key, every verification reverts; nothing is ever
 /// answered with `true` that no verifier accepted.
+///
+/// The *first* verifier of a key is the owner's choice, and its word on its key is all that is checked
+/// here. Before you pin a router, look at `verifierOf` your key: it must be a `UniversalVerifier` or a
+/// generated verifier, not a proxy, whose code somebody could exchange under the address.
 contract Router is IKeyedVerifier, Owned {
     event VerifierAdded(bytes32 indexed key, address indexed verifier, bool keyed);
     event KeyRetired(bytes32 indexed key);
@@ -44,7 +48,7 @@ contract Router is IKeyedVerifier, Owned {
 
     /// @notice Adds the generated verifier of a key.
     function addVerifier(bytes32 key, IProofVerifier verifier) external onlyOwner {
-        if (address(verifier).code.length == 0 || verifier.keyDigest() != key) {
+        if (!_isContract(address(verifier)) || verifier.keyDigest() != key) {
             revert VerifierMismatch(key, address(verifier));
         }
         _add(key, address(verifier), State.Fixed);
@@ -52,7 +56,7 @@ contract Router is IKeyedVerifier, Owned {
 
     /// @notice Adds a key that a universal verifier knows.
     function addKeyed(bytes32 key, IKeyedVerifier verifier) external onlyOwner {
-        if (address(verifier).code.length == 0 || address(verifier) == address(this)) {
+        if (!_isContract(address(verifier)) || address(verifier) == address(this)) {
             revert VerifierMismatch(key, address(verifier));
         }
         // Reverts for a key that the verifier does not know.
@@ -120,6 +124,11 @@ contract Router is IKeyedVerifier, Owned {
         if (_routes[key].state != State.Unknown) revert KeyTaken(key);
         _routes[key] = Route(verifier, state);
         emit VerifierAdded(key, verifier, state == State.Keyed);
+    }
+
+    /// An account that delegates (EIP-7702) has 23 bytes of code, and its holder gives it others.
+    function _isContract(address verifier) private view returns (bool) {
+        return verifier.code.length > 23;
     }
 
     function _find(bytes32 key) private view returns (Route memory route) {

@@ -198,7 +198,8 @@ contract UniversalVerifier is IKeyedVerifier {
             ok := and(ok, iszero(one))
             if ok {
                 ok := staticcall(gas(), 8, pairs, add(0x300, mul(0xc0, committed)), pairs, 0x20)
-                holds := and(ok, eq(mload(pairs), 1))
+                // On a chain without the precompile the call succeeds and leaves A where it stands.
+                holds := and(and(ok, eq(returndatasize(), 0x20)), eq(mload(pairs), 1))
             }
         }
     }
@@ -216,6 +217,8 @@ contract UniversalVerifier is IKeyedVerifier {
             mstore(add(scratch, 0x60), 0)
             identity := iszero(or(mload(scratch), mload(add(scratch, 0x20))))
             onCurve := staticcall(gas(), 6, scratch, 0x80, scratch, 0x40)
+            // Nothing comes back on a chain without the precompile.
+            onCurve := and(onCurve, eq(returndatasize(), 0x40))
         }
         if (!onCurve) revert KeyPointOffCurve(index);
         if (identity) revert KeyDegenerate();
@@ -249,6 +252,7 @@ contract UniversalVerifier is IKeyedVerifier {
                 }
             }
             inGroup := staticcall(gas(), 8, scratch, mul(points, 0xc0), scratch, 0x20)
+            inGroup := and(inGroup, eq(returndatasize(), 0x20))
             for { let k := 0 } lt(k, points) { k := add(k, 1) } {
                 let y := add(add(first, mul(k, 0x80)), 0x40)
                 mstore(y, mod(sub(BASE_ORDER, mload(y)), BASE_ORDER))

@@ -8,13 +8,14 @@ mod npm;
 mod node;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256};
 use alloy_sol_types::SolValue as _;
 use ed25519_dalek::SigningKey;
 use proofmark_engine::{BackendChoice, Engine, NoProgress, seal};
 use proofmark_evm::{Call, Contract};
-use proofmark_relay::{Config, Event, Relay, Request};
+use proofmark_relay::{Account, Config, Event, Key, Relay, Request};
 use proofmark_tests::samples;
 use proofmark_types::field::fr_to_bytes;
 use proofmark_types::statement::public_elements;
@@ -24,6 +25,8 @@ use crate::node::{Node, calldata};
 const MODEL: &str = "risk-classifier";
 const REQUEST: &str = "request(uint256,uint256[],bytes,address,uint64,uint64)";
 const FEE: u64 = 1_000_000;
+/// Key of the node's second account, the same on every local chain.
+const KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 const CONFIRMATIONS: u64 = 2;
 
 struct Oracle {
@@ -82,15 +85,21 @@ impl Oracle {
 
     /// A relay with the package loaded, and a state of its own.
     fn relay(&self, state: &Path) -> Relay {
+        self.relay_of(state, Account::AtNode(self.node.account(1)))
+    }
+
+    fn relay_of(&self, state: &Path, account: Account) -> Relay {
         let engine = Engine::load(&self.folder.path().join("package"), None).unwrap();
         let config = Config {
             url: self.node.url(),
             contract: self.requests,
-            from: self.node.account(1),
+            account,
             state: state.to_owned(),
             confirmations: CONFIRMATIONS,
             first_block: 0,
             minimum_fee: FEE.into(),
+            at_a_loss: true,
+            patience: Duration::ZERO,
         };
         Relay::open(config, vec![engine], SigningKey::from_bytes(&[3; 32])).unwrap()
     }
@@ -246,4 +255,44 @@ fn a_reorganisation_takes_requests_and_fulfilments_away_and_brings_them_back() {
     assert_eq!(oracle.owed(1), U256::from(FEE));
     oracle.node.mine(CONFIRMATIONS);
     assert_eq!(pass(&mut relay), [Event::Fulfilled { id }]);
+}
+
+#[test]
+fn a_relay_with_a_key_signs_for_itself_and_is_not_stuck() {
+    let oracle = Oracle::new(BackendChoice::Plain);
+    let file = oracle.state("key");
+    std::fs::write(&file, KEY).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let key = Key::read(&file).unwrap();
+    assert_eq!(key.address(), oracle.node.account(1));
+    let path = oracle.state("state.json");
+    let mut relay = oracle.relay_of(&path, Account::Own(key.clone()));
+    let id = oracle.ask(oracle.deadline(), FEE);
+    oracle.node.mine(CONFIRMATIONS);
+    // Nothing is mined for a while.
+    oracle.node.stop_mining();
+    let transaction = |events: &[Event]| match events.last() {
+        Some(Event::Sent { transaction, .. }) => transaction.to_string(),
+        _ => panic!("{events:?}"),
+    };
+    let first = transaction(&pass(&mut relay));
+    // It offers more, for the same place in the account's order.
+    let second = transaction(&pass(&mut relay));
+    assert_ne!(first, second);
+    // A restart knows of what was sent, and sends nothing anew while it waits.
+    drop(relay);
+    let mut relay = oracle.relay_of(&path, Account::Own(key));
+    assert!(oracle.is_open(id));
+    assert_eq!(pass(&mut relay), []);
+    oracle.node.mine(1);
+    let receipt = oracle.node.mined(&second.into());
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+    assert_eq!(oracle.owed(1), U256::from(FEE));
+    oracle.node.mine(CONFIRMATIONS);
+    assert_eq!(pass(&mut relay), [Event::Fulfilled { id }]);
+    assert_eq!(oracle.node.sent_by(1), 1);
 }

@@ -99,6 +99,17 @@ impl Node {
         self.ask("anvil_mine", json!([format!("{blocks:#x}")]));
     }
 
+    /// Transactions wait until [`mine`](Self::mine).
+    pub(crate) fn stop_mining(&self) {
+        self.ask("evm_setAutomine", json!([false]));
+    }
+
+    /// How many transactions an account has sent that were mined.
+    pub(crate) fn sent_by(&self, account: usize) -> u64 {
+        let account = text(self.account(account).as_slice());
+        quantity(&self.ask("eth_getTransactionCount", json!([account, "latest"])))
+    }
+
     /// Lets time pass, and mines a block.
     pub(crate) fn pass_time(&self, seconds: u64) {
         self.ask("evm_increaseTime", json!([seconds]));

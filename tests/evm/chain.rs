@@ -4,8 +4,9 @@ use alloy_sol_types::SolValue;
 use proofmark_evm::{Artifact, Contract};
 use revm::context::{Context, TxEnv};
 use revm::database::{CacheDB, EmptyDB};
+use revm::precompile::Precompiles;
 use revm::primitives::{Address, Bytes, Log, TxKind, U256, keccak256};
-use revm::state::AccountInfo;
+use revm::state::{AccountInfo, Bytecode};
 use revm::{Database as _, ExecuteCommitEvm as _, MainBuilder as _, MainContext as _};
 
 /// Chain id of the chain in memory.
@@ -19,6 +20,8 @@ pub(crate) struct Chain {
     db: CacheDB<EmptyDB>,
     /// Unix seconds of the next block.
     pub(crate) now: u64,
+    /// Whether it has the precompiles of the curve, which are younger than the first chains.
+    pub(crate) curve: bool,
 }
 
 /// What became of a transaction.
@@ -52,11 +55,18 @@ impl Chain {
         Self {
             db,
             now: 1_800_000_000,
+            curve: true,
         }
     }
 
     pub(crate) fn balance(&mut self, of: Address) -> U256 {
         self.db.basic(of).unwrap().unwrap_or_default().balance
+    }
+
+    /// An account whose holder lets it run a contract's code (EIP-7702), and can name another one.
+    pub(crate) fn delegating(&mut self, holder: Address, to: Address) {
+        let info = AccountInfo::default().with_code(Bytecode::new_eip7702(to));
+        self.db.insert_account_info(holder, info);
     }
 
     /// Runs a transaction.
@@ -80,6 +90,9 @@ impl Chain {
                 cfg.disable_nonce_check = true;
             })
             .build_mainnet();
+        if !self.curve {
+            evm.precompiles.precompiles = Precompiles::homestead();
+        }
         let transaction = TxEnv::builder()
             .caller(from)
             .kind(to)

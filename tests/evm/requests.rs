@@ -5,7 +5,7 @@ use proofmark_evm::Contract;
 use proofmark_types::manifest::Backend;
 use proofmark_types::{Context, ProofBytes};
 use revm::primitives::Bytes;
-use revm::primitives::{Address, B256, TxKind, U256};
+use revm::primitives::{Address, B256, TxKind, U256, keccak256};
 
 use crate::chain::{CHAIN_ID, Chain, ENOUGH, Encode as _, Outcome, account, calldata, selector};
 use crate::compile::test_contract;
@@ -18,7 +18,7 @@ const REFUND: &str =
     "refund((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
 const ID_OF: &str = "idOf((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
 const CONTEXT_OF: &str =
-    "contextOf((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
+    "contextOf((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256),address)";
 const WITHDRAW: &str = "withdraw(address)";
 const REQUESTED: &str = "Requested(bytes32,uint256,address,(address,uint256,uint256,uint256[],bytes,address,uint64,uint64,uint256))";
 const NOT_OPEN: &str = "RequestNotOpen(bytes32)";
@@ -165,17 +165,29 @@ impl Oracle {
     }
 
     fn prove(&mut self, made: &Request) -> ProofBytes {
+        self.prove_by(account(PROVER), made)
+    }
+
+    /// The proof that this account can fulfil with.
+    fn prove_by(&mut self, prover: Address, made: &Request) -> ProofBytes {
+        let id = B256::from(self.id(made).to_be_bytes::<32>());
+        let hashed = ("proofmark/fulfilment/v1".to_owned(), id, prover).encode();
         let context = Context {
             chain_id: U256::from(CHAIN_ID).to_be_bytes(),
             consumer: self.requests.into_array(),
             requester: B256::left_padding_from(made.0.as_slice()).0,
-            nonce: self.id(made).to_be_bytes(),
+            nonce: keccak256(hashed).0,
             deadline: made.7,
         };
         // What the contract says of itself is what the specification says.
         let said = self
             .chain
-            .call(account(2), self.requests, CONTEXT_OF, (made.clone(),))
+            .call(
+                account(2),
+                self.requests,
+                CONTEXT_OF,
+                (made.clone(), prover),
+            )
             .word();
         assert_eq!(said, word(&context.digest()));
         let mut all = vec![context.digest()];
@@ -331,6 +343,10 @@ fn requests_that_make_no_sense_are_refused() {
         (model, 0, now, "DeadlinePassed(uint64)"),
         (model, 2_000_001, now + 9, "CallbackGasTooHigh(uint64)"),
         (U256::from(1), 0, now + 9, "ModelNotFound(uint256)"),
+        // A month, and no more: a deadline in milliseconds would keep the fee for ever.
+        (model, 0, now + 30 * 86_400 + 1, "DeadlineTooFar(uint64)"),
+        (model, 0, now * 1000, "DeadlineTooFar(uint64)"),
+        (model, 0, u64::MAX, "DeadlineTooFar(uint64)"),
     ];
     for (model, gas, deadline, error) in cases {
         let arguments = (
@@ -384,6 +400,7 @@ fn a_named_prover_alone_fulfils() {
     oracle
         .fulfil(&made, &proof)
         .is_refused("NotTheProver(address)");
+    let proof = oracle.prove_by(named, &made);
     let data = Oracle::fulfilment(&made, &Oracle::outputs(), &proof);
     assert!(oracle.chain.send(named, requests, &data).success);
 }
@@ -602,4 +619,44 @@ fn the_id_is_of_this_contract_and_chain() {
     oracle.requests = oracle.chain.deploy_contract(Contract::Requests, &arguments);
     assert_ne!(oracle.id(&made), id);
     assert!(!oracle.is_open(&made));
+}
+
+#[test]
+fn a_copied_fulfilment_earns_nothing() {
+    for backend in BACKENDS {
+        let mut oracle = Oracle::new(backend);
+        let made = oracle.ask();
+        let proof = oracle.prove(&made);
+        // Whoever sees it in the public pool sends it first.
+        let data = Oracle::fulfilment(&made, &Oracle::outputs(), &proof);
+        let again = Oracle::fulfilment(&made, &Oracle::outputs(), &rerandomised(&proof));
+        let (thief, requests) = (account(7), oracle.requests);
+        for copied in [&data, &again] {
+            oracle
+                .chain
+                .send(thief, requests, copied)
+                .is_refused("ProofInvalid()");
+        }
+        assert_eq!(oracle.owed(thief), U256::ZERO);
+        assert!(oracle.chain.send(account(PROVER), requests, &data).success);
+        assert_eq!(oracle.owed(account(PROVER)), U256::from(FEE));
+    }
+}
+
+#[test]
+fn a_fee_is_held_for_a_month_at_most() {
+    let mut oracle = Oracle::new(Backend::Groth16);
+    let (model, requests) = (oracle.model, oracle.requests);
+    let deadline = oracle.chain.now + 30 * 86_400;
+    let arguments = (
+        model,
+        Oracle::inputs(),
+        Bytes::new(),
+        Address::ZERO,
+        0_u64,
+        deadline,
+    );
+    oracle
+        .chain
+        .call(account(ASKER), requests, REQUEST, arguments);
 }

@@ -194,6 +194,21 @@ fn a_verifier_must_be_one_of_the_key() {
             "VerifierMismatch(bytes32,address)",
         );
     }
+    // The right code, in the hands of an account that can give itself another.
+    let holder = account(78);
+    for (signature, index, code) in [
+        ("addVerifier(bytes32,address)", 0, routed.fixed),
+        ("addKeyed(bytes32,address)", 1, routed.universal),
+    ] {
+        routed.chain.delegating(holder, code);
+        routed.chain.refused(
+            account(OWNER),
+            router,
+            signature,
+            (keys[index], holder),
+            "VerifierMismatch(bytes32,address)",
+        );
+    }
     let unknown = (B256::repeat_byte(1), routed.universal);
     routed.chain.refused(
         account(OWNER),

@@ -11,6 +11,7 @@ use revm::primitives::{Address, B256, U256};
 
 use crate::chain::{Chain, account, calldata};
 use crate::keys::{BACKENDS, Trapdoor, base_order, statement, words};
+use crate::verifiers::generated;
 
 const MALFORMED: &str = "KeyMalformed()";
 const OFF_CURVE: &str = "KeyPointOffCurve(uint256)";
@@ -226,5 +227,47 @@ fn the_largest_key_is_held_and_verified_with() {
         chain
             .send(account(2), address, &Call::register(&larger))
             .is_refused("KeyTooLarge(uint256)");
+    }
+}
+
+#[test]
+fn a_chain_without_the_precompiles_accepts_nothing() {
+    for backend in BACKENDS {
+        let (mut chain, universal) = deploy();
+        let trapdoor = Trapdoor::new(backend, 2, "no curve");
+        let fixed = chain.deploy(&generated(&trapdoor), &[]).0;
+        let register = Call::register(&trapdoor.key_bytes());
+        assert!(chain.send(account(2), universal, &register).success);
+        // There a call of the pairing succeeds, returns nothing, and leaves A, whose x is 1, in its place.
+        let proof = [[0; 31].as_slice(), &[1]].concat();
+        let proof = Bytes::from(proof.repeat(trapdoor.prove(&statement(2), "proof").len() / 32));
+        let inputs = words(&statement(2));
+        let key = trapdoor.digest();
+        let asked = [
+            (
+                fixed,
+                calldata(
+                    "verifyProof(bytes,uint256[])",
+                    (proof.clone(), inputs.clone()),
+                ),
+            ),
+            (
+                universal,
+                calldata("verifyProof(bytes32,bytes,uint256[])", (key, proof, inputs)),
+            ),
+        ];
+        for curve in [true, false] {
+            chain.curve = curve;
+            for (verifier, data) in &asked {
+                let answer = chain.send(account(2), *verifier, data);
+                assert_eq!(answer.word(), U256::ZERO, "{backend:?}, {curve}");
+            }
+        }
+        // Nor can what is no key be registered there.
+        let mut bad = Trapdoor::new(backend, 2, "another").key_bytes();
+        bad[ALPHA + 31] ^= 1;
+        chain
+            .send(account(2), universal, &Call::register(&bad))
+            .is_refused(OFF_CURVE);
     }
 }

@@ -8,7 +8,8 @@ interface IProofVerifier {
     /// @notice Whether the proof holds for these public inputs. False, never a revert, for a proof or
     /// public inputs of the wrong length, a public input that is not below the field order, a point
     /// that is none, or the identity. A proof with a malformed point burns the gas that it is given,
-    /// but for a 64th: that is how the pairing precompile answers.
+    /// but for a 64th: that is how the pairing precompile answers. And false where the gas does not
+    /// suffice, which whoever calls can bring about: act on a true only, never on a false.
     function verifyProof(bytes calldata proof, uint256[] calldata inputs) external view returns (bool);
 
     /// @notice As `verifyProof`, but reverts with the reason where that returns false.

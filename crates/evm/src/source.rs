@@ -1,5 +1,7 @@
 //! The Solidity source of the verifier of one key.
 
+use std::collections::BTreeMap;
+
 use proofmark_types::Digest;
 use proofmark_types::manifest::Backend;
 use proofmark_verifier::{Pins, TrustedPackage, VerifyingKey, encode_verifying_key};
@@ -110,33 +112,24 @@ impl VerifierContract {
     /// The source: one file without imports.
     pub fn source(&self) -> String {
         let mut words = self.words.iter();
-        let mut point = |text: String, names: &[&str]| {
-            names
-                .iter()
-                .zip(&mut words)
-                .fold(text, |text, (name, word)| {
-                    text.replace(&format!("{{{{{name}}}}}"), &hex(word))
-                })
-        };
         let (template, challenge) = match self.backend {
             Backend::Groth16 => (PLAIN, 0),
             Backend::Groth16Logup => (LOOKUP, 1),
         };
         // In the order of the key's encoding.
-        let mut text = point(template.to_owned(), &["ALPHA_X", "ALPHA_Y"]);
-        text = point(text, &["BETA_X1", "BETA_X0", "BETA_Y1", "BETA_Y0"]);
-        text = point(text, &["GAMMA_X1", "GAMMA_X0", "GAMMA_Y1", "GAMMA_Y0"]);
-        text = point(text, &["DELTA_X1", "DELTA_X0", "DELTA_Y1", "DELTA_Y0"]);
-        if challenge == 1 {
-            let names = [
-                "DELTA_COMMITTED_X1",
-                "DELTA_COMMITTED_X0",
-                "DELTA_COMMITTED_Y1",
-                "DELTA_COMMITTED_Y0",
-            ];
-            text = point(text, &names);
-        }
-        text = point(text, &["IC0_X", "IC0_Y"]);
+        let in_g2: &[&str] = match challenge {
+            0 => &["BETA", "GAMMA", "DELTA"],
+            _ => &["BETA", "GAMMA", "DELTA", "DELTA_COMMITTED"],
+        };
+        let coordinates = ["ALPHA_X", "ALPHA_Y"].map(str::to_owned).into_iter();
+        let coordinates = coordinates
+            .chain(in_g2.iter().flat_map(|point| {
+                ["X1", "X0", "Y1", "Y0"].map(|coordinate| format!("{point}_{coordinate}"))
+            }))
+            .chain(["IC0_X", "IC0_Y"].map(str::to_owned));
+        let mut values: BTreeMap<String, String> = coordinates
+            .zip(words.by_ref().map(|word| hex(word)))
+            .collect();
         // What is left are IC's other points: of the public inputs, and of the challenge.
         let mut points = Vec::with_capacity(self.public_inputs.saturating_add(challenge));
         while let (Some(x), Some(y)) = (words.next(), words.next()) {
@@ -157,7 +150,7 @@ impl VerifierContract {
             .enumerate()
             .map(|(index, words)| format!("//   {index}: {words}"))
             .collect();
-        [
+        let others = [
             ("NAME", self.name.clone()),
             ("PACKAGE_DIGEST", hex(self.package_digest.as_bytes())),
             ("PACKAGE", self.package.clone()),
@@ -171,12 +164,29 @@ impl VerifierContract {
                 "HASHED_BYTES",
                 format!("{:#x}", input_bytes.saturating_add(128)),
             ),
-        ]
-        .into_iter()
-        .fold(text, |text, (name, value)| {
-            text.replace(&format!("{{{{{name}}}}}"), &value)
-        })
+        ];
+        values.extend(others.map(|(name, value)| (name.to_owned(), value)));
+        fill(template, &values)
     }
+}
+
+/// The template with values in place of their names. Values are not looked into: what a model's author
+/// calls a tensor stays a comment.
+fn fill(template: &str, values: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        text.push_str(before);
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        match values.get(name) {
+            Some(value) => text.push_str(value),
+            // The compiler refuses it.
+            None => text.push_str(&format!("{{{{{name}}}}}")),
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -265,6 +275,46 @@ mod tests {
                 }
                 assert_eq!(contract.words.len(), 2 + points * 4 + 2 * (1 + others));
             }
+        }
+    }
+
+    #[test]
+    fn what_a_tensor_is_called_stays_a_comment() {
+        use proofmark_types::statement::{LayoutTensor, PublicLayout};
+        use proofmark_types::{ElemType, manifest::Visibility};
+        let plain = VerifierContract::of_key(&key(Backend::Groth16, 1), "Name").unwrap();
+        let lines = plain.source().lines().count();
+        for name in [
+            "{{POINTS}}",
+            "{{LAYOUT}}{{NAME}}",
+            "{{",
+            "\n}\r\ncontract Evil { //",
+            "\u{2028}\u{2029}\u{85}\u{b}\u{c}",
+            "*/ /* \u{202e}\u{2066}",
+        ] {
+            let tensor = |name: &str| LayoutTensor {
+                name: name.to_owned(),
+                elem: ElemType::Uint8,
+                shape: vec![9],
+                visibility: Visibility::Hashed,
+            };
+            let layout = PublicLayout::new(vec![tensor(name)], vec![tensor("y")]).unwrap();
+            let mut contract = plain.clone();
+            contract.layout = layout.describe();
+            assert_eq!(contract.layout.len(), 3);
+            let source = contract.source();
+            // Two lines more, for two public inputs more; and whatever else ends a line to somebody.
+            assert_eq!(source.lines().count(), lines + 2, "{source}");
+            assert!(
+                source.contains(&format!("//   1: input {name:?}")),
+                "{source}"
+            );
+            let other = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            assert!(
+                !source
+                    .chars()
+                    .any(|c| other(c) || (c.is_control() && c != '\n'))
+            );
         }
     }
 

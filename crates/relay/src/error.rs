@@ -1,5 +1,8 @@
 //! What can go wrong.
 
+use std::path::PathBuf;
+
+use alloy_primitives::U256;
 use proofmark_engine::EngineError;
 use proofmark_package::PackageError;
 
@@ -46,6 +49,20 @@ pub enum RelayError {
         /// Why not.
         reason: String,
     },
+    /// A request for a model of others.
+    #[error("none of the packages here is the request's model {model_id:#x}")]
+    Foreign {
+        /// In the registry.
+        model_id: U256,
+    },
+    /// The account's key cannot be used.
+    #[error("key {}: {reason}", path.display())]
+    Key {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The model was not run or not proven.
     #[error(transparent)]
     Engine(#[from] Box<EngineError>),
@@ -60,8 +77,21 @@ impl RelayError {
             Self::Contract { .. } => "requests-contract",
             Self::State { .. } => "relay-state",
             Self::File(error) => error.code(),
-            Self::Unanswerable { .. } => "request-unanswerable",
+            Self::Unanswerable { .. } | Self::Foreign { .. } => "request-unanswerable",
+            Self::Key { .. } => "relay-key",
             Self::Engine(error) => error.code(),
+        }
+    }
+
+    /// Whether it would be the same at the next attempt, because of what is asked.
+    pub(crate) fn is_of_the_request(&self) -> bool {
+        match self {
+            Self::Unanswerable { .. } | Self::Foreign { .. } => true,
+            Self::Engine(error) => matches!(
+                error.as_ref(),
+                EngineError::Input { .. } | EngineError::Divergence { .. }
+            ),
+            _ => false,
         }
     }
 }

@@ -1,27 +1,27 @@
 //! One pass after the other: scan, prove, send, look what became of it.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use alloy_primitives::{Address, B256, FixedBytes, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::SolValue as _;
 use ed25519_dalek::SigningKey;
-use proofmark_engine::{Engine, ProveRequest};
-use proofmark_types::field::fr_to_bytes;
-use proofmark_types::manifest::MAX_COUNT;
+use proofmark_engine::Engine;
 
+use crate::account::Account;
+use crate::answer::TOO_LITTLE;
 use crate::error::RelayError;
-use crate::inputs::tensors;
 use crate::request::{Request, calldata};
-use crate::rpc::Rpc;
-use crate::state::{Pending, Scanned, State};
+use crate::rpc::{At, Rpc};
+use crate::state::{Pending, State};
 
-/// Blocks whose events are asked for at once.
-const CHUNK: u64 = 1000;
-/// How far before the last block scanned the relay goes back when that block is not on the chain any
-/// more, beside the confirmations.
-const REWIND: u64 = 64;
+/// Least gas of a fulfilment without its callback: verification and the transaction itself.
+const LEAST_GAS: u64 = 200_000;
+/// Longest time between two attempts at one request, as a multiple of [`Config::patience`].
+const MOST_PATIENCE: u32 = 64;
+/// How often the proof of a request is tried that fails for no reason of the request's.
+const MOST_FAILURES: u32 = 8;
 
 /// What the relay works for and with.
 #[derive(Debug, Clone)]
@@ -30,8 +30,8 @@ pub struct Config {
     pub url: String,
     /// The `Requests` contract.
     pub contract: Address,
-    /// The account that sends fulfilments and earns the fees; the node signs for it.
-    pub from: Address,
+    /// The account that sends fulfilments and earns the fees.
+    pub account: Account,
     /// The state file.
     pub state: PathBuf,
     /// Blocks that must stand upon one before it is believed.
@@ -40,6 +40,11 @@ pub struct Config {
     pub first_block: u64,
     /// Requests with a smaller fee, in wei, are left to others.
     pub minimum_fee: u128,
+    /// Whether requests are fulfilled whose fee does not cover the gas.
+    pub at_a_loss: bool,
+    /// How long is waited after a first failure, twice as long after each further one; and half of
+    /// how long a transaction may wait before the relay offers more for its gas.
+    pub patience: Duration,
 }
 
 /// What happened in a pass.
@@ -67,11 +72,11 @@ pub enum Event {
         /// Its id.
         id: B256,
     },
-    /// The contract would refuse the fulfilment now; it is tried again until the deadline.
+    /// It cannot be fulfilled now; it is tried again until the deadline.
     Held {
         /// Its id.
         id: B256,
-        /// In the node's words.
+        /// Why not.
         reason: String,
     },
     /// It is left alone.
@@ -84,7 +89,7 @@ pub enum Event {
 }
 
 /// What is done with a request.
-enum Step {
+pub(crate) enum Step {
     Wait,
     Sent(B256),
     Fulfilled,
@@ -92,17 +97,39 @@ enum Step {
     Drop(String),
 }
 
+/// The chain's end, as a pass sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    /// Number of the latest block.
+    pub(crate) head: u64,
+    /// Its time, in Unix seconds.
+    pub(crate) now: u64,
+}
+
+/// What is remembered of a request between attempts, and forgotten by a restart.
+struct Attempt {
+    failures: u32,
+    after: Instant,
+}
+
 /// A relay.
 pub struct Relay {
-    config: Config,
-    rpc: Rpc,
-    chain_id: u64,
-    registry: Address,
-    engines: Vec<Engine>,
-    signer: SigningKey,
-    state: State,
-    /// Fulfilments that were proven and not sent yet, by id.
-    proven: BTreeMap<B256, Vec<u8>>,
+    pub(crate) config: Config,
+    pub(crate) rpc: Rpc,
+    pub(crate) chain_id: u64,
+    pub(crate) registry: Address,
+    pub(crate) engines: Vec<Engine>,
+    pub(crate) signer: SigningKey,
+    pub(crate) state: State,
+    /// Blocks whose events are asked for at once.
+    pub(crate) span: u64,
+    /// Models that are none of the packages here. What a model is never changes.
+    pub(crate) foreign: BTreeSet<U256>,
+    /// Fulfilments that were proven, by id.
+    pub(crate) proven: BTreeMap<B256, Vec<u8>>,
+    attempts: BTreeMap<B256, Attempt>,
+    /// Since when a transaction waits.
+    pub(crate) waiting: BTreeMap<B256, Instant>,
 }
 
 impl Relay {
@@ -118,7 +145,7 @@ impl Relay {
     ) -> Result<Self, RelayError> {
         let rpc = Rpc::new(&config.url);
         let chain_id = rpc.chain_id()?;
-        let answer = rpc.call(config.contract, &calldata("registry()", &[]))?;
+        let answer = rpc.call(config.contract, &calldata("registry()", &[]), At::Latest)?;
         let (registry,) =
             <(Address,)>::abi_decode_params(&answer).map_err(|_| RelayError::Contract {
                 what: "the registry",
@@ -132,7 +159,11 @@ impl Relay {
             engines,
             signer,
             state,
+            span: crate::scan::MOST_BLOCKS,
+            foreign: BTreeSet::new(),
             proven: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            waiting: BTreeMap::new(),
         })
     }
 
@@ -147,35 +178,33 @@ impl Relay {
     /// [`RelayError`] when the node does not answer or the state cannot be written. What is wrong
     /// with a request is reported and ends that request only.
     pub fn pass(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), RelayError> {
-        let head = self.rpc.head()?;
-        self.rewind(report)?;
-        if let Some(safe) = head.checked_sub(self.config.confirmations) {
-            self.scan(safe, report)?;
-        }
-        let now = match self.rpc.block(head)? {
-            Some(block) => block.timestamp,
-            // Gone since it was asked for: the next pass sees the new head.
-            None => return Ok(()),
+        let Some(mut clock) = self.clock()? else {
+            return Ok(());
         };
-        let waiting: Vec<(B256, Pending)> = self
+        self.rewind(report)?;
+        if let Some(safe) = clock.head.checked_sub(self.config.confirmations) {
+            self.scan(safe, clock.now, report)?;
+        }
+        // What pays best comes first, so that nobody is kept waiting by many small ones.
+        let mut waiting: Vec<(U256, B256)> = self
             .state
             .pending
             .iter()
-            .map(|(id, pending)| (*id, pending.clone()))
+            .map(|(id, pending)| (pending.request.fee, *id))
             .collect();
-        for (id, pending) in waiting {
-            match self.advance(id, &pending, head, now)? {
+        waiting.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, id) in waiting {
+            let Some(pending) = self.state.pending.get(&id).cloned() else {
+                continue;
+            };
+            let step = self.advance(id, &pending, clock)?;
+            match step {
                 Step::Wait => continue,
                 Step::Held(reason) => {
+                    self.hold(id);
                     report(Event::Held { id, reason });
-                    continue;
                 }
-                Step::Sent(transaction) => {
-                    if let Some(pending) = self.state.pending.get_mut(&id) {
-                        pending.sent = Some(transaction);
-                    }
-                    report(Event::Sent { id, transaction });
-                }
+                Step::Sent(transaction) => report(Event::Sent { id, transaction }),
                 Step::Fulfilled => {
                     self.forget(id);
                     report(Event::Fulfilled { id });
@@ -186,118 +215,113 @@ impl Relay {
                 }
             }
             self.state.save()?;
+            // That may have taken a while.
+            match self.clock()? {
+                Some(later) => clock = later,
+                None => return Ok(()),
+            }
         }
         Ok(())
+    }
+
+    /// `None` where the latest block is gone since it was asked for: the next pass sees another.
+    fn clock(&self) -> Result<Option<Clock>, RelayError> {
+        let head = self.rpc.head()?;
+        let block = self.rpc.block(head)?;
+        Ok(block.map(|block| Clock {
+            head,
+            now: block.timestamp,
+        }))
     }
 
     fn forget(&mut self, id: B256) {
-        self.state.pending.remove(&id);
-        self.proven.remove(&id);
-    }
-
-    /// Goes back when the last block scanned is not on the chain any more.
-    fn rewind(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), RelayError> {
-        let Some(scanned) = self.state.scanned else {
-            return Ok(());
-        };
-        let now = self.rpc.block(scanned.block)?;
-        if now.is_some_and(|block| block.hash == scanned.hash) {
-            return Ok(());
+        if let Some(pending) = self.state.pending.remove(&id) {
+            for transaction in pending.sent {
+                self.waiting.remove(&transaction);
+            }
         }
-        let back = self.config.confirmations.saturating_add(REWIND);
-        let target = scanned.block.saturating_sub(back);
-        self.state.scanned = match self.rpc.block(target)? {
-            Some(block) if target >= self.config.first_block => Some(Scanned {
-                block: target,
-                hash: block.hash,
-            }),
-            _ => None,
-        };
-        self.state.save()?;
-        report(Event::Rewound { block: target });
-        Ok(())
+        self.proven.remove(&id);
+        self.attempts.remove(&id);
     }
 
-    /// Reads events up to a block.
-    fn scan(&mut self, safe: u64, report: &mut dyn FnMut(Event)) -> Result<(), RelayError> {
-        let topic = Request::topic();
-        loop {
-            let from = match self.state.scanned {
-                Some(scanned) => scanned.block.saturating_add(1),
-                None => self.config.first_block,
-            };
-            if from > safe {
-                return Ok(());
-            }
-            let to = safe.min(from.saturating_add(CHUNK).saturating_sub(1));
-            let logs = self.rpc.logs(from, to, self.config.contract, topic)?;
-            // Asked for after the events: where the block was exchanged between, the next pass finds
-            // another hash than this one and scans again.
-            let Some(block) = self.rpc.block(to)? else {
-                return Ok(());
-            };
-            for log in logs.iter().filter(|log| (from..=to).contains(&log.block)) {
-                let what = RelayError::Contract { what: "a request" };
-                let request = Request::decode(&log.data).ok_or(what)?;
-                let id = request.id(self.chain_id, self.config.contract);
-                if log.topics.get(1) != Some(&id) {
-                    return Err(RelayError::Contract {
-                        what: "a request's id",
-                    });
-                }
-                // The same event again changes nothing.
-                if let Entry::Vacant(entry) = self.state.pending.entry(id) {
-                    let sent = None;
-                    entry.insert(Pending { request, sent });
-                    report(Event::Found { id });
-                }
-            }
-            self.state.scanned = Some(Scanned {
-                block: to,
-                hash: block.hash,
-            });
-            self.state.save()?;
+    /// Lets a request rest, each time twice as long as before.
+    fn hold(&mut self, id: B256) {
+        let failures = self.failures(id);
+        let factor = 1_u32
+            .checked_shl(failures)
+            .map_or(MOST_PATIENCE, |factor| factor.min(MOST_PATIENCE));
+        let after = Instant::now() + self.config.patience.saturating_mul(factor);
+        let failures = failures.saturating_add(1);
+        self.attempts.insert(id, Attempt { failures, after });
+    }
+
+    fn failures(&self, id: B256) -> u32 {
+        self.attempts.get(&id).map_or(0, |attempt| attempt.failures)
+    }
+
+    /// Why a request is left alone, as far as its contents say.
+    pub(crate) fn unwanted(&self, request: &Request, now: u64) -> Option<&'static str> {
+        let own = self.config.account.address();
+        if request.deadline <= now {
+            Some("its deadline has passed")
+        } else if !request.prover.is_zero() && request.prover != own {
+            Some("it names another prover")
+        } else if request.fee < U256::from(self.config.minimum_fee) {
+            Some("its fee is too small")
+        } else {
+            None
         }
     }
 
     /// The next step of a request. Only an error of the node is one here.
-    fn advance(
-        &mut self,
-        id: B256,
-        pending: &Pending,
-        head: u64,
-        now: u64,
-    ) -> Result<Step, RelayError> {
+    fn advance(&mut self, id: B256, pending: &Pending, clock: Clock) -> Result<Step, RelayError> {
         let request = &pending.request;
-        let expired = request.deadline <= now;
-        if let Some(transaction) = pending.sent
-            && let Some(receipt) = self.rpc.receipt(transaction)?
+        let mut failed = false;
+        for transaction in &pending.sent {
+            let Some(receipt) = self.rpc.receipt(*transaction)? else {
+                continue;
+            };
+            let confirmed = receipt.block.saturating_add(self.config.confirmations) <= clock.head;
+            match (confirmed, receipt.succeeded) {
+                (false, _) => return Ok(Step::Wait),
+                (true, true) => return Ok(Step::Fulfilled),
+                // Another was faster, or the verifier was stopped in between: whether the request is
+                // open decides.
+                (true, false) => failed = true,
+            }
+        }
+        if let Some(reason) = self.unwanted(request, clock.now) {
+            return Ok(Step::Drop(reason.to_owned()));
+        }
+        if !self.is_open(id, At::Latest)? {
+            return self.closed(id, clock);
+        }
+        if let (false, Some(last)) = (failed, pending.sent.last())
+            && let Some(step) = self.look_after(id, *last)?
         {
-            let confirmed = receipt.block.saturating_add(self.config.confirmations) <= head;
-            return Ok(match (confirmed, receipt.succeeded) {
-                (false, _) => Step::Wait,
-                (true, true) => Step::Fulfilled,
-                (true, false) => {
-                    Step::Drop("the fulfilment failed: another may have been faster".to_owned())
-                }
-            });
+            return Ok(step);
         }
-        if expired {
-            return Ok(Step::Drop("its deadline has passed".to_owned()));
+        // Open, and not sent, or sent and lost in a reorganisation, or failed.
+        if let Some(attempt) = self.attempts.get(&id)
+            && Instant::now() < attempt.after
+        {
+            return Ok(Step::Wait);
         }
-        if !self.is_open(id)? {
-            return Ok(match pending.sent {
-                // Ours waits to be mined, or somebody else's does.
-                Some(_) => Step::Wait,
-                None => Step::Drop("it is not open (any more)".to_owned()),
-            });
+        if failed {
+            // Nothing more is to be had of these.
+            self.set_sent(id, Vec::new());
+            return Ok(Step::Held(
+                "the fulfilment failed, and the request is open".to_owned(),
+            ));
         }
-        // Open and not sent, or sent and lost in a reorganisation.
-        if !request.prover.is_zero() && request.prover != self.config.from {
-            return Ok(Step::Drop("it names another prover".to_owned()));
-        }
-        if request.fee < U256::from(self.config.minimum_fee) {
-            return Ok(Step::Drop("its fee is too small".to_owned()));
+        let price = match self.price() {
+            Ok(price) => price,
+            Err(RelayError::Refused { reason, .. }) => return Ok(Step::Held(reason)),
+            Err(error) => return Err(error),
+        };
+        let least = LEAST_GAS.saturating_add(request.callback_gas);
+        if !self.covers(request, least, price) {
+            return Ok(Step::Held(TOO_LITTLE.to_owned()));
         }
         let data = match self.proven.get(&id) {
             Some(data) => data.clone(),
@@ -307,86 +331,45 @@ impl Relay {
                     data
                 }
                 Err(error @ RelayError::Node { .. }) => return Err(error),
-                Err(error) => return Ok(Step::Drop(error.to_string())),
+                // The node's words on a question, as that it was asked too often.
+                Err(RelayError::Refused { reason, .. }) => return Ok(Step::Held(reason)),
+                Err(error) if error.is_of_the_request() || self.failures(id) >= MOST_FAILURES => {
+                    return Ok(Step::Drop(error.to_string()));
+                }
+                Err(error) => return Ok(Step::Held(error.to_string())),
             },
         };
-        let (from, to) = (self.config.from, self.config.contract);
-        let sent = self.rpc.estimate(from, to, &data).and_then(|gas| {
-            let gas = gas.saturating_add(gas >> 2);
-            self.rpc.send(from, to, &data, gas)
-        });
-        match sent {
-            Ok(transaction) => Ok(Step::Sent(transaction)),
-            // A verifier that is stopped for a time, or no money for gas.
-            Err(RelayError::Refused { reason, .. }) => Ok(Step::Held(reason)),
+        self.send(id, request, &data, price)
+    }
+
+    /// The request is not open at the chain's end. Only once that is confirmed is it over.
+    fn closed(&self, id: B256, clock: Clock) -> Result<Step, RelayError> {
+        let safe = clock.head.saturating_sub(self.config.confirmations);
+        match self.is_open(id, At::Block(safe)) {
+            Ok(false) => Ok(Step::Drop("it is not open (any more)".to_owned())),
+            // A node that keeps no history of its state: the deadline ends it.
+            Ok(true) | Err(RelayError::Refused { .. }) => Ok(Step::Wait),
             Err(error) => Err(error),
         }
     }
 
-    fn is_open(&self, id: B256) -> Result<bool, RelayError> {
+    fn is_open(&self, id: B256, at: At) -> Result<bool, RelayError> {
         let data = calldata("isOpen(bytes32)", &(id,).abi_encode_params());
-        let answer = self.rpc.call(self.config.contract, &data)?;
+        let answer = self.rpc.call(self.config.contract, &data, at)?;
         let (open,) = <(bool,)>::abi_decode_params(&answer)
             .map_err(|_| RelayError::Contract { what: "isOpen" })?;
         Ok(open)
     }
 
-    /// Runs and proves a request; the calldata of its fulfilment.
-    fn prove(&self, request: &Request) -> Result<Vec<u8>, RelayError> {
-        let refuse = |reason: &str| RelayError::Unanswerable {
-            reason: reason.to_owned(),
-        };
-        if request.deadline > MAX_COUNT {
-            return Err(refuse("its deadline is above 2^53 - 1"));
+    pub(crate) fn set_sent(&mut self, id: B256, sent: Vec<B256>) {
+        if let Some(pending) = self.state.pending.get_mut(&id) {
+            pending.sent = sent;
         }
-        let engine = self.engine(request.model_id)?;
-        let layout = engine
-            .manifest()
-            .layout()
-            .map_err(|error| refuse(&error.to_string()))?;
-        let inputs = tensors(layout.inputs(), &request.inputs, &request.data)
-            .map_err(|reason| RelayError::Unanswerable { reason })?;
-        let asked = ProveRequest {
-            inputs,
-            context: request.context(self.chain_id, self.config.contract),
-            // A receipt is made on the way and thrown away: the chain keeps the record.
-            proved_at: 0,
-        };
-        let proven = engine.prove(&asked, &self.signer).map_err(Box::new)?;
-        let receipt = proven.envelope.receipt();
-        let all = receipt
-            .public_inputs(&layout)
-            .map_err(|error| refuse(&error.to_string()))?;
-        let outputs = all
-            .iter()
-            .skip(request.inputs.len().saturating_add(1))
-            .map(|element| U256::from_be_bytes(fr_to_bytes(element)))
-            .collect();
-        Ok(request.fulfilment(outputs, &receipt.proof))
     }
 
-    /// The engine of the package that a model id of the registry names.
-    fn engine(&self, model_id: U256) -> Result<&Engine, RelayError> {
-        type Commitment = (B256, B256, B256, FixedBytes<4>, String);
-        let data = calldata("getModel(uint256)", &(model_id,).abi_encode_params());
-        let answer = self.rpc.call(self.registry, &data)?;
-        let ((package, circuit, key, _, _), deprecated, _) =
-            <(Commitment, bool, Address)>::abi_decode_params(&answer)
-                .map_err(|_| RelayError::Contract { what: "a model" })?;
-        let refuse = |reason: &str| RelayError::Unanswerable {
-            reason: reason.to_owned(),
-        };
-        if deprecated {
-            return Err(refuse("its model is deprecated"));
-        }
-        self.engines
-            .iter()
-            .find(|engine| {
-                let sealed = engine.sealed();
-                engine.package().digest().as_bytes() == &package.0
-                    && sealed.circuit.digest.as_bytes() == &circuit.0
-                    && sealed.verifying_key.digest.as_bytes() == &key.0
-            })
-            .ok_or_else(|| refuse("none of the packages here is its model"))
+    /// Whether a request's fee pays for so much gas, or need not.
+    pub(crate) fn covers(&self, request: &Request, gas: u64, price: u128) -> bool {
+        let cost = U256::from(gas).saturating_mul(U256::from(price));
+        self.config.at_a_loss || request.fee >= cost
     }
 }

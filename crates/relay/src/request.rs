@@ -9,6 +9,8 @@ const EVENT: &str = "Requested(bytes32,uint256,address,(address,uint256,uint256,
                      address,uint64,uint64,uint256))";
 const FULFIL: &str = "fulfil((address,uint256,uint256,uint256[],bytes,address,uint64,uint64,\
                       uint256),uint256[],bytes)";
+/// Hashed into the nonce of a fulfilment.
+const NONCE_DOMAIN: &str = "proofmark/fulfilment/v1";
 /// Hashed into a request's id.
 const ID_DOMAIN: &str = "proofmark/request/v1";
 
@@ -101,13 +103,14 @@ impl Request {
         keccak256(hashed.abi_encode_params())
     }
 
-    /// The context that the proof must carry.
-    pub fn context(&self, chain_id: u64, contract: Address) -> Context {
+    /// The context that the proof must carry for this account to fulfil: who copies it has nothing.
+    pub fn context(&self, chain_id: u64, contract: Address, prover: Address) -> Context {
+        let hashed = (NONCE_DOMAIN.to_owned(), self.id(chain_id, contract), prover);
         Context {
             chain_id: U256::from(chain_id).to_be_bytes(),
             consumer: contract.into_array(),
             requester: B256::left_padding_from(self.requester.as_slice()).0,
-            nonce: self.id(chain_id, contract).0,
+            nonce: keccak256(hashed.abi_encode_params()).0,
             deadline: self.deadline,
         }
     }
@@ -180,8 +183,14 @@ pub(crate) mod tests {
             change(&mut other);
             let id = other.id(1, contract);
             assert!(!ids.contains(&id));
-            assert_eq!(other.context(1, contract).nonce, id.0);
+            let nonce = |prover: u8| {
+                other
+                    .context(1, contract, Address::repeat_byte(prover))
+                    .nonce
+            };
+            assert!(nonce(1) != nonce(2) && !ids.contains(&nonce(1).into()));
             ids.push(id);
+            ids.push(nonce(1).into());
         }
     }
 }

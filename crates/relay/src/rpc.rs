@@ -6,12 +6,18 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 
+use crate::account::Fees;
 use crate::error::RelayError;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer that is read.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
+
+/// The tip offered where the node names none: one gwei.
+const USUAL_TIP: u128 = 1_000_000_000;
+/// The chain's end.
+const LATEST: &str = "latest";
 
 /// A node.
 pub(crate) struct Rpc {
@@ -30,6 +36,22 @@ pub(crate) struct Log {
 pub(crate) struct Block {
     pub(crate) hash: B256,
     pub(crate) timestamp: u64,
+}
+
+/// A transaction that the node knows.
+pub(crate) struct Known {
+    pub(crate) nonce: u64,
+    pub(crate) gas: u64,
+    /// `None` for one that is not after EIP-1559.
+    pub(crate) fees: Option<Fees>,
+}
+
+/// The state that a call sees. Never the one with transactions that wait: anybody can put such there
+/// and take them away again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At {
+    Latest,
+    Block(u64),
 }
 
 /// What became of a transaction.
@@ -64,17 +86,25 @@ impl Rpc {
         response
             .body_mut()
             .as_reader()
-            .take(MAX_ANSWER_BYTES)
+            .take(MAX_ANSWER_BYTES.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(|error| failed(error.to_string()))?;
-        let mut answer: Value =
-            serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
-        if let Some(error) = answer.get("error") {
+        let refused = |reason: String| RelayError::Refused { method, reason };
+        if bytes.len() as u64 > MAX_ANSWER_BYTES {
+            return Err(refused("the answer is longer than is read".to_owned()));
+        }
+        let status = response.status();
+        let mut answer: Value = match serde_json::from_slice(&bytes) {
+            Ok(answer) => answer,
+            Err(_) if !status.is_success() => return Err(refused(format!("HTTP {status}"))),
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
             let reason = match error.get("message").and_then(Value::as_str) {
                 Some(message) => message.to_owned(),
                 None => error.to_string(),
             };
-            return Err(RelayError::Refused { method, reason });
+            return Err(refused(reason));
         }
         match answer.get_mut("result") {
             Some(result) => Ok(result.take()),
@@ -130,6 +160,13 @@ impl Rpc {
         let logs = answer.as_array().ok_or_else(|| unreadable(METHOD))?;
         logs.iter()
             .filter(|log| log.get("removed") != Some(&Value::Bool(true)))
+            // Whatever the node made of the filter.
+            .filter(|log| {
+                let address = log.get("address").and_then(bytes);
+                let first = log.get("topics").and_then(|topics| topics.get(0));
+                address.is_some_and(|address| address == contract.as_slice())
+                    && first.and_then(word) == Some(topic)
+            })
             .map(|log| {
                 let topics = log.get("topics")?.as_array()?;
                 Some(Log {
@@ -142,10 +179,14 @@ impl Rpc {
             .collect()
     }
 
-    /// Calls a contract without a transaction, on the state with all transactions that wait.
-    pub(crate) fn call(&self, to: Address, data: &[u8]) -> Result<Vec<u8>, RelayError> {
+    /// Calls a contract without a transaction.
+    pub(crate) fn call(&self, to: Address, data: &[u8], at: At) -> Result<Vec<u8>, RelayError> {
         const METHOD: &str = "eth_call";
-        let call = json!([{ "to": hex(to.as_slice()), "data": hex(data) }, "pending"]);
+        let at = match at {
+            At::Latest => LATEST.to_owned(),
+            At::Block(number) => hex_number(number),
+        };
+        let call = json!([{ "to": hex(to.as_slice()), "data": hex(data) }, at]);
         bytes(&self.ask(METHOD, &call)?).ok_or_else(|| unreadable(METHOD))
     }
 
@@ -160,8 +201,66 @@ impl Rpc {
             "from": hex(from.as_slice()),
             "to": hex(to.as_slice()),
             "data": hex(data),
-        }]);
+        }, LATEST]);
         self.number("eth_estimateGas", &call)
+    }
+
+    /// What a gas costs, in wei, as the node would offer it.
+    pub(crate) fn gas_price(&self) -> Result<u128, RelayError> {
+        const METHOD: &str = "eth_gasPrice";
+        wei(&self.ask(METHOD, &json!([]))?).ok_or_else(|| unreadable(METHOD))
+    }
+
+    /// What is offered for gas: twice the base fee, so that it may rise, and the tip that the node
+    /// names.
+    pub(crate) fn fees(&self) -> Result<Fees, RelayError> {
+        const METHOD: &str = "eth_getBlockByNumber";
+        let block = self.ask(METHOD, &json!([LATEST, false]))?;
+        let base = block.get("baseFeePerGas").and_then(wei);
+        let base = base.ok_or_else(|| RelayError::Refused {
+            method: METHOD,
+            reason: "the chain has no fees after EIP-1559; have a node sign (--from)".to_owned(),
+        })?;
+        let tip = match self.ask("eth_maxPriorityFeePerGas", &json!([])) {
+            Ok(tip) => wei(&tip).unwrap_or(USUAL_TIP),
+            // Not every node knows the method.
+            Err(RelayError::Refused { .. }) => USUAL_TIP,
+            Err(error) => return Err(error),
+        };
+        let most = base.saturating_mul(2).saturating_add(tip);
+        Ok(Fees { tip, most })
+    }
+
+    /// The number of an account's next transaction, those that wait included.
+    pub(crate) fn nonce(&self, account: Address) -> Result<u64, RelayError> {
+        let of = json!([hex(account.as_slice()), "pending"]);
+        self.number("eth_getTransactionCount", &of)
+    }
+
+    /// Sends a signed transaction.
+    pub(crate) fn send_raw(&self, transaction: &[u8]) -> Result<(), RelayError> {
+        let sent = self.ask("eth_sendRawTransaction", &json!([hex(transaction)]));
+        sent.map(drop)
+    }
+
+    /// A transaction that waits or was mined; `None` for one that the node does not know.
+    pub(crate) fn transaction(&self, hash: B256) -> Result<Option<Known>, RelayError> {
+        const METHOD: &str = "eth_getTransactionByHash";
+        let answer = self.ask(METHOD, &json!([hex(hash.as_slice())]))?;
+        if answer.is_null() {
+            return Ok(None);
+        }
+        let number = |name: &str| answer.get(name).and_then(quantity);
+        let tip = answer.get("maxPriorityFeePerGas").and_then(wei);
+        let most = answer.get("maxFeePerGas").and_then(wei);
+        match (number("nonce"), number("gas")) {
+            (Some(nonce), Some(gas)) => Ok(Some(Known {
+                nonce,
+                gas,
+                fees: tip.zip(most).map(|(tip, most)| Fees { tip, most }),
+            })),
+            _ => Err(unreadable(METHOD)),
+        }
     }
 
     /// Has a transaction signed and sent; its hash.
@@ -225,10 +324,17 @@ fn word(value: &Value) -> Option<B256> {
     B256::try_from(bytes(value)?.as_slice()).ok()
 }
 
-fn quantity(value: &Value) -> Option<u64> {
+fn number(value: &Value) -> Option<U256> {
     let digits = value.as_str()?.strip_prefix("0x")?;
-    let number = U256::from_str_radix(digits, 16).ok()?;
-    u64::try_from(number).ok()
+    U256::from_str_radix(digits, 16).ok()
+}
+
+fn quantity(value: &Value) -> Option<u64> {
+    u64::try_from(number(value)?).ok()
+}
+
+fn wei(value: &Value) -> Option<u128> {
+    u128::try_from(number(value)?).ok()
 }
 
 #[cfg(test)]

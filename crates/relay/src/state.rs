@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::RelayError;
 use crate::request::Request;
 
-const FORMAT: &str = "proofmark/relay-state/v1";
+const FORMAT: &str = "proofmark/relay-state/v2";
 const MAX_STATE_BYTES: u64 = 256 << 20;
 
 /// A block that was scanned.
@@ -24,8 +24,8 @@ pub(crate) struct Scanned {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) request: Request,
-    /// The fulfilment, once it was sent.
-    pub(crate) sent: Option<B256>,
+    /// The transactions that were to fulfil it, the last one last.
+    pub(crate) sent: Vec<B256>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(crate) struct Pending {
 struct PendingRecord {
     /// As the event carries it.
     request: String,
-    sent: Option<String>,
+    sent: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,10 +104,8 @@ impl State {
                 .and_then(|bytes| Request::decode(&bytes))
                 .filter(|request| request.id(chain_id, contract) == id)
                 .ok_or_else(damaged)?;
-            let sent = match pending.sent {
-                Some(text) => Some(hash(&text).ok_or_else(damaged)?),
-                None => None,
-            };
+            let sent = pending.sent.iter().map(|text| hash(text));
+            let sent = sent.collect::<Option<_>>().ok_or_else(damaged)?;
             state.pending.insert(id, Pending { request, sent });
         }
         Ok(state)
@@ -118,7 +116,7 @@ impl State {
         let pending = self.pending.iter().map(|(id, pending)| {
             let record = PendingRecord {
                 request: hex::encode_prefixed(pending.request.encode()),
-                sent: pending.sent.map(hex::encode_prefixed),
+                sent: pending.sent.iter().map(hex::encode_prefixed).collect(),
             };
             (hex::encode_prefixed(id), record)
         });
@@ -162,7 +160,7 @@ mod tests {
         let id = sample().id(1, contract);
         let pending = Pending {
             request: sample(),
-            sent: Some(B256::repeat_byte(1)),
+            sent: vec![B256::repeat_byte(1), B256::repeat_byte(2)],
         };
         state.pending.insert(id, pending.clone());
         state.save().unwrap();
@@ -179,7 +177,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         for bad in [
             String::new(),
-            text.replace("state/v1", "state/v2"),
+            text.replace("state/v2", "state/v1"),
             text.replace("0707", "07"),
             text.replace("\"scanned\"", "\"scaned\""),
             text.replacen("0x0000", "0x0001", 1),

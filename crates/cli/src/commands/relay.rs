@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use ed25519_dalek::SigningKey;
 use proofmark_engine::Engine;
-use proofmark_relay::{Config, Event, Relay, RelayError};
+use proofmark_relay::{Account, Config, Event, Key, Relay, RelayError};
 use proofmark_verify::{Exit, Failure, bytes_from_hex, bytes_to_hex};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -16,21 +16,28 @@ use crate::commands::random_bytes;
 use crate::failures::{Fail, OrFail as _};
 use crate::output::{Output, line};
 
+/// How long is waited after a first failure; 64 times as long at most.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Arguments of `proofmark relay`.
 #[derive(Debug, Args)]
 pub(crate) struct RelayArgs {
     /// The sealed package of a model that is answered for; may be given more than once
     #[arg(long, value_name = "DIR", required = true)]
     package: Vec<PathBuf>,
-    /// JSON-RPC of a node, or of a signer before one: http://…
+    /// JSON-RPC of a node, or of a signer before one: http://…. It is believed: use your own
     #[arg(long, value_name = "URL")]
     url: String,
     /// The Requests contract
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     contract: [u8; 20],
-    /// The account that sends fulfilments and earns the fees; the node or signer has its key
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    from: [u8; 20],
+    /// Key of the account that sends fulfilments and earns the fees: a file with 64 hex digits that
+    /// nobody else may read
+    #[arg(long, value_name = "FILE", required_unless_present = "from")]
+    key: Option<PathBuf>,
+    /// Instead of --key: the account, when the node or signer has its key
+    #[arg(long, value_name = "ADDRESS", value_parser = address, conflicts_with = "key")]
+    from: Option<[u8; 20]>,
     /// What survives a restart; made at the first one
     #[arg(long, value_name = "FILE")]
     state: PathBuf,
@@ -43,6 +50,9 @@ pub(crate) struct RelayArgs {
     /// Leave requests with a smaller fee, in wei, to others
     #[arg(long, value_name = "WEI", default_value_t = 0)]
     minimum_fee: u128,
+    /// Fulfil requests whose fee does not cover the gas, too
+    #[arg(long)]
+    at_a_loss: bool,
     /// Seconds between two passes
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     interval: u64,
@@ -58,7 +68,7 @@ fn address(text: &str) -> Result<[u8; 20], String> {
 impl Fail for RelayError {
     fn fail(&self) -> Failure {
         let exit = match self {
-            Self::Node { .. } => Exit::Environment,
+            Self::Node { .. } | Self::Key { .. } => Exit::Environment,
             Self::File(error) => return error.fail(),
             Self::Engine(error) => return error.fail(),
             _ => Exit::Rejected,
@@ -68,6 +78,11 @@ impl Fail for RelayError {
 }
 
 pub(crate) fn run(args: &RelayArgs, output: Output) -> Result<(), Failure> {
+    let account = match (&args.key, args.from) {
+        (Some(path), _) => Account::Own(Key::read(path).or_fail()?),
+        (None, from) => Account::AtNode(from.unwrap_or_default().into()),
+    };
+    output.note(&format!("fulfilling as {}", account.address()));
     let bars = output.bars();
     let spinner = bars.spinner("loading and checking the packages");
     let engines = args.package.iter().map(|folder| Engine::load(folder, None));
@@ -76,11 +91,13 @@ pub(crate) fn run(args: &RelayArgs, output: Output) -> Result<(), Failure> {
     let config = Config {
         url: args.url.clone(),
         contract: args.contract.into(),
-        from: args.from.into(),
+        account,
         state: args.state.clone(),
         confirmations: args.confirmations,
         first_block: args.first_block,
         minimum_fee: args.minimum_fee,
+        at_a_loss: args.at_a_loss,
+        patience: PATIENCE,
     };
     // Receipts do not leave the relay, so their signer is nobody in particular.
     let signer = SigningKey::from_bytes(&Zeroizing::new(random_bytes()?));
@@ -140,7 +157,7 @@ fn describe(event: &Event) -> (Value, String) {
             let id = bytes_to_hex(&id.0);
             (
                 json!({"event": "held", "id": id, "reason": reason}),
-                format!("{id}: the contract would refuse it now, trying again: {reason}"),
+                format!("{id}: not now, trying again until its deadline: {reason}"),
             )
         }
         Event::Dropped { id, reason } => {
