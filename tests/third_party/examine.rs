@@ -114,11 +114,14 @@ pub(crate) fn examine(model: &'static ThirdParty) -> Row {
         }
         Err(error) => panic!("{}: {error}", model.name),
     };
-    assert_eq!(
-        quantized,
-        imported(model).expect("imports"),
-        "not deterministic"
-    );
+    // The pinned digests hold one run against another; this holds the rest of the model too.
+    if deep() {
+        assert_eq!(
+            quantized,
+            imported(model).expect("imports"),
+            "not deterministic"
+        );
+    }
     let heldout = model.heldout();
     let drift = measured_drift(model, &quantized, &heldout);
     if quantized.inexact.is_empty() && multiplies_exactly() {
