@@ -216,7 +216,7 @@ fn a_revocation_is_not_lost_with_an_older_folder() {
     assert!(said.contains("no witness"), "{said}");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let copied = std::process::Command::new("cp")
         .arg("-r")
         .args([from, to])

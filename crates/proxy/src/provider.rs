@@ -143,7 +143,10 @@ impl Provider {
             .header("content-type", "application/json")
             .header("accept", "application/json")
             .header("x-request-id", request_id)
-            .header("request-timeout", format!("{:.3}", left.as_secs_f64()))
+            .header(
+                "request-timeout",
+                format!("{:.3}", left.as_secs_f64().max(0.001)),
+            )
             .send(body)
             .map_err(|error| unreachable(&error, until))?;
         match response.status().as_u16() {
@@ -242,8 +245,11 @@ fn refusal(response: Response<Body>, status: u16, until: Until) -> Failed {
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
         .map_or(1, |seconds| seconds.clamp(1, MAX_RETRY_AFTER));
-    if status == 429 {
-        return Failed::Busy { retry_after };
+    match status {
+        429 => return Failed::Busy { retry_after },
+        // It was told how little time the request had left.
+        504 if !until.whole => return Failed::Late,
+        _ => {}
     }
     let code = match read(response, MAX_PROBLEM_BYTES, until) {
         Ok(Some(body)) => serde_json::from_slice::<Told>(&body)
