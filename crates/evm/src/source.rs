@@ -306,7 +306,7 @@ mod tests {
             // Two lines more, for two public inputs more; and whatever else ends a line to somebody.
             assert_eq!(source.lines().count(), lines + 2, "{source}");
             assert!(
-                source.contains(&format!("//   1: input {name:?}")),
+                source.contains(&format!("//   1: Poseidon digest of hashed input {name:?}")),
                 "{source}"
             );
             let other = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

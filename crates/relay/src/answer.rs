@@ -16,7 +16,17 @@ use crate::error::RelayError;
 use crate::inputs::tensors;
 use crate::relay::{Relay, Step};
 use crate::request::{Request, calldata};
-use crate::rpc::At;
+use crate::rpc::{At, Known};
+
+/// What becomes of a transaction that was sent.
+pub(crate) enum Fate {
+    /// It is in the pool, or on its way there.
+    Waits,
+    /// It has been in the pool for too long, and the key to replace it is here.
+    Stuck(Known),
+    /// No node knows it.
+    Lost,
+}
 
 /// Why a request is held that costs more than it brings.
 pub(crate) const TOO_LITTLE: &str = "its fee does not cover the gas";
@@ -137,25 +147,32 @@ impl Relay {
         }
     }
 
-    /// What becomes of a transaction that has no receipt: `None` when it is lost.
-    pub(crate) fn look_after(
+    /// What becomes of a transaction that has no receipt.
+    pub(crate) fn fate(&mut self, transaction: B256) -> Result<Fate, RelayError> {
+        let since = *self.waiting.entry(transaction).or_insert_with(Instant::now);
+        let patience = self.config.patience;
+        let own = matches!(self.config.account, Account::Own(_));
+        Ok(match self.rpc.transaction(transaction)? {
+            // The node that was asked may not have heard of it yet.
+            None if since.elapsed() < patience => Fate::Waits,
+            None => Fate::Lost,
+            Some(known) if own && since.elapsed() >= patience.saturating_mul(2) => {
+                Fate::Stuck(known)
+            }
+            Some(_) => Fate::Waits,
+        })
+    }
+
+    /// Sends a transaction in the place of one that waits, for more.
+    pub(crate) fn replace(
         &mut self,
         id: B256,
-        transaction: B256,
-    ) -> Result<Option<Step>, RelayError> {
-        let since = *self.waiting.entry(transaction).or_insert_with(Instant::now);
-        let Some(known) = self.rpc.transaction(transaction)? else {
-            // The node that was asked may not have heard of it yet.
-            return Ok((since.elapsed() < self.config.patience).then_some(Step::Wait));
-        };
-        let stuck = since.elapsed() >= self.config.patience.saturating_mul(2);
-        let (Account::Own(_), Some(before), true, Some(data)) = (
-            &self.config.account,
-            known.fees,
-            stuck,
-            self.proven.get(&id).cloned(),
-        ) else {
-            return Ok(Some(Step::Wait));
+        request: &Request,
+        data: &[u8],
+        known: &Known,
+    ) -> Result<Step, RelayError> {
+        let Some(before) = known.fees else {
+            return Ok(Step::Wait);
         };
         // Nodes take another transaction in its place for a tenth more of both.
         let now = self.rpc.fees()?;
@@ -164,18 +181,13 @@ impl Relay {
             tip: now.tip.max(more(before.tip)),
             most: now.most.max(more(before.most)),
         };
-        let pays = self
-            .state
-            .pending
-            .get(&id)
-            .is_some_and(|pending| self.covers(&pending.request, known.gas, fees.price()));
-        if !pays {
-            return Ok(Some(Step::Wait));
+        if !self.covers(request, known.gas, fees.price()) {
+            return Ok(Step::Held(TOO_LITTLE.to_owned()));
         }
-        match self.sign_and_send(id, &data, known.gas, known.nonce, fees) {
+        match self.sign_and_send(id, data, known.gas, known.nonce, fees) {
             // Mined in between, or too little more: the next pass sees.
-            Err(RelayError::Refused { .. }) => Ok(Some(Step::Wait)),
-            other => other.map(Some),
+            Err(RelayError::Refused { .. }) => Ok(Step::Wait),
+            other => other,
         }
     }
 

@@ -10,7 +10,7 @@ use ed25519_dalek::SigningKey;
 use proofmark_engine::Engine;
 
 use crate::account::Account;
-use crate::answer::TOO_LITTLE;
+use crate::answer::{Fate, TOO_LITTLE};
 use crate::error::RelayError;
 use crate::request::{Request, calldata};
 use crate::rpc::{At, Rpc};
@@ -296,12 +296,15 @@ impl Relay {
         if !self.is_open(id, At::Latest)? {
             return self.closed(id, clock);
         }
-        if let (false, Some(last)) = (failed, pending.sent.last())
-            && let Some(step) = self.look_after(id, *last)?
-        {
-            return Ok(step);
+        let mut stuck = None;
+        if let (false, Some(last)) = (failed, pending.sent.last()) {
+            match self.fate(*last)? {
+                Fate::Waits => return Ok(Step::Wait),
+                Fate::Stuck(known) => stuck = Some(known),
+                Fate::Lost => {}
+            }
         }
-        // Open, and not sent, or sent and lost in a reorganisation, or failed.
+        // Open, and not sent, or stuck, or lost in a reorganisation, or failed.
         if let Some(attempt) = self.attempts.get(&id)
             && Instant::now() < attempt.after
         {
@@ -339,7 +342,10 @@ impl Relay {
                 Err(error) => return Ok(Step::Held(error.to_string())),
             },
         };
-        self.send(id, request, &data, price)
+        match stuck {
+            Some(known) => self.replace(id, request, &data, &known),
+            None => self.send(id, request, &data, price),
+        }
     }
 
     /// The request is not open at the chain's end. Only once that is confirmed is it over.
