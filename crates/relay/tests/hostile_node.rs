@@ -1,6 +1,10 @@
 //! A relay before a node that changes its mind, has limits or lies, and requests of people who want to
 //! keep it busy.
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -351,8 +355,8 @@ fn events_of_others_are_not_read() {
 
 #[test]
 fn what_is_not_wanted_is_not_kept() {
-    let mut world = World::new(20);
     type Change = fn(&mut Request);
+    let mut world = World::new(20);
     let changes: [Change; 4] = [
         |_| {},
         |r| r.fee = U256::from(MINIMUM_FEE - 1),
