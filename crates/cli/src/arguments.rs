@@ -14,8 +14,8 @@ use crate::commands::ceremony::CeremonyArgs;
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::evm::EvmArgs;
 use crate::commands::log::{LogArgs, LogFiles, WitnessList};
-use crate::commands::pull::PullArgs;
 use crate::commands::proxy::ProxyArgs;
+use crate::commands::pull::PullArgs;
 use crate::commands::relay::RelayArgs;
 
 /// Proven inference: ONNX Runtime computes a result, a Groth16 proof of that very computation is

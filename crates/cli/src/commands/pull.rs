@@ -25,7 +25,7 @@ use crate::failures::OrFail as _;
 use crate::output::{Bars, Output, bytes};
 
 /// Time for one answer. A file is asked for in parts, each of which may take so long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Bytes that are asked for at a time.
 const PART_BYTES: u64 = 64 << 20;
 /// A part that brings less than this is an attempt in vain.

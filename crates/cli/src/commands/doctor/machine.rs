@@ -70,11 +70,11 @@ fn fetch() -> Option<String> {
         None => String::new(),
     };
     Some(format!(
-        "{set}python3 -m pip download --no-deps --only-binary=:all: --implementation cp \
+        "with pip (Debian: apt-get install python3-pip; macOS: brew install python): \
+         {set}python3 -m pip download --no-deps --only-binary=:all: --implementation cp \
          --python-version {} --abi {} --platform {} onnxruntime=={ORT_VERSION} && \
          python3 -m zipfile -e {} onnxruntime-wheel && mkdir -p '{}' && \
-         cp onnxruntime-wheel/{} '{}' (pip: Debian: apt-get install python3-pip; macOS: brew \
-         install python)",
+         cp onnxruntime-wheel/{} '{}'",
         library::WHEEL_PYTHON,
         library::WHEEL_ABI,
         pin.wheel_platform,
@@ -248,9 +248,9 @@ fn room(_folder: &Path) -> Option<u64> {
 pub(super) fn port(address: SocketAddr) -> Check {
     match TcpListener::bind(address) {
         Ok(_) => Check::ok("port", format!("{address} is free")),
-        Err(error) if answers(address) => Check::ok(
+        Err(_) if answers(address) => Check::ok(
             "port",
-            format!("a Proofmark service answers at {address} already ({error})"),
+            format!("a Proofmark service answers at {address} already"),
         ),
         Err(error) => Check::wrong(
             "port",
