@@ -31,6 +31,8 @@ pub(crate) fn repository() -> PathBuf {
 
 pub(crate) struct Walk {
     script: String,
+    /// Where in the tutorial each block of commands stands.
+    lines: Vec<usize>,
     ports: Vec<(String, String)>,
 }
 
@@ -61,9 +63,9 @@ impl Walk {
             .collect();
         let mut walk = Self {
             script: "set -euo pipefail\n".to_owned(),
+            lines: Vec::new(),
             ports,
         };
-        let mut shells = 0;
         for block in blocks {
             let text = walk.of_this_machine(&block.text);
             assert!(!text.contains(END));
@@ -75,13 +77,9 @@ impl Walk {
                 }
                 None if block.language == "sh" => {
                     // Braces run in the script's own shell, so that variables and folders stay.
-                    let line = block.line;
-                    write!(
-                        walk.script,
-                        "{{ # line {line}\n{text}}} > \"$PRINTED/{shells}\" 2>&1\n"
-                    )
-                    .unwrap();
-                    shells += 1;
+                    let step = walk.lines.len();
+                    write!(walk.script, "{{\n{text}}} > \"$PRINTED/{step}\" 2>&1\n").unwrap();
+                    walk.lines.push(block.line);
                 }
                 None => (),
             }
@@ -144,10 +142,20 @@ impl Walk {
             .map_while(|step| fs::read(at("printed").join(step.to_string())).ok())
             .map(|bytes| String::from_utf8(bytes).unwrap())
             .collect();
+        let ended = ended.map_or_else(
+            || format!("do not end within {} seconds", PATIENCE.as_secs()),
+            |status| match status.success() {
+                true => String::new(),
+                false => format!("end with {status}"),
+            },
+        );
         assert!(
-            ended.is_some_and(|status| status.success()),
-            "{name}: the commands of block {} end with {ended:?} and print\n{}",
-            printed.len(),
+            ended.is_empty(),
+            "{name}.md line {}: the commands {ended} and print\n{}",
+            printed
+                .len()
+                .checked_sub(1)
+                .map_or(0, |last| self.lines[last]),
             printed.last().map_or("nothing", String::as_str)
         );
         printed
