@@ -258,7 +258,7 @@ fn what_is_not_the_pinned_package_never_becomes_one() {
         let lie = asked.path == "/v1/models";
         if lie {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok();
-            while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
+            while stream.write_all(&[b' '; 1 << 13]).is_ok() {}
         }
         lie
     });
@@ -284,7 +284,7 @@ fn what_is_not_the_pinned_package_never_becomes_one() {
                 give(stream, "200 OK", &vec![7; asked.last + 2]);
             } else if lie {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok();
-                while stream.write_all(&[7; 1 << 16]).is_ok() {}
+                while stream.write_all(&[7; 1 << 13]).is_ok() {}
             }
             lie
         });

@@ -270,7 +270,7 @@ fn answers(address: SocketAddr) -> bool {
         ip => ip,
     };
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(Duration::from_secs(2)))
+        .timeout_global(Some(Duration::from_secs(1)))
         .max_redirects(0)
         .build()
         .into();
