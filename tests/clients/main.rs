@@ -97,7 +97,8 @@ impl Served {
         let service = Service::start(Start {
             packages: packages.path(),
             data: &folder.path().join("data"),
-            more: &[],
+            // The page of a test is of another origin.
+            more: &["--allow-origin", "*"],
         });
         Self {
             folder,

@@ -1,5 +1,5 @@
-// Files of this package for a browser, and everything else from a service behind the same address.
-import { createServer, request } from "node:http";
+// Files of this package for a browser.
+import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,10 +7,9 @@ import { fileURLToPath } from "node:url";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
 
 /**
- * Serves `root` under `/files/`, the named texts under `/data/`, and hands the rest to `upstream`.
- * `POST /result` settles the promise.
+ * Serves `root` under `/files/` and the named texts under `/data/`. `POST /result` settles the promise.
  */
-export async function serve(root, data = {}, upstream = undefined) {
+export async function serve(root, data = {}) {
   let settle;
   const result = new Promise((resolve) => (settle = resolve));
   const server = createServer((incoming, response) => {
@@ -32,14 +31,6 @@ export async function serve(root, data = {}, upstream = undefined) {
     } else if (path.startsWith("/data/")) {
       const text = data[path.slice(6)];
       response.writeHead(text === undefined ? 404 : 200, { "content-type": "application/json" }).end(text);
-    } else if (upstream) {
-      const { method, url, headers } = incoming;
-      const onward = request(new URL(url, upstream), { method, headers: { ...headers, host: new URL(upstream).host } }, (answer) => {
-        response.writeHead(answer.statusCode, answer.headers);
-        answer.pipe(response);
-      });
-      onward.on("error", () => response.writeHead(502).end());
-      incoming.pipe(onward);
     } else {
       response.writeHead(404).end();
     }

@@ -403,6 +403,10 @@ pub(crate) struct ServeArgs {
     /// What receipt addresses begin with, as clients see this service
     #[arg(long, value_name = "URL", default_value = "")]
     pub(crate) public_url: String,
+    /// An origin whose pages may ask this service from a browser, e.g. https://app.example, or * for
+    /// all; may be repeated. The service's own page needs none
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) allow_origin: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::ServerError;
+use crate::origins::is_origin;
 
 /// Settings of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// What `receipt_url` begins with, without a slash at the end; empty for a path on this host.
     pub public_url: String,
+    /// Origins whose pages may ask this service from a browser, such as `https://app.example`; `*` for
+    /// all. The page that the service serves itself needs none.
+    pub allowed_origins: Vec<String>,
 }
 
 impl Default for ServerConfig {
@@ -41,6 +45,7 @@ impl Default for ServerConfig {
             max_deadline: Duration::from_mins(30),
             drain_timeout: Duration::from_secs(30),
             public_url: String::new(),
+            allowed_origins: Vec::new(),
         }
     }
 }
@@ -72,6 +77,12 @@ impl ServerConfig {
         }
         if self.body_timeout.is_zero() {
             return refuse("body_timeout", "it must be above 0");
+        }
+        if !self.allowed_origins.iter().all(|one| is_origin(one)) {
+            return refuse(
+                "allowed_origins",
+                "an origin is http:// or https:// and a host in lower case, with its port and without a path",
+            );
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ mod idempotency;
 pub mod inbox;
 mod journal;
 mod metrics;
+mod origins;
 mod progress;
 mod publish;
 mod queue;

@@ -186,6 +186,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<(), Failure> {
         default_deadline: deadline,
         max_deadline: defaults.max_deadline.max(deadline),
         public_url: args.public_url.trim_end_matches('/').to_owned(),
+        allowed_origins: args.allow_origin.clone(),
         ..defaults
     };
     let log_options = args.log.options(&args.data);

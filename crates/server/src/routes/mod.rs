@@ -24,6 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::observe::{caught, observe};
+use crate::origins;
 use crate::problem::{Fault, Problem, ProblemBody};
 use crate::service::Shared;
 use crate::web;
@@ -101,7 +102,7 @@ pub(crate) fn openapi_json() -> String {
 
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let (router, _) = documented().split_for_parts();
-    router
+    let router = router
         .route("/tile/{*path}", get(log::get_tile))
         .merge(web::router())
         .fallback(async || Problem::not_found())
@@ -111,7 +112,12 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             Arc::clone(shared),
             observe::<Shared>,
         ))
-        .with_state(Arc::clone(shared))
+        .with_state(Arc::clone(shared));
+    // Outermost: problems are written by `observe`, and other origins are to read them, too.
+    match origins::layer(&shared.config.allowed_origins) {
+        Some(layer) => router.layer(layer),
+        None => router,
+    }
 }
 
 /// The description of this API (OpenAPI 3.1).

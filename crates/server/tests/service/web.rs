@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::body::Body;
 use axum::http::Request;
 
-use crate::support::{App, app};
+use crate::support::{App, app, app_with, config};
 
 const PAGES: [&str; 6] = [
     "/",
@@ -150,4 +150,51 @@ async fn a_browser_that_takes_gzip_is_sent_less() {
     std::io::Read::read_to_end(&mut reader, &mut unpacked).unwrap();
     assert_eq!(unpacked, plain.body);
     assert_eq!(packed("gzip;q=0, br").await.body, plain.body);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_ask_only_where_the_operator_lets_them() {
+    let ask = async |app: &App, origin: &str| {
+        let preflight = Request::options("/v2/models/toy/infer")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type")
+            .body(Body::empty())
+            .unwrap();
+        let before = app.send(preflight).await;
+        let read = async |path: &str| {
+            let request = Request::get(path).header("origin", origin);
+            app.send(request.body(Body::empty()).unwrap()).await
+        };
+        let (read, problem) = (read("/v1/models").await, read("/v1/models/none").await);
+        assert_eq!((read.status.as_u16(), problem.status.as_u16()), (200, 404));
+        let leave = |reply: &crate::support::Reply| {
+            let name = "access-control-allow-origin";
+            let value = reply.headers.get(name).cloned();
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert!(
+            !read
+                .headers
+                .contains_key("access-control-allow-credentials")
+        );
+        assert_eq!(leave(&before), leave(&read));
+        assert_eq!(leave(&problem), leave(&read));
+        leave(&read)
+    };
+    let origin = "https://app.example";
+    assert_eq!(ask(&app().await, origin).await, None);
+    let allowing = async |allowed: &str| {
+        let mut config = config();
+        config.allowed_origins = vec![allowed.to_owned()];
+        app_with(config).await
+    };
+    let some = allowing(origin).await;
+    assert_eq!(ask(&some, origin).await.as_deref(), Some(origin));
+    assert_eq!(ask(&some, "https://other.example").await, None);
+    let all = allowing("*").await;
+    assert_eq!(
+        ask(&all, "https://other.example").await.as_deref(),
+        Some("*")
+    );
 }
