@@ -8,29 +8,29 @@ use std::thread;
 use std::time::Duration;
 
 /// What was asked.
-pub struct Asked {
-    pub method: String,
-    pub path: String,
-    pub body: Vec<u8>,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
-    pub fn is_inference(&self) -> bool {
+    pub(crate) fn is_inference(&self) -> bool {
         self.path.ends_with("/infer")
     }
 }
 
 /// What is answered.
-pub struct Told {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
     /// Time before each of the body's last bytes.
-    pub drip: Option<Duration>,
+    pub(crate) drip: Option<Duration>,
 }
 
 impl Told {
-    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -43,13 +43,13 @@ impl Told {
 type Answers = dyn Fn(&Asked) -> Told + Send + Sync;
 
 /// A server on a port of its own. It ends with the test's process.
-pub struct Liar {
+pub(crate) struct Liar {
     url: String,
     inferences: Arc<AtomicUsize>,
 }
 
 impl Liar {
-    pub fn start(answers: impl Fn(&Asked) -> Told + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answers: impl Fn(&Asked) -> Told + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let inferences = Arc::new(AtomicUsize::new(0));
@@ -65,12 +65,12 @@ impl Liar {
         Self { url, inferences }
     }
 
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// How many inferences it was asked for.
-    pub fn inferences(&self) -> usize {
+    pub(crate) fn inferences(&self) -> usize {
         self.inferences.load(Ordering::SeqCst)
     }
 }
@@ -124,7 +124,7 @@ fn read(stream: &TcpStream) -> Option<Asked> {
 }
 
 /// Asks a true service the same.
-pub fn forward(url: &str, asked: &Asked) -> Told {
+pub(crate) fn forward(url: &str, asked: &Asked) -> Told {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(Duration::from_secs(30)))

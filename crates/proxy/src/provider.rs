@@ -1,11 +1,12 @@
 //! A provider over HTTP. What it sends is bounded in size and time, and believed in nothing.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use proofmark_http::problem::Problem;
-use proofmark_log::Folder;
+use proofmark_log::{Folder, Reader};
 use proofmark_tlog::{Policy, ReadError, Tiles};
 use proofmark_types::problem::lookup;
 use serde::Deserialize;
@@ -91,7 +92,11 @@ impl Provider {
             (Some(pin), Some(histories)) => Some(Log {
                 history: histories.of(pin.policy.log())?,
                 policy: pin.policy.clone(),
-                copy: pin.copy.clone().map(Folder::new),
+                copy: pin
+                    .copy
+                    .as_deref()
+                    .map(|c| copy(c, &pin.policy))
+                    .transpose()?,
             }),
             (None, _) => None,
             (Some(_), None) => {
@@ -184,6 +189,16 @@ impl Provider {
             status => Err(refusal(response, status, until)),
         }
     }
+}
+
+/// A copy of a log that can be read now: of one that cannot, providers would be blamed.
+fn copy(folder: &Path, policy: &Policy) -> Result<Folder, ProxyError> {
+    let copy = Folder::new(folder);
+    Reader::open(&copy, policy).map_err(|error| {
+        let setting = format!("copy of the log, {}", folder.display());
+        ProxyError::config(setting, error.to_string())
+    })?;
+    Ok(copy)
 }
 
 /// A provider's log as static files.
