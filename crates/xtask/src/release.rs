@@ -40,7 +40,7 @@ pub(crate) struct Options {
 
 /// A Linux that is released for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Target {
+pub(crate) enum Target {
     /// 64-bit Intel and AMD
     #[value(name = "x86-64")]
     X86_64,
@@ -58,7 +58,7 @@ impl Target {
     }
 
     /// As Rust names it.
-    const fn architecture(self) -> &'static str {
+    pub(crate) const fn architecture(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::Arm64 => "aarch64",

@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use proofmark_types::Digest;
 
 use crate::build::{Toolchain, commit, extract, refuse_paths};
+use crate::release::Target;
 use crate::say;
 use crate::supply::{RELEASED, root};
 
@@ -25,6 +26,9 @@ pub(crate) struct Options {
     /// Only these programs (all without)
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(RELEASED))]
     only: Vec<String>,
+    /// What for (default: this machine)
+    #[arg(long, value_enum)]
+    target: Option<Target>,
 }
 
 /// Builds twice and compares; prints `digest  program`, as `sha256sum` does.
@@ -35,7 +39,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .filter(|name| options.only.is_empty() || options.only.iter().any(|only| only == name))
         .collect();
     let commit = commit(&root)?;
-    let toolchain = Toolchain::native()?;
+    let toolchain = match options.target {
+        Some(target) => Toolchain::linux(target.architecture())?,
+        None => Toolchain::native()?,
+    };
     say(&format!("commit {commit}, {}", toolchain.compiler()?))?;
     let scratch = tempfile::Builder::new()
         .prefix("reproduce-")

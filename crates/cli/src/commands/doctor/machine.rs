@@ -95,7 +95,10 @@ pub(super) fn processor() -> Check {
     };
     let fast = match Lanes::<Fr>::detect().name() {
         "ifma" => "proofs use AVX-512 IFMA",
-        _ => "proofs use portable code, which takes longer than AVX-512 IFMA would",
+        _ if machine.architecture == "x86_64" => {
+            "proofs use portable code, which takes longer than AVX-512 IFMA would"
+        }
+        _ => "proofs use portable code",
     };
     let has = |name: &str| machine.features.iter().any(|feature| feature == name);
     let exact = if machine.architecture != "x86_64" || has("avx512vnni") || has("avxvnni") {
