@@ -15,9 +15,8 @@ import {IKeyedVerifier} from "./interfaces/IKeyedVerifier.sol";
 /// * `inputCommitment` is `commitmentOf(context, inputs)`, where the context is computed here for the
 ///   *caller* as consumer, and `inputs` are the public inputs of the model's inputs. It is domain
 ///   separated and, since the context holds a nonce, unique to one request.
-/// The commitment alone says where the inputs end and the outputs begin. So compute it from the inputs
-/// that you know, as many as the model has, and compare: of an inference whose commitment somebody
-/// else gave you, part of `output` may be an input that they chose.
+/// Where the inputs end and the outputs begin is what the model's owner declared in the registry
+/// (`declareInputs`), not what the commitment or its maker says.
 ///
 /// A proof that was made for another consumer, chain or request therefore does not verify, and none
 /// does after its deadline. A caller that acts on an inference remembers its commitment, or has it
@@ -25,6 +24,10 @@ import {IKeyedVerifier} from "./interfaces/IKeyedVerifier.sol";
 contract InferenceVerifier is IERCZKMLVerifier, IERCZKMLStorageExtension, IERC165 {
     /// @notice The deadline in the proof's context has passed.
     error DeadlinePassed(uint64 deadline);
+    /// @notice The model's owner has not declared how many public inputs are inputs.
+    error InputsNotDeclared(uint256 modelId);
+    /// @notice The evidence has another number of inputs than the model.
+    error InputCountMismatch(uint256 inputs);
     /// @notice This inference was stored before.
     error InferenceAlreadyStored(bytes32 inferenceId);
     /// @notice No such inference was stored.
@@ -126,7 +129,10 @@ contract InferenceVerifier is IERCZKMLVerifier, IERCZKMLStorageExtension, IERC16
         if (system != PLAIN_SYSTEM && system != COMMITTED_SYSTEM) revert UnsupportedProofSystem(system);
         if (verifier.proofSystemId(key) != system) revert ModelMismatch();
 
+        uint256 inputs = _registry.inputsOf(modelId);
+        if (inputs == 0) revert InputsNotDeclared(modelId);
         Evidence memory evidence = abi.decode(proof, (Evidence));
+        if (evidence.inputs.length != inputs) revert InputCountMismatch(evidence.inputs.length);
         if (evidence.deadline < block.timestamp) revert DeadlinePassed(evidence.deadline);
         // Who calls is the consumer: a proof that was made for another does not verify.
         uint256 context = Outputs.contextOf(
@@ -135,7 +141,6 @@ contract InferenceVerifier is IERCZKMLVerifier, IERCZKMLStorageExtension, IERC16
         if (commitmentOf(context, evidence.inputs) != inputCommitment) revert InputCommitmentMismatch();
         if (output.length % 32 != 0) revert OutputMismatch();
 
-        uint256 inputs = evidence.inputs.length;
         uint256[] memory all = new uint256[](1 + inputs + output.length / 32);
         all[0] = context;
         for (uint256 k = 0; k < inputs; ++k) {

@@ -16,11 +16,17 @@ contract Registry is IERCZKMLRegistry, IERC165 {
     error ModelIsImmutable(uint256 modelId);
     /// @notice A digest is zero.
     error CommitmentIncomplete();
+    /// @notice How many public inputs are inputs was declared before, or is zero, which no model has.
+    error InputsUndeclarable(uint256 modelId);
+
+    /// @notice The owner has said how many public inputs of the model are its inputs.
+    event InputsDeclared(uint256 indexed modelId, uint256 inputs);
 
     struct Model {
         ModelCommitment commitment;
         address owner;
         bool deprecated;
+        uint64 inputs;
     }
 
     mapping(uint256 modelId => Model) private _models;
@@ -74,6 +80,22 @@ contract Registry is IERCZKMLRegistry, IERC165 {
         if (model.deprecated) revert ModelIsDeprecated(modelId);
         model.deprecated = true;
         emit ModelDeprecated(modelId);
+    }
+
+    /// @notice Says, once and for ever, how many of the model's public inputs are inputs; the context
+    /// before them is not counted. `proofmark evm register` prints the number. Without it no
+    /// inference of the model is verified: whoever chose the input commitment could also choose where
+    /// the inputs end, and have an input taken for an output.
+    function declareInputs(uint256 modelId, uint64 inputs) external {
+        Model storage model = _own(modelId);
+        if (inputs == 0 || model.inputs != 0) revert InputsUndeclarable(modelId);
+        model.inputs = inputs;
+        emit InputsDeclared(modelId, inputs);
+    }
+
+    /// @notice How many public inputs of a model are inputs; zero while the owner has not said.
+    function inputsOf(uint256 modelId) external view returns (uint256) {
+        return _find(modelId).inputs;
     }
 
     /// @inheritdoc IERCZKMLRegistry

@@ -15,6 +15,7 @@ const OWNER: u8 = 4;
 const CONSUMER: u8 = 5;
 const REGISTER: &str = "registerModel((bytes32,bytes32,bytes32,bytes4,string))";
 const UPDATE: &str = "updateModel(uint256,(bytes32,bytes32,bytes32,bytes4,string))";
+const DECLARE: &str = "declareInputs(uint256,uint64)";
 const VERIFY: &str = "verifyInference(uint256,bytes32,bytes,bytes)";
 const STORE: &str = "verifyAndStoreInference(uint256,bytes32,bytes,bytes)";
 
@@ -196,6 +197,8 @@ impl Inference {
         let (universal, registry, model) = registered(&mut chain, &trapdoor, backend);
         let arguments = (registry, universal).encode();
         let verifier = chain.deploy_contract(Contract::InferenceVerifier, &arguments);
+        let declared = chain.call(account(OWNER), registry, DECLARE, (model, 1_u64));
+        assert!(declared.emitted("InputsDeclared(uint256,uint256)"));
         let context = Context {
             chain_id: U256::from(CHAIN_ID).to_be_bytes(),
             consumer: account(CONSUMER).into_array(),
@@ -318,14 +321,78 @@ fn an_inference_is_verified_for_its_consumer_only() {
         inference
             .ask(consumer, VERIFY, their, &output, &bad)
             .is_refused("InvalidProof()");
-        // Inputs and outputs divided otherwise: the same public inputs in the same order are the same
-        // statement, so the commitment, which says where inputs end, refuses it.
         assert!(
             !inference
                 .ask(consumer, VERIFY, commitment, &output, &[])
                 .success
         );
     }
+}
+
+/// The same public inputs in the same order, and so the same proof, divided otherwise: an input that
+/// somebody chose would stand as the first output, or an output would be hidden among the inputs.
+#[test]
+fn who_chooses_the_commitment_does_not_choose_where_inputs_end() {
+    for backend in BACKENDS {
+        let mut inference = Inference::new(backend);
+        let evidence = inference.evidence(&inference.proof("one"));
+        assert!(inference.honest(VERIFY, "one").success);
+        let (inputs, outputs) = (inference.inputs.clone(), inference.outputs.clone());
+        let all = [inputs.clone(), outputs].concat();
+        for end in [0, 2, 3] {
+            (inference.inputs, inference.outputs) = (all[..end].to_vec(), all[end..].to_vec());
+            for function in [VERIFY, STORE] {
+                inference
+                    .honest(function, "one")
+                    .is_refused("InputCountMismatch(uint256)");
+            }
+        }
+        // The right number, but the commitment of another division.
+        let (commitment, output) = (inference.input_commitment(), inference.output());
+        inference
+            .ask(account(CONSUMER), VERIFY, commitment, &output, &evidence)
+            .is_refused("InputCommitmentMismatch()");
+    }
+}
+
+#[test]
+fn inputs_are_declared_once_by_the_owner() {
+    let mut inference = Inference::new(Backend::Groth16);
+    let (registry, first, owner) = (inference.registry, inference.model, account(OWNER));
+    let mut made = commitment(&inference.trapdoor, Backend::Groth16);
+    made.0 = B256::repeat_byte(0xcc);
+    let chain = &mut inference.chain;
+    let model = chain.call(owner, registry, REGISTER, (made,)).word();
+    let of = "inputsOf(uint256)";
+    assert_eq!(
+        chain.call(account(2), registry, of, (first,)).word(),
+        U256::ONE
+    );
+    assert_eq!(
+        chain.call(account(2), registry, of, (model,)).word(),
+        U256::ZERO
+    );
+    inference.model = model;
+    inference
+        .honest(VERIFY, "one")
+        .is_refused("InputsNotDeclared(uint256)");
+    let chain = &mut inference.chain;
+    let undeclarable = "InputsUndeclarable(uint256)";
+    chain.refused(owner, registry, DECLARE, (model, 0_u64), undeclarable);
+    let stranger = "NotModelOwner(uint256,address)";
+    chain.refused(account(2), registry, DECLARE, (model, 1_u64), stranger);
+    let unknown = "ModelNotFound(uint256)";
+    chain.refused(owner, registry, DECLARE, (U256::from(1), 1_u64), unknown);
+    chain.refused(owner, registry, of, (U256::from(1),), unknown);
+    assert!(
+        chain
+            .call(owner, registry, DECLARE, (model, 1_u64))
+            .emitted("InputsDeclared(uint256,uint256)")
+    );
+    for again in [1_u64, 2] {
+        chain.refused(owner, registry, DECLARE, (model, again), undeclarable);
+    }
+    assert!(inference.honest(VERIFY, "one").success);
 }
 
 #[test]

@@ -4,9 +4,11 @@
 mod artifacts;
 mod calldata;
 mod error;
+mod model;
 mod source;
 
 pub use artifacts::{Artifact, Contract};
 pub use calldata::{Call, Target};
 pub use error::EvmError;
+pub use model::RegisteredModel;
 pub use source::{MAX_VERIFIER_INPUTS, VerifierContract};

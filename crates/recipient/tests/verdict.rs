@@ -333,11 +333,11 @@ fn a_member_of_a_request_stands_there_once() {
         format!(r#"{{"inputs":[{input}],"inputs":[{input}]}}"#),
         format!(
             r#"{{"inputs":[{}]}}"#,
-            input.replace("}", r#","data":[2]}"#)
+            input.replace('}', r#","data":[2]}"#)
         ),
         format!(
             r#"{{"inputs":[{}]}}"#,
-            input.replace("{", r#"{"name":"x","#)
+            input.replace('{', r#"{"name":"x","#)
         ),
         format!(r#"{{"parameters":{{}},"inputs":[{input}],"parameters":{{}}}}"#),
     ] {

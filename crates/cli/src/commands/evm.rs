@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use proofmark_evm::{Call, Contract, EvmError, Target, VerifierContract};
+use proofmark_evm::{Call, Contract, EvmError, RegisteredModel, Target, VerifierContract};
 use proofmark_package::Package;
 use proofmark_types::Digest;
 use proofmark_types::field::fr_to_hex;
@@ -198,10 +198,26 @@ fn calldata(args: &CalldataArgs, output: Output) -> Result<(), Failure> {
 }
 
 fn register(args: &RegisterArgs, output: Output) -> Result<(), Failure> {
-    let (_, key) = open(&args.package, args.package_digest)?;
+    let (package, key) = open(&args.package, args.package_digest)?;
     let calldata = bytes_to_hex(&Call::register(&key));
-    let digest = bytes_to_hex(Digest::of(&key).as_bytes());
-    output.result(&json!({ "register": calldata, "key": digest }), &calldata)
+    let model = RegisteredModel::of_package(package.digest(), package.manifest_bytes(), &key);
+    let model = model.or_fail()?;
+    let hex = |digest: Digest| bytes_to_hex(digest.as_bytes());
+    output.result(
+        &json!({
+            "register": calldata,
+            "key": hex(model.verifying_key),
+            // For a registry after ERC-7992.
+            "model": {
+                "modelHash": hex(model.package),
+                "circuitHash": hex(model.circuit),
+                "vkHash": hex(model.verifying_key),
+                "proofSystemId": model.backend.proof_system_id(),
+                "inputs": model.inputs,
+            },
+        }),
+        &calldata,
+    )
 }
 
 fn contract(args: &ContractArgs, output: Output) -> Result<(), Failure> {

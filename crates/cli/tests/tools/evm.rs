@@ -1,6 +1,7 @@
 //! evm: contracts and calldata; prove for a contract.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::{NONCE, Sealed, json, run};
 
@@ -77,6 +78,19 @@ fn a_package_becomes_a_contract_and_a_registration() {
     let registration = json(&["evm", "register", &package]).ended(0, "").json();
     let key = registration["key"].as_str().unwrap();
     assert!(source.contains(&format!("keyDigest = {key};")));
+    let model = &registration["model"];
+    assert_eq!(model["modelHash"], format!("0x{digest}"));
+    assert_eq!(model["vkHash"], key);
+    let manifest = fs::read(Path::new(&package).join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let backend = manifest["compiler"]["backend"].as_str().unwrap();
+    let id = match backend {
+        "groth16" => "0x0550d137",
+        _ => "0x39e7a114",
+    };
+    assert_eq!(model["proofSystemId"], id, "{backend}");
+    // 30 features, hashed or packed, are one public input; context and two outputs stand around it.
+    assert_eq!(model["inputs"], 1);
     // The selector of register(bytes).
     let call = registration["register"].as_str().unwrap();
     assert!(call.starts_with("0x82fbdc9c"), "{}", &call[..12]);
