@@ -440,7 +440,7 @@ fn a_wrong_method() {
 fn an_unknown_path() {
     refused(404, "not-found", &["/openapi.json"], |alone| {
         [
-            "/",
+            "/index.php",
             "/v2/",
             "/v3/models",
             "/v2/models/risk-classifier/infer/x",

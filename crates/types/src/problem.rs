@@ -26,11 +26,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Service's answer is no proven inference",
     ),
-    (
-        "answer-unverified",
-        502,
-        "No provider's answer verifies",
-    ),
+    ("answer-unverified", 502, "No provider's answer verifies"),
     (
         "assignment-malformed",
         500,
@@ -591,11 +587,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         503,
         "Proving engine cannot take the request now",
     ),
-    (
-        "proxy-config",
-        400,
-        "Proxy's settings do not make sense",
-    ),
+    ("proxy-config", 400, "Proxy's settings do not make sense"),
     (
         "proxy-state",
         500,
@@ -674,7 +666,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         422,
         "Receipt is of an unknown type or version",
     ),
-    ("relay-key", 500, "Key of the relay's account cannot be used"),
+    (
+        "relay-key",
+        500,
+        "Key of the relay's account cannot be used",
+    ),
     ("relay-state", 500, "State of the relay does not serve"),
     (
         "report-folder-not-empty",

@@ -589,7 +589,7 @@ mod tests {
                 "multiple-versions = \"allow\"",
                 "multiple-versions = \"deny\"",
             ),
-            ("skip = []", "skip-tree = []"),
+            ("skip = [", "skip-tree = ["),
             ("exceptions = []", "exceptions = []\nclarify = []"),
         ] {
             let text = fs::read_to_string(root().unwrap().join("deny.toml")).unwrap();
