@@ -68,7 +68,8 @@ impl Row {
     }
 }
 
-fn deep() -> bool {
+/// Whether this is the long run.
+pub(crate) fn deep() -> bool {
     std::env::var_os("PROOFMARK_DEEP").is_some()
 }
 
