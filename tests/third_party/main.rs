@@ -3,7 +3,7 @@
 //!
 //! `models/third-party/circuits.csv` pins what each became; `UPDATE_EXPECT=1` writes it again.
 //! `PROOFMARK_DEEP=1` runs 1,000 inputs a model through all three and proves every model of at most
-//! 2^18 constraints; else it is a share and one small proof.
+//! 2^18 constraints, and imports each twice; else it is a share, one small proof, and no `LONG` model.
 
 mod catalogue;
 mod examine;
